@@ -1,0 +1,1 @@
+"""Arrays only: kernels, geometry, plans and the compiled loops."""

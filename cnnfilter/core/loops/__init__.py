@@ -1,0 +1,1 @@
+"""The bare loops, one room each; they know pointers and numbers, no policy."""

@@ -1,0 +1,1 @@
+"""Layers, losses, optimisers and networks, forward and backward."""

@@ -1,0 +1,265 @@
+"""Convolution layers forward and backward: cross-correlation as matrix products over tiles.
+
+Layout is (N, D, H, W) for batches and (P, D/groups, U, V) for weights. Channels come before pixels
+because then a matrix product of the weights (P, K) with a panel of windows (K, pixels) writes each
+output plane in place, and weights of PyTorch load as they are.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.nn.functional.windows import Array, Padding, Pair, Windows, pair, require_batch
+
+# Panels of windows are made in tiles of about this size so that they are still in the L2/L3 cache
+# when the matrix product reads them; benchmarks/layers.py shows less below 1 MiB and no gain above 2.
+_PANEL_BYTES = 2 << 20
+
+
+def convolution(
+    x: Array,
+    weights: Array,
+    bias: Array | None = None,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Array:
+    """Cross-correlate a batch with a bank of kernels: equations 13, 34 and 35 of the notes.
+
+    ``y[n, p] = bias[p] + sum over d of weights[p, d] (x) x[n, d]``, the kernel not flipped.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, D, H, W)
+        float32 or float64.
+    weights : ndarray of shape (P, D / groups, U, V)
+        Same dtype as `x`.
+    bias : ndarray of shape (P,), optional
+    stride, dilation : int or (rows, columns), default 1
+    padding : int, (rows, columns), ((top, bottom), (left, right)), "narrow", "wide" or "same"
+        Zeros around the input, default 0. "same" adds (K-1)//2 before and K//2 after.
+    groups : int, default 1
+        Output maps ``p * groups // P`` see only the input channels of that group.
+
+    Returns
+    -------
+    ndarray of shape (N, P, H', W')
+        ``H' = floor((H - U + padding) / stride) + 1``; the dtype of `x`.
+
+    Raises
+    ------
+    ParameterError
+        If shapes do not fit, or the output would be empty.
+    DtypeError
+        If a dtype is not float32 or float64, or dtypes differ.
+
+    Examples
+    --------
+    >>> x = np.arange(16.0).reshape(1, 1, 4, 4)
+    >>> convolution(x, np.ones((1, 1, 2, 2)), stride=2)
+    array([[[[10., 18.],
+             [42., 50.]]]])
+    """
+    windows = _fit(x, weights, stride, padding, dilation, groups)
+    maps = weights.shape[0]
+    if bias is not None and (bias.shape != (maps,) or bias.dtype != x.dtype):
+        raise ParameterError(f"bias is {bias.dtype} {bias.shape}: give {x.dtype} of shape ({maps},)")
+    matrices = weights.reshape(groups, maps // groups, -1)  # 'gpk'
+    out = np.empty((x.shape[0], maps, *windows.output), x.dtype)
+    planes = out.reshape(x.shape[0], groups, maps // groups, -1)  # 'ngpi'
+    for samples, pixels, panel in _panels(x, windows, groups):
+        # 'gpk,ngki->ngpi'
+        np.matmul(matrices, panel, out=planes[samples, :, :, pixels])
+    if bias is not None:
+        out += bias[:, None, None]
+    return out
+
+
+def convolution_input_gradient(
+    delta: Array,
+    weights: Array,
+    input_shape: tuple[int, ...],
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Array:
+    """Gradient with respect to the input: equations 28 to 31 and the sum of 45 and 46.
+
+    The wide correlation with the rotated kernels, for every stride, padding, dilation and group:
+    each element of `delta` is spread over the window that it came from.
+
+    Parameters
+    ----------
+    delta : ndarray of shape (N, P, H', W')
+        Gradient of the loss with respect to the output.
+    weights : ndarray of shape (P, D / groups, U, V)
+    input_shape : tuple
+        Shape (N, D, H, W) of the input: several input sizes can lead to the same output size.
+    stride, padding, dilation, groups
+        As given to `convolution`.
+
+    Returns
+    -------
+    ndarray of shape (N, D, H, W)
+    """
+    blank = np.broadcast_to(np.zeros((), delta.dtype), input_shape)
+    windows = _fit(blank, weights, stride, padding, dilation, groups)
+    _require_delta(delta, (input_shape[0], weights.shape[0], *windows.output), blank)
+    return _spread(delta, weights, input_shape, windows, groups)
+
+
+def convolution_weights_gradient(
+    x: Array,
+    delta: Array,
+    size: Pair,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Array:
+    """Gradient with respect to the weights: equations 27 and 39 to 42, summed over the batch.
+
+    ``dW[p, d] = delta[p] (x) x[d]``: a correlation of the input with the gradient, nothing flipped.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, D, H, W)
+    delta : ndarray of shape (N, P, H', W')
+    size : int or (rows, columns)
+        Size of the kernel.
+    stride, padding, dilation, groups
+        As given to `convolution`.
+
+    Returns
+    -------
+    ndarray of shape (P, D / groups, U, V)
+    """
+    maps = delta.shape[1] if isinstance(delta, np.ndarray) and delta.ndim == 4 else groups
+    sizes = pair(size, "size")
+    blank = np.broadcast_to(np.zeros((), x.dtype), (maps, x.shape[1] // groups, *sizes))
+    windows = _fit(x, blank, stride, padding, dilation, groups)
+    _require_delta(delta, (x.shape[0], maps, *windows.output), x)
+    planes = np.ascontiguousarray(delta).reshape(x.shape[0], groups, maps // groups, -1)
+    gradient = np.zeros((groups, maps // groups, blank[0].size), x.dtype)  # 'gpk'
+    for samples, pixels, panel in _panels(x, windows, groups):
+        # 'ngpi,ngki->ngpk', then the sum over n; always in the same order, so repeatable
+        gradient += np.matmul(planes[samples, :, :, pixels], panel.swapaxes(-1, -2)).sum(axis=0)
+    return gradient.reshape(blank.shape)
+
+
+def convolution_bias_gradient(delta: Array) -> Array:
+    """Gradient with respect to the bias: equations 43 and 44, the sum of `delta` over a map."""
+    return np.asarray(require_batch(delta, "delta").sum(axis=(0, 2, 3)))
+
+
+def convolution_backward(
+    x: Array,
+    weights: Array,
+    delta: Array,
+    *,
+    stride: Pair = 1,
+    padding: Padding = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> tuple[Array, Array, Array]:
+    """All three gradients of `convolution`: with respect to input, weights and bias.
+
+    Examples
+    --------
+    >>> x, w = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
+    >>> dx, dw, db = convolution_backward(x, w, np.ones((1, 1, 2, 2)))
+    >>> dx[0, 0].tolist(), dw.ravel().tolist(), db.tolist()
+    ([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]], [4.0, 4.0, 4.0, 4.0], [4.0])
+    """
+    size = (weights.shape[-2], weights.shape[-1])
+    geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return (
+        convolution_input_gradient(delta, weights, x.shape, **geometry),  # type: ignore[arg-type]
+        convolution_weights_gradient(x, delta, size, **geometry),  # type: ignore[arg-type]
+        convolution_bias_gradient(delta),
+    )
+
+
+def _fit(x: Array, weights: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Windows:
+    require_batch(x)
+    require_batch(weights, "weights")
+    if x.dtype != weights.dtype:
+        raise DtypeError(f"x is {x.dtype} but weights are {weights.dtype}: give both the same dtype")
+    if groups < 1 or x.shape[1] % groups or weights.shape[0] % groups:
+        raise ParameterError(
+            f"groups is {groups}: it must divide the {x.shape[1]} input channels "
+            f"and the {weights.shape[0]} output maps"
+        )
+    if weights.shape[1] * groups != x.shape[1]:
+        raise ParameterError(
+            f"weights of shape {weights.shape} in {groups} group(s) take {weights.shape[1] * groups} "
+            f"channels, but x has shape {x.shape}"
+        )
+    return Windows.of(x.shape, (weights.shape[2], weights.shape[3]), stride, padding, dilation)
+
+
+def _require_delta(delta: Array, shape: tuple[int, ...], like: Array) -> None:
+    require_batch(delta, "delta")
+    if delta.dtype != like.dtype or delta.shape != shape:
+        raise ParameterError(f"delta is {delta.dtype} {delta.shape}: give {like.dtype} of shape {shape}")
+
+
+def _tiles(batch: int, windows: Windows, row_bytes: int) -> Iterator[tuple[slice, slice]]:
+    """Yield (samples, output rows): whole samples while they fit the panel, else rows of one sample."""
+    rows = windows.output[0]
+    samples = max(1, _PANEL_BYTES // max(1, row_bytes * rows))
+    step = rows if samples > 1 else min(rows, max(1, _PANEL_BYTES // row_bytes))
+    for n in range(0, batch, samples):
+        for top in range(0, rows, step):
+            yield slice(n, min(n + samples, batch)), slice(top, min(top + step, rows))
+
+
+def _panels(x: Array, windows: Windows, groups: int) -> Iterator[tuple[slice, slice, Array]]:
+    """Yield (samples, pixels, panel) with panel of shape (samples, groups, K, pixels): im2col in tiles."""
+    batch, channels = x.shape[:2]
+    columns = windows.output[1]
+    if _is_pointwise(windows):
+        yield slice(0, batch), slice(0, None), x.reshape(batch, groups, channels // groups, -1)
+        return
+    taps = windows.size[0] * windows.size[1]
+    buffer = np.empty(0, x.dtype)
+    padded, held = x, slice(0, 0)
+    for samples, rows in _tiles(batch, windows, channels * taps * columns * x.itemsize):
+        if samples != held:
+            padded, held = windows.pad(x[samples]), samples
+        views = windows.view(padded)[..., rows, :]
+        if buffer.size < views.size:
+            buffer = np.empty(views.size, x.dtype)
+        panel = buffer[: views.size].reshape(views.shape)
+        np.copyto(panel, views)
+        pixels = slice(rows.start * columns, rows.stop * columns)
+        yield samples, pixels, panel.reshape(len(views), groups, -1, pixels.stop - pixels.start)
+
+
+def _spread(delta: Array, weights: Array, shape: tuple[int, ...], windows: Windows, groups: int) -> Array:
+    """Transpose of `_panels` and its product: weights' @ delta, each tap added where it was read."""
+    batch, channels = shape[:2]
+    maps, columns = weights.shape[0], windows.output[1]
+    matrices = weights.reshape(groups, maps // groups, -1).swapaxes(-1, -2)  # 'gkp'
+    planes = np.ascontiguousarray(delta).reshape(batch, groups, maps // groups, -1)  # 'ngpi'
+    if _is_pointwise(windows):
+        return np.asarray(np.matmul(matrices, planes)).reshape(shape)
+    taps = [(u, v) for u in range(windows.size[0]) for v in range(windows.size[1])]
+    padded = np.zeros((batch, channels, *windows.padded), delta.dtype)
+    for samples, rows in _tiles(batch, windows, channels * len(taps) * columns * delta.itemsize):
+        pixels = slice(rows.start * columns, rows.stop * columns)
+        panel = np.matmul(matrices, planes[samples, :, :, pixels])  # 'gkp,ngpi->ngki'
+        panel = panel.reshape(len(panel), channels, len(taps), -1, columns)
+        for k, (u, v) in enumerate(taps):
+            windows.tap(padded[samples], u, v)[..., rows, :] += panel[:, :, k]
+    return np.ascontiguousarray(padded[..., windows.interior[0], windows.interior[1]])
+
+
+def _is_pointwise(windows: Windows) -> bool:
+    return windows.size == windows.stride == (1, 1) and windows.padded == windows.shape

@@ -1,0 +1,135 @@
+"""Files that are either wholly old or wholly new, whatever happens while they are written."""
+
+import io
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from typing import BinaryIO
+
+from cnnfilter.errors import ImageFileError
+
+PREFIX, SUFFIX = ".cnnfilter-", ".part"
+STALE_SECONDS = 3600.0
+
+_lock = threading.Lock()
+_unfinished: set[str] = set()
+_numbers = count()
+_closing = False
+
+
+@contextmanager
+def whole_file(target: str, *, replace: bool = True) -> Iterator[BinaryIO]:
+    """Open a file beside `target` for writing and rename it into place when the block ends well.
+
+    Parameters
+    ----------
+    target : str
+        Where the file goes. A symbolic link is followed, so that it stays a link. What is neither
+        missing nor an ordinary file (a device, a FIFO) is written straight through.
+    replace : bool
+        Whether an ordinary file at `target` may be replaced. Its mode is kept, and the new bytes
+        are on the disk before the old ones go. Without it, a file that turns up meanwhile wins.
+
+    Raises
+    ------
+    ImageFileError
+        When the target is there and may not be replaced, or is read-only.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with whole_file(os.path.join(folder, "a")) as file:
+    ...         _ = file.write(b"whole")
+    ...     os.listdir(folder)
+    ['a']
+    """
+    old = _stat(target)
+    if old is not None and not stat.S_ISREG(old.st_mode):
+        image = io.BytesIO()  # a pipe cannot seek, and gets all of the image or none
+        yield image
+        with open(target, "wb") as through:
+            through.write(image.getbuffer())
+        return
+    target = os.path.realpath(target)
+    if old is not None and not replace:
+        raise ImageFileError("exists already; --overwrite replaces it, --skip-existing leaves it")
+    if old is not None and not os.access(target, os.W_OK):
+        raise ImageFileError("is read-only; make it writable (chmod u+w) or choose another output")
+    part, file = _open_part(target)
+    try:
+        with file:
+            yield file
+            if old is not None:
+                # The old bytes cannot be had again, so the new ones must outlive a power cut. A new
+                # file can be made again from its input: it does not wait for the disk.
+                os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+                file.flush()
+                os.fsync(file.fileno())
+        _into_place(part, target, replace)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(part)
+        with _lock:
+            _unfinished.discard(part)
+
+
+def abandon() -> None:
+    """Remove every unfinished file and let no other be started: the process is about to end."""
+    global _closing
+    with _lock:
+        _closing = True
+        for part in _unfinished:
+            with suppress(OSError):
+                os.unlink(part)
+
+
+def remove_stale(folder: str) -> int:
+    """Remove what killed runs left in `folder`, an hour after their last write; return how many."""
+    removed = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
+                with suppress(OSError):
+                    if time.time() - entry.stat().st_mtime > STALE_SECONDS:
+                        os.unlink(entry.path)
+                        removed += 1
+    return removed
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _open_part(target: str) -> tuple[str, BinaryIO]:
+    """Make a new file beside the target. Its name says whose it is; ls does not show it."""
+    with _lock:
+        if _closing:
+            raise ImageFileError("not written: the run is ending")
+        # The name is short: the target's own may be as long as the file system allows.
+        name = f"{PREFIX}{os.getpid()}-{next(_numbers)}-{time.time_ns() & 0xFFFFFF:06x}{SUFFIX}"
+        part = os.path.join(os.path.dirname(target), name)
+        file = open(part, "xb")
+        _unfinished.add(part)
+        return part, file
+
+
+def _into_place(part: str, target: str, replace: bool) -> None:
+    if replace:
+        os.replace(part, target)
+        return
+    try:
+        os.link(part, target)  # unlike a rename, this fails when somebody made the target meanwhile
+    except FileExistsError:
+        raise ImageFileError("was made by somebody else meanwhile; it is left as it is") from None
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise ImageFileError("was made by somebody else meanwhile; it is left as it is") from None
+        os.replace(part, target)

@@ -1,0 +1,159 @@
+"""Which files are read, and where the result of each goes. Nothing is opened here."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cnnfilter.errors import ParameterError
+
+STREAM = "-"
+
+Existing = Literal["replace", "refuse", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An input: its path, or ``-``; and its place below the folder that was named, if one was."""
+
+    path: str
+    relative: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file's way: from `source` to `target`, either of them ``-`` for the standard streams."""
+
+    source: str
+    target: str
+    existing: Existing = "replace"
+
+
+def find_sources(inputs: Iterable[str], *, recursive: bool, suffixes: frozenset[str]) -> list[Source]:
+    """List the files that `inputs` name; a folder stands for the images in it.
+
+    Parameters
+    ----------
+    inputs : iterable of str
+        Paths of files and folders, or ``-``.
+    recursive : bool
+        Whether a folder's folders count too. Hidden files and folders never do.
+    suffixes : frozenset of str
+        What makes a file in a folder an image: ``.png`` and so on, in lower case. A file that is
+        named itself needs none of them.
+
+    Raises
+    ------
+    ParameterError
+        When a folder is named without `recursive`.
+    """
+    sources = []
+    for path in inputs:
+        if path == STREAM or not os.path.isdir(path):
+            sources.append(Source(path, os.path.basename(path)))
+        elif recursive:
+            sources += [Source(found, os.path.relpath(found, path)) for found in _walk(path, suffixes)]
+        else:
+            raise ParameterError(f"{path}: is a folder; --recursive takes the images in it")
+    return sources
+
+
+def _walk(folder: str, suffixes: frozenset[str]) -> Iterator[str]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes:
+                yield os.path.join(parent, name)
+
+
+def is_folder(output: str) -> bool:
+    """Whether an output path stands for a folder: it is one, or it ends in a slash."""
+    return output.endswith(("/", os.sep)) or os.path.isdir(output)
+
+
+def into_folder(
+    sources: Iterable[Source],
+    folder: str,
+    *,
+    name: str,
+    fields: Mapping[str, str],
+    suffix: str | None,
+    existing: Existing,
+) -> list[Job]:
+    """Give each source its path in `folder`.
+
+    Parameters
+    ----------
+    sources : iterable of Source
+        Files only: the standard input has no name to derive one from.
+    folder : str
+        The output folder. Places below an input folder are kept.
+    name : str
+        The pattern of the file name: ``{stem}``, ``{ext}`` (with its dot) and the keys of `fields`.
+    fields : mapping of str to str
+        More to put into `name`, such as the command.
+    suffix : str or None
+        The suffix of the outputs; None keeps each source's.
+    existing : {"replace", "refuse", "skip"}
+        What to do about an output that is there already.
+
+    Examples
+    --------
+    >>> into_folder([Source("a/b.png", "b.png")], "out", name="{stem}-{command}{ext}",
+    ...             fields={"command": "mean"}, suffix=".tif", existing="refuse")
+    [Job(source='a/b.png', target='out/b-mean.tif', existing='refuse')]
+    """
+    jobs = []
+    for source in sources:
+        if source.path == STREAM:
+            raise ParameterError("standard input has no name to keep in a folder; give -o FILE or -o -")
+        parent, own_name = os.path.split(source.relative)
+        stem, ext = os.path.splitext(own_name)
+        try:
+            new_name = name.format(stem=stem, ext=suffix or ext, **fields)
+        except (KeyError, IndexError, ValueError, AttributeError):
+            known = ", ".join(f"{{{field}}}" for field in ("stem", "ext", *fields))
+            raise ParameterError(f"--name {name!r}: only {known} can be filled in") from None
+        if not new_name or new_name in (".", "..") or "/" in new_name or os.sep in new_name:
+            raise ParameterError(f"--name {name!r}: gives {new_name!r}, which is no file name")
+        jobs.append(Job(source.path, os.path.join(folder, parent, new_name), existing))
+    return jobs
+
+
+def refuse_collisions(jobs: Iterable[Job], *, in_place: bool) -> None:
+    """Raise ParameterError when two jobs write one file, or a job writes over any input.
+
+    Files are compared as the file system sees them, through links; so a colliding batch is refused
+    before any work, and an input is replaced only when `in_place` says so.
+    """
+    jobs = [job for job in jobs if job.target != STREAM]
+    inputs = {} if in_place else {_identity(job.source): job.source for job in jobs if job.source != STREAM}
+    writers: dict[tuple[int, int] | str, Job] = {}
+    for job in jobs:
+        identity = _identity(job.target)
+        if identity in inputs and os.path.isfile(job.target):
+            raise ParameterError(
+                f"{job.target}: the output is the input {inputs[identity]}; --in-place replaces inputs, "
+                "or choose another output"
+            )
+        other = writers.setdefault(identity, job)
+        if other is not job:
+            raise ParameterError(
+                f"{other.source} and {job.source} would both be written to {job.target}; "
+                "nothing was done: put {stem} and {ext} in --name, or run them into two folders"
+            )
+
+
+def _identity(path: str) -> tuple[int, int] | str:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
+
+
+def make_folders(jobs: Iterable[Job]) -> None:
+    """Make the folders that the jobs' targets need."""
+    for folder in {os.path.dirname(job.target) for job in jobs if job.target != STREAM}:
+        if folder:
+            os.makedirs(folder, exist_ok=True)

@@ -5,7 +5,10 @@ because then a matrix product of the weights (P, K) with a panel of windows (K, 
 output plane in place, and weights of PyTorch load as they are.
 """
 
+import math
+import threading
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,9 +73,9 @@ def convolution(
     matrices = weights.reshape(groups, maps // groups, -1)  # 'gpk'
     out = np.empty((x.shape[0], maps, *windows.output), x.dtype)
     planes = out.reshape(x.shape[0], groups, maps // groups, -1)  # 'ngpi'
-    for samples, pixels, panel in _panels(x, windows, groups):
+    for tile, panel in _panels(x, windows, groups):
         # 'gpk,ngki->ngpi'
-        np.matmul(matrices, panel, out=planes[samples, :, :, pixels])
+        np.matmul(matrices, panel, out=planes[tile.samples, :, :, tile.pixels])
     if bias is not None:
         out += bias[:, None, None]
     return out
@@ -147,9 +150,16 @@ def convolution_weights_gradient(
     _require_delta(delta, (x.shape[0], maps, *windows.output), x)
     planes = np.ascontiguousarray(delta).reshape(x.shape[0], groups, maps // groups, -1)
     gradient = np.zeros((groups, maps // groups, blank[0].size), x.dtype)  # 'gpk'
-    for samples, pixels, panel in _panels(x, windows, groups):
-        # 'ngpi,ngki->ngpk', then the sum over n; always in the same order, so repeatable
-        gradient += np.matmul(planes[samples, :, :, pixels], panel.swapaxes(-1, -2)).sum(axis=0)
+    target = gradient  # the first product is written where it belongs, the others are added
+    for tile, panel in _panels(x, windows, groups):
+        parts = planes[tile.samples, :, :, tile.pixels]
+        for sample, windows_of_sample in zip(parts, panel, strict=True):
+            # 'gpi,gki->gpk', added always in the same order, so repeatable
+            np.matmul(sample, windows_of_sample.swapaxes(-1, -2), out=target)
+            if target is gradient:
+                target = np.empty_like(gradient)
+            else:
+                gradient += target
     return gradient.reshape(blank.shape)
 
 
@@ -210,55 +220,92 @@ def _require_delta(delta: Array, shape: tuple[int, ...], like: Array) -> None:
         raise ParameterError(f"delta is {delta.dtype} {delta.shape}: give {like.dtype} of shape {shape}")
 
 
-def _tiles(batch: int, windows: Windows, row_bytes: int) -> Iterator[tuple[slice, slice]]:
-    """Yield (samples, output rows): whole samples while they fit the panel, else rows of one sample."""
-    rows = windows.output[0]
-    samples = max(1, _PANEL_BYTES // max(1, row_bytes * rows))
+class _Tile(NamedTuple):
+    """A part of the output: some samples whole, or some rows of one sample."""
+
+    samples: slice
+    rows: slice
+    pixels: slice
+
+
+def _tiles(batch: int, windows: Windows, row_bytes: int) -> list[_Tile]:
+    """Cut the output so that a panel stays within its bytes; the first tile is the largest."""
+    rows, columns = windows.output
+    samples = max(1, _PANEL_BYTES // (row_bytes * rows))
     step = rows if samples > 1 else min(rows, max(1, _PANEL_BYTES // row_bytes))
-    for n in range(0, batch, samples):
-        for top in range(0, rows, step):
-            yield slice(n, min(n + samples, batch)), slice(top, min(top + step, rows))
+    return [
+        _Tile(slice(n, min(n + samples, batch)), slice(top, bottom), slice(top * columns, bottom * columns))
+        for n in range(0, batch, samples)
+        for top in range(0, rows, step)
+        for bottom in [min(top + step, rows)]
+    ]
 
 
-def _panels(x: Array, windows: Windows, groups: int) -> Iterator[tuple[slice, slice, Array]]:
-    """Yield (samples, pixels, panel) with panel of shape (samples, groups, K, pixels): im2col in tiles."""
+def _panels(x: Array, windows: Windows, groups: int) -> Iterator[tuple[_Tile, Array]]:
+    """Yield tiles with their panels (samples, groups, K, pixels) of input windows: im2col."""
     batch, channels = x.shape[:2]
-    columns = windows.output[1]
     if _is_pointwise(windows):
-        yield slice(0, batch), slice(0, None), x.reshape(batch, groups, channels // groups, -1)
+        whole = _Tile(slice(0, batch), slice(0, windows.output[0]), slice(0, None))
+        yield whole, x.reshape(batch, groups, channels // groups, -1)
         return
-    taps = windows.size[0] * windows.size[1]
-    buffer = np.empty(0, x.dtype)
+    row = channels * windows.size[0] * windows.size[1] * windows.output[1]
+    tiles = _tiles(batch, windows, row * x.itemsize)
+    if not tiles:
+        return
+    buffer = _panel_buffer(tiles, row, x.dtype)
     padded, held = x, slice(0, 0)
-    for samples, rows in _tiles(batch, windows, channels * taps * columns * x.itemsize):
-        if samples != held:
-            padded, held = windows.pad(x[samples]), samples
-        views = windows.view(padded)[..., rows, :]
-        if buffer.size < views.size:
-            buffer = np.empty(views.size, x.dtype)
+    for tile in tiles:
+        if tile.samples != held:
+            padded, held = windows.pad(x[tile.samples]), tile.samples
+        views = windows.view(padded)[..., tile.rows, :]
         panel = buffer[: views.size].reshape(views.shape)
         np.copyto(panel, views)
-        pixels = slice(rows.start * columns, rows.stop * columns)
-        yield samples, pixels, panel.reshape(len(views), groups, -1, pixels.stop - pixels.start)
+        yield tile, panel.reshape(len(views), groups, row // windows.output[1] // groups, -1)
 
 
 def _spread(delta: Array, weights: Array, shape: tuple[int, ...], windows: Windows, groups: int) -> Array:
     """Transpose of `_panels` and its product: weights' @ delta, each tap added where it was read."""
     batch, channels = shape[:2]
-    maps, columns = weights.shape[0], windows.output[1]
-    matrices = weights.reshape(groups, maps // groups, -1).swapaxes(-1, -2)  # 'gkp'
-    planes = np.ascontiguousarray(delta).reshape(batch, groups, maps // groups, -1)  # 'ngpi'
+    matrices = weights.reshape(groups, weights.shape[0] // groups, -1).swapaxes(-1, -2)  # 'gkp'
+    planes = np.ascontiguousarray(delta).reshape(batch, groups, weights.shape[0] // groups, -1)  # 'ngpi'
     if _is_pointwise(windows):
         return np.asarray(np.matmul(matrices, planes)).reshape(shape)
     taps = [(u, v) for u in range(windows.size[0]) for v in range(windows.size[1])]
+    row = channels * len(taps) * windows.output[1]
+    tiles = _tiles(batch, windows, row * delta.itemsize)
     padded = np.zeros((batch, channels, *windows.padded), delta.dtype)
-    for samples, rows in _tiles(batch, windows, channels * len(taps) * columns * delta.itemsize):
-        pixels = slice(rows.start * columns, rows.stop * columns)
-        panel = np.matmul(matrices, planes[samples, :, :, pixels])  # 'gkp,ngpi->ngki'
-        panel = panel.reshape(len(panel), channels, len(taps), -1, columns)
+    if not tiles:
+        return padded.reshape(shape)
+    buffer = _panel_buffer(tiles, row, delta.dtype)
+    for tile in tiles:
+        part = planes[tile.samples, :, :, tile.pixels]
+        sizes = (len(part), groups, matrices.shape[1], part.shape[-1])
+        panel = buffer[: math.prod(sizes)].reshape(sizes)
+        np.matmul(matrices, part, out=panel)  # 'gkp,ngpi->ngki'
+        panel = panel.reshape(len(part), channels, len(taps), -1, windows.output[1])
         for k, (u, v) in enumerate(taps):
-            windows.tap(padded[samples], u, v)[..., rows, :] += panel[:, :, k]
+            windows.tap(padded[tile.samples], u, v)[..., tile.rows, :] += panel[:, :, k]
     return np.ascontiguousarray(padded[..., windows.interior[0], windows.interior[1]])
+
+
+class _Scratch(threading.local):
+    """One panel of memory for each thread, kept: touching fresh pages costs as much as the copy."""
+
+    memory: Array = np.empty(0, np.uint8)
+
+
+_SCRATCH = _Scratch()
+
+
+def _panel_buffer(tiles: list[_Tile], row: int, dtype: np.dtype[Any]) -> Array:
+    """Room for the largest panel of `tiles`, valid until the next call in this thread."""
+    samples, rows, _ = tiles[0]
+    size = (samples.stop - samples.start) * (rows.stop - rows.start) * row * dtype.itemsize
+    if size > _PANEL_BYTES:
+        return np.empty(size, np.uint8).view(dtype)
+    if _SCRATCH.memory.size < _PANEL_BYTES:
+        _SCRATCH.memory = np.empty(_PANEL_BYTES, np.uint8)
+    return _SCRATCH.memory[:size].view(dtype)
 
 
 def _is_pointwise(windows: Windows) -> bool:

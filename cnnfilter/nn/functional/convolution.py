@@ -72,7 +72,7 @@ def convolution(
         raise ParameterError(f"bias is {bias.dtype} {bias.shape}: give {x.dtype} of shape ({maps},)")
     matrices = weights.reshape(groups, maps // groups, -1)  # 'gpk'
     out = np.empty((x.shape[0], maps, *windows.output), x.dtype)
-    planes = out.reshape(x.shape[0], groups, maps // groups, -1)  # 'ngpi'
+    planes = out.reshape(x.shape[0], groups, maps // groups, windows.pixels)  # 'ngpi'
     for tile, panel in _panels(x, windows, groups):
         # 'gpk,ngki->ngpi'
         np.matmul(matrices, panel, out=planes[tile.samples, :, :, tile.pixels])
@@ -148,7 +148,7 @@ def convolution_weights_gradient(
     blank = np.broadcast_to(np.zeros((), x.dtype), (maps, x.shape[1] // groups, *sizes))
     windows = _fit(x, blank, stride, padding, dilation, groups)
     _require_delta(delta, (x.shape[0], maps, *windows.output), x)
-    planes = np.ascontiguousarray(delta).reshape(x.shape[0], groups, maps // groups, -1)
+    planes = np.ascontiguousarray(delta).reshape(x.shape[0], groups, maps // groups, windows.pixels)
     gradient = np.zeros((groups, maps // groups, blank[0].size), x.dtype)  # 'gpk'
     target = gradient  # the first product is written where it belongs, the others are added
     for tile, panel in _panels(x, windows, groups):
@@ -246,7 +246,7 @@ def _panels(x: Array, windows: Windows, groups: int) -> Iterator[tuple[_Tile, Ar
     batch, channels = x.shape[:2]
     if _is_pointwise(windows):
         whole = _Tile(slice(0, batch), slice(0, windows.output[0]), slice(0, None))
-        yield whole, x.reshape(batch, groups, channels // groups, -1)
+        yield whole, x.reshape(batch, groups, channels // groups, windows.pixels)
         return
     row = channels * windows.size[0] * windows.size[1] * windows.output[1]
     tiles = _tiles(batch, windows, row * x.itemsize)
@@ -267,7 +267,8 @@ def _spread(delta: Array, weights: Array, shape: tuple[int, ...], windows: Windo
     """Transpose of `_panels` and its product: weights' @ delta, each tap added where it was read."""
     batch, channels = shape[:2]
     matrices = weights.reshape(groups, weights.shape[0] // groups, -1).swapaxes(-1, -2)  # 'gkp'
-    planes = np.ascontiguousarray(delta).reshape(batch, groups, weights.shape[0] // groups, -1)  # 'ngpi'
+    sizes = (batch, groups, weights.shape[0] // groups, windows.pixels)
+    planes = np.ascontiguousarray(delta).reshape(sizes)  # 'ngpi'
     if _is_pointwise(windows):
         return np.asarray(np.matmul(matrices, planes)).reshape(shape)
     taps = [(u, v) for u in range(windows.size[0]) for v in range(windows.size[1])]

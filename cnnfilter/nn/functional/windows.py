@@ -97,6 +97,11 @@ class Windows:
         )  # fmt: skip
 
     @property
+    def pixels(self) -> int:
+        """Number of windows, which is the number of pixels of an output plane."""
+        return self.output[0] * self.output[1]
+
+    @property
     def padded(self) -> tuple[int, int]:
         """Rows and columns of the padded plane."""
         (top, bottom), (left, right) = self.padding

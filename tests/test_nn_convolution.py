@@ -1,0 +1,179 @@
+"""The convolution layer: against naive loops, finite differences, the adjoint identity and PyTorch."""
+
+import importlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.nn import functional
+
+module = importlib.import_module("cnnfilter.nn.functional.convolution")
+
+
+def naive(x, w, b, stride, padding, dilation, groups):
+    """Equation 35 pixel by pixel."""
+    (top, bottom), (left, right) = padding
+    x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    n, _, height, width = x.shape
+    maps, depth, u, v = w.shape
+    rows = (height - dilation[0] * (u - 1) - 1) // stride[0] + 1
+    columns = (width - dilation[1] * (v - 1) - 1) // stride[1] + 1
+    y = np.empty((n, maps, rows, columns))
+    for p in range(maps):
+        first = p // (maps // groups) * depth
+        for i in range(rows):
+            for j in range(columns):
+                patch = x[
+                    :,
+                    first : first + depth,
+                    i * stride[0] : i * stride[0] + dilation[0] * (u - 1) + 1 : dilation[0],
+                    j * stride[1] : j * stride[1] + dilation[1] * (v - 1) + 1 : dilation[1],
+                ]
+                y[:, p, i, j] = (patch * w[p]).sum(axis=(1, 2, 3)) + b[p]
+    return y
+
+
+@st.composite
+def layers(draw):
+    """A layer and its input; every output size that floor() can give, even kernels, asymmetric padding."""
+    small = st.integers(1, 3)
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    size, stride, dilation = (draw(st.tuples(small, small)) for _ in range(3))
+    side = st.tuples(st.integers(0, 3), st.integers(0, 3))
+    padding = draw(st.tuples(side, side))
+    extent = [d * (k - 1) + 1 for d, k in zip(dilation, size, strict=True)]
+    shape = [max(1, e - sum(p)) + draw(st.integers(0, 5)) for e, p in zip(extent, padding, strict=True)]
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = generator.standard_normal((draw(st.integers(0, 3)), groups * draw(small), *shape))
+    w = generator.standard_normal((groups * draw(small), x.shape[1] // groups, *size))
+    geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return x, w, generator.standard_normal(len(w)), geometry, generator
+
+
+@given(layers(), st.sampled_from([None, 1, 600]))
+@settings(deadline=None, max_examples=150)
+def test_forward_equals_the_naive_sum_however_it_is_tiled(layer, panel_bytes):
+    x, w, b, geometry, _ = layer
+    with pytest.MonkeyPatch.context() as patch:
+        if panel_bytes:
+            patch.setattr(module, "_PANEL_BYTES", panel_bytes)
+        y = functional.convolution(x, w, b, **geometry)
+    np.testing.assert_allclose(y, naive(x, w, b, **geometry), atol=1e-11)
+
+
+@given(layers(), st.sampled_from([None, 1, 600]))
+@settings(deadline=None, max_examples=150)
+def test_gradients_are_the_adjoints(layer, panel_bytes):
+    x, w, _, geometry, generator = layer
+    with pytest.MonkeyPatch.context() as patch:
+        if panel_bytes:
+            patch.setattr(module, "_PANEL_BYTES", panel_bytes)
+        y = functional.convolution(x, w, **geometry)
+        delta = generator.standard_normal(y.shape)
+        dx, dw, db = functional.convolution_backward(x, w, delta, **geometry)
+    assert dx.shape == x.shape and dw.shape == w.shape
+    product = np.vdot(delta, y)  # y is bilinear: <delta, y> = <dx, x> = <dw, w>
+    np.testing.assert_allclose([np.vdot(dx, x), np.vdot(dw, w)], [product, product], atol=1e-10)
+    np.testing.assert_allclose(db, delta.sum(axis=(0, 2, 3)), atol=1e-11)
+
+
+@given(layers())
+@settings(deadline=None, max_examples=40)
+def test_gradients_by_finite_differences(layer):
+    x, w, b, geometry, generator = layer
+    delta = generator.standard_normal(functional.convolution(x, w, b, **geometry).shape)
+    gradients = functional.convolution_backward(x, w, delta, **geometry)
+    for gradient, array in zip(gradients, (x, w, b), strict=True):
+        for index in generator.choice(array.size, min(4, array.size), replace=False):
+            losses = []
+            for step in (1e-3, -1e-3):  # the loss is linear in each array: no truncation error
+                array.flat[index] += step
+                losses.append(np.vdot(delta, functional.convolution(x, w, b, **geometry)))
+                array.flat[index] -= step
+            slope = (losses[0] - losses[1]) / 2e-3
+            assert slope == pytest.approx(gradient.flat[index], abs=1e-8)
+
+
+def test_a_wrong_gradient_fails_the_adjoint_identity():
+    rng = np.random.default_rng(1)
+    x, w = rng.standard_normal((1, 2, 7, 8)), rng.standard_normal((3, 2, 3, 3))
+    y = functional.convolution(x, w)
+    flipped = functional.convolution_input_gradient(y, w[:, :, ::-1, ::-1], x.shape)
+    assert abs(np.vdot(flipped, x) - np.vdot(y, y)) > 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_is_kept_and_views_are_taken(dtype):
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((2, 9, 8, 6)).astype(dtype).transpose(0, 3, 1, 2)[:, ::2]
+    w = rng.standard_normal((5, 3, 2, 3)).astype(dtype)[:, ::-1]
+    x.flags.writeable = w.flags.writeable = False
+    y = functional.convolution(x, w, padding="same", stride=2)
+    gradients = functional.convolution_backward(x, w, y[:, :, ::1], padding="same", stride=2)
+    assert {a.dtype for a in (y, *gradients)} == {np.dtype(dtype)}
+    expected = naive(x, w, np.zeros(5), (2, 2), ((0, 1), (1, 1)), (1, 1), 1)
+    np.testing.assert_allclose(y, expected, atol=1e-4 if dtype == np.float32 else 1e-12)
+
+
+def test_large_tiles_of_rows_equal_one_panel(monkeypatch):
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_normal((2, 3, 40, 30)), rng.standard_normal((4, 3, 3, 3))
+    whole = functional.convolution(x, w, padding=1)
+    monkeypatch.setattr(module, "_PANEL_BYTES", 7 * 30 * 27 * 8)
+    np.testing.assert_allclose(functional.convolution(x, w, padding=1), whole, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("padding", "shape"), [("narrow", (6, 4)), ("valid", (6, 4)), ("wide", (10, 8)), ("full", (10, 8)),
+                           ("same", (8, 6)), ("equal", (8, 6)), (1, (8, 6)), ((0, 2), (6, 8)),
+                           (((1, 0), (0, 3)), (7, 7))],
+)  # fmt: skip
+def test_padding_in_every_form(padding, shape):
+    y = functional.convolution(np.ones((1, 1, 8, 6)), np.ones((1, 1, 3, 3)), padding=padding)
+    assert y.shape[2:] == shape
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"w": np.ones((2, 3, 3, 3))}, r"take 3 channels, but x has shape \(1, 2, 5, 5\)"),
+        ({"w": np.ones((2, 2, 6, 3))}, "no window of 6 pixels fits 5 pixels"),
+        ({"w": np.ones((3, 1, 3, 3)), "groups": 2}, "groups is 2: it must divide"),
+        ({"x": np.ones((2, 5, 5))}, r"x has shape \(2, 5, 5\)"),
+        ({"x": np.ones((1, 2, 5, 5), np.int64)}, "x is of type int64"),
+        ({"x": np.ones((1, 2, 5, 5), np.float32)}, "x is float32 but weights are float64"),
+        ({"bias": np.ones(3)}, r"bias is float64 \(3,\): give float64 of shape \(2,\)"),
+        ({"stride": 0}, "stride is 0: give an integer >= 1"),
+        ({"dilation": (1, 2, 3)}, r"dilation is \(1, 2, 3\)"),
+        ({"padding": "some"}, "padding is 'some'"),
+        ({"padding": -1}, "padding is -1: give an integer >= 0"),
+    ],
+)
+def test_bad_input_is_named(change, words):
+    call = {"x": np.ones((1, 2, 5, 5)), "w": np.ones((2, 2, 3, 3))} | change
+    with pytest.raises((ParameterError, DtypeError), match=words):
+        functional.convolution(call.pop("x"), call.pop("w"), **call)
+
+
+def test_a_gradient_of_the_wrong_shape_is_refused():
+    x, w = np.ones((1, 1, 5, 5)), np.ones((1, 1, 3, 3))
+    with pytest.raises(ParameterError, match=r"delta is float64 \(1, 1, 5, 5\)"):
+        functional.convolution_backward(x, w, np.ones((1, 1, 5, 5)))
+
+
+def test_pytorch_agrees():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(4)
+    x, w, b = (rng.standard_normal(s) for s in ((2, 4, 11, 13), (6, 2, 3, 2), (6,)))
+    tensors = [torch.tensor(a, requires_grad=True) for a in (x, w, b)]
+    expected = torch.nn.functional.conv2d(*tensors, (3, 2), (2, 1), (1, 2), 2)
+    geometry = {"stride": (3, 2), "padding": (2, 1), "dilation": (1, 2), "groups": 2}
+    y = functional.convolution(x, w, b, **geometry)
+    np.testing.assert_allclose(y, expected.detach().numpy(), atol=1e-12)
+    expected.backward(torch.tensor(y))
+    gradients = functional.convolution_backward(x, w, y, **geometry)
+    for ours, tensor in zip(gradients, tensors, strict=True):
+        np.testing.assert_allclose(ours, tensor.grad.numpy(), atol=1e-11)

@@ -311,7 +311,7 @@ def _checked_weights(weights: ArrayLike) -> Floats:
             )
     elif int(values.max()) > 2**53 or int(values.min()) < -(2**53):
         raise ParameterError("integer weights beyond 2**53 are not exact in float64; scale them down")
-    return values.astype(np.float64)
+    return np.ascontiguousarray(values, dtype=np.float64)
 
 
 def _checked_divisor(divisor: float) -> float:

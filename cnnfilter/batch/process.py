@@ -1,0 +1,179 @@
+"""One file's way through the filters: read, filter, write."""
+
+import io
+import os
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from cnnfilter.batch.atomic import whole_file
+from cnnfilter.batch.jobs import STREAM, Job
+from cnnfilter.errors import ImageFileError
+from cnnfilter.filters.registry import Range, Step
+from cnnfilter.imagefile import MAX_PIXELS, Picture, form_named, form_of, read, write
+from cnnfilter.pixels import Applied, Array, apply, depth_dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file: of its first frame, where frames differ.
+
+    Attributes
+    ----------
+    form : str
+        What was written: ``PNG`` and so on.
+    input_shape, shape : tuple of int
+        Rows, columns and perhaps channels, before and after.
+    depth : str
+        The dtype of the result.
+    frames : int
+        How many frames there are.
+    clipped : int
+        How many values of all frames were limited to the range of the pixels.
+    seconds : float
+        How long it took.
+    notes : tuple of str
+        What was done to the pixels beside filtering.
+    """
+
+    form: str
+    input_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+    depth: str
+    frames: int
+    clipped: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A function of a `Job` that does it; many threads may call one.
+
+    Attributes
+    ----------
+    steps : tuple of Step
+        The filters, in order. Values stay floats between them and are rounded once.
+    value_range : {"clip", "abs", "offset", "stretch"}, optional
+        What becomes of the last filter's values outside the pixels' range; default the filter's own
+        choice, and nothing for floats.
+    linear : bool
+        Whether to filter in linear light.
+    depth : {"8", "16", "f32"}, optional
+        Of the result; default that of the input.
+    form : str, optional
+        Of the output; default as its suffix says, or else as the input was.
+    quality, compression : int, optional
+        See `cnnfilter.imagefile.write`.
+    max_pixels : int
+        See `cnnfilter.imagefile.read`.
+    threads : int, optional
+        How many threads filter one file.
+    """
+
+    steps: tuple[Step, ...]
+    value_range: Range | None = None
+    linear: bool = False
+    depth: str | None = None
+    form: str | None = None
+    quality: int | None = None
+    compression: int | None = None
+    max_pixels: int = MAX_PIXELS
+    threads: int | None = None
+
+    def __call__(self, job: Job) -> Outcome | None:
+        """Read, filter and write one file; return None for one that is left alone."""
+        started = time.perf_counter()
+        if job.existing == "skip" and _is_whole(job.target):
+            return None
+        picture = self._read(job.source)
+        input_shape = picture.frames[0].shape
+        clipped = self._filter(picture)
+        form = self._form(picture, job)
+        self._write(picture, job, form)
+        return Outcome(
+            form=form,
+            input_shape=input_shape,
+            shape=picture.frames[0].shape,
+            depth=str(picture.dtype),
+            frames=len(picture.frames),
+            clipped=clipped,
+            seconds=time.perf_counter() - started,
+            notes=tuple(picture.notes),
+        )
+
+    def _read(self, source: str) -> Picture:
+        if source == STREAM:
+            return read(sys.stdin.buffer, max_pixels=self.max_pixels, name="standard input")
+        return read(source, max_pixels=self.max_pixels)
+
+    def _filter(self, picture: Picture) -> int:
+        """Replace the frames one by one, so that only one of them is ever there twice."""
+        clipped = 0
+        for index, frame in enumerate(picture.frames):
+            try:
+                picture.frames[index], more = self._filter_frame(frame, picture.alpha)
+            except ValueError as error:
+                if len(picture.frames) > 1:
+                    error.add_note(f"in frame {index + 1}")
+                raise
+            clipped += more
+        return clipped
+
+    def _filter_frame(self, frame: Array, alpha: bool) -> Applied:
+        dtype = depth_dtype(self.depth) if self.depth else frame.dtype
+        clipped = 0
+        for step in self.steps:
+            last = step is self.steps[-1]
+            value_range = (last and self.value_range) or (step.range if dtype.kind in "ui" else None)
+            frame, more = apply(
+                frame,
+                partial(step, threads=self.threads),
+                alpha=alpha,
+                gain=step.gain,
+                bounded=step.bounded,
+                linear=self.linear,
+                value_range=value_range,
+                depth=dtype if last else _floats(frame.dtype),
+            )
+            clipped += more
+        return Applied(frame, clipped)
+
+    def _form(self, picture: Picture, job: Job) -> str:
+        if self.form:
+            return form_named(self.form)
+        if job.target in (job.source, STREAM):
+            return picture.form
+        try:
+            return form_of(job.target)
+        except ImageFileError:
+            return picture.form
+
+    def _write(self, picture: Picture, job: Job, form: str) -> None:
+        if job.target == STREAM:
+            encoded = io.BytesIO()  # a failure must not leave half an image in the pipe
+            write(picture, encoded, form=form, quality=self.quality, compression=self.compression)
+            sys.stdout.buffer.write(encoded.getbuffer())
+            sys.stdout.buffer.flush()
+            return
+        try:
+            with whole_file(job.target, replace=job.existing != "refuse") as file:
+                write(picture, file, form=form, quality=self.quality, compression=self.compression)
+        except OSError as error:
+            what = error.strerror or str(error)
+            raise ImageFileError(f"{job.target}: not written: {what}") from error
+
+
+def _floats(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    return np.dtype(np.float64 if dtype == np.float64 else np.float32)
+
+
+def _is_whole(path: str) -> bool:
+    """Whether an output is there. An empty file is not: a failing machine may leave one."""
+    try:
+        return os.stat(path).st_size > 0
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,109 @@
+"""The command tree. A command's module is imported when the command runs, not before."""
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+from cnnfilter._version import __version__
+
+# Most people's terminals have at least this; a help page must not need more.
+HELP_WIDTH = 80
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH}
+
+
+class Examples(click.Command):
+    """A command whose help ends with examples."""
+
+    def __init__(self, *args: Any, examples: Iterable[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """End with the examples, a line each."""
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write_text(example)
+
+
+class LazyGroup(Examples, click.Group):
+    """A group whose subcommands are named as ``module:attribute`` and imported when needed.
+
+    Parameters
+    ----------
+    lazy : mapping of str to (str, str)
+        For each subcommand its ``module:attribute`` and the line that lists it.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = dict(lazy or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the subcommands in the order in which they are listed."""
+        return [*self.lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a subcommand."""
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module, attribute = self.lazy[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand, or say which one may have been meant."""
+        name = args[0]
+        if name not in self.list_commands(ctx) and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self.list_commands(ctx), n=1)
+            ctx.fail(f"no command {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands without importing them."""
+        rows = [(name, words) for name, (_, words) in self.lazy.items()]
+        rows += [(name, command.get_short_help_str()) for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"cnnfilter {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings=CONTEXT,
+    examples=[
+        "cnnfilter gaussian --sigma 2 photo.jpg -o soft.jpg",
+        "cnnfilter mean < photo.png | cnnfilter second-derivative > edges.png",
+    ],
+    lazy={
+        "mean": ("cnnfilter.cli.images:mean", "Average over a window."),
+        "gaussian": ("cnnfilter.cli.images:gaussian", "Smooth with a Gaussian."),
+        "second-derivative": ("cnnfilter.cli.images:second_derivative", "Find edges and lines."),
+        "convolve": ("cnnfilter.cli.images:convolve", "Convolve with a kernel (turned by 180 degrees)."),
+        "correlate": ("cnnfilter.cli.images:correlate", "Correlate with a kernel (as it is written)."),
+        "learned": ("cnnfilter.cli.learned:learned", "Apply a filter that was learned."),
+        "pool": ("cnnfilter.cli.images:pool", "Take the maximum or mean of each window."),
+        "pipe": ("cnnfilter.cli.pipe:pipe", "Run several filters, rounding once."),
+        "learn": ("cnnfilter.cli.learn:learn", "Learn a filter from a picture before and after."),
+        "kernel": ("cnnfilter.cli.kernel:kernel", "Make, show and convert kernels."),
+        "net": ("cnnfilter.cli.net:net", "Train, run and look into networks."),
+        "cache": ("cnnfilter.cli.cache:cache", "Look after the compiled loops."),
+        "doctor": ("cnnfilter.cli.doctor:doctor", "Check this installation."),
+        "completion": ("cnnfilter.cli.completion:completion", "Print what a shell needs to complete."),
+    },
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+)
+def cnnfilter() -> None:
+    """Filter images exactly and fast: files, pipes and batches."""

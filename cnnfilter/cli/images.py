@@ -1,0 +1,152 @@
+"""The commands that filter images, one filter each."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from cnnfilter.cli.group import CONTEXT
+from cnnfilter.cli.options import ImageCommand, Parameters, Settings, geometry, inputs, shared
+from cnnfilter.cli.types import SIZE, KernelText, Sigma
+from cnnfilter.filters.registry import Step
+
+ALL_FILTERS = ("stride", "padding", "boundary", "accuracy")
+
+
+def _command(name: str, help: str, own: Parameters, examples: Iterable[str]) -> ImageCommand:
+    """Make the command of a filter: its own options, then those that all share."""
+
+    def run(**values: Any) -> int:
+        from cnnfilter.cli.run import run_images
+
+        settings = Settings.taken_from(values)
+        return run_images([step(name, values)], settings, command=name)
+
+    arguments = [param for param in own if isinstance(param, click.Argument)]
+    options = [param for param in own if isinstance(param, click.Option)]
+    return ImageCommand(
+        name,
+        params=[*arguments, inputs(), *options, *shared("abs" if name == "second-derivative" else "clip")],
+        callback=run,
+        help=help,
+        examples=examples,
+        context_settings=CONTEXT,
+        options_metavar="[OPTIONS]",
+    )
+
+
+def step(name: str, values: dict[str, Any]) -> Step:
+    """Make the filter that a command's own options describe."""
+    if name == "pool":
+        return Step.of(f"pool {values.pop('kind')}", **values)
+    boundary = values.get("boundary")
+    if isinstance(boundary, tuple):
+        values["boundary"], values["constant"] = boundary
+    return Step.of(name, **values)
+
+
+def _size(help: str, default: str | None = None) -> click.Option:
+    return click.Option(["--size"], type=SIZE, default=default, metavar="N|UxV", help=help)
+
+
+def _kernel() -> click.Option:
+    return click.Option(
+        ["--kernel"],
+        type=KernelText(),
+        required=True,
+        metavar="K",
+        help="File, name (cnnfilter kernel list) or '1 2 1; 2 4 2; 1 2 1 / 16'.",
+    )
+
+
+OWN: dict[str, Parameters] = {
+    "mean": [_size("Rows x columns of the window, in pixels. [3]", "3"), *geometry(*ALL_FILTERS)],
+    "gaussian": [
+        click.Option(
+            ["--sigma"],
+            type=Sigma(),
+            default="1.0",
+            metavar="S|SYxSX",
+            help="In pixels. [1.0]",
+        ),
+        _size("Rows x columns of the kernel. [2*ceil(4*sigma)+1]"),
+        click.Option(
+            ["--template"],
+            type=click.Choice(["float", "integer"]),
+            default="float",
+            metavar="float|integer",
+            help="Weights: exact, or small integers. [float]",
+        ),
+        *geometry(*ALL_FILTERS),
+    ],
+    "second-derivative": [
+        click.Option(
+            ["--axis"],
+            type=click.Choice(["x", "y", "both"]),
+            default="both",
+            metavar="x|y|both",
+            help="Along columns, rows, or their sum. [both]",
+        ),
+        *geometry(*ALL_FILTERS),
+    ],
+    "convolve": [_kernel(), *geometry("stride", "padding", "boundary", "dilation")],
+    "correlate": [_kernel(), *geometry("stride", "padding", "boundary", "dilation")],
+    "pool": [
+        click.Argument(["kind"], type=click.Choice(["max", "mean"]), metavar="max|mean"),
+        _size("Rows x columns of the window, in pixels. [2]", "2"),
+        *geometry("stride", "padding", stride="the size", padding="0"),
+    ],
+}
+"""What each filter takes for itself: the options of its command, and of its step in a pipe."""
+
+mean = _command(
+    "mean",
+    "Replace each pixel by the mean of the window around it.",
+    OWN["mean"],
+    ["cnnfilter mean --size 5x7 photo.jpg -o soft.jpg", "cnnfilter mean photos/*.png -o soft/ --jobs 2"],
+)
+
+gaussian = _command(
+    "gaussian",
+    "Smooth with a Gaussian; more sigma, more smoothing.",
+    OWN["gaussian"],
+    ["cnnfilter gaussian --sigma 2 photo.jpg -o soft.jpg", "cnnfilter gaussian < photo.png > soft.png"],
+)
+
+second_derivative = _command(
+    "second-derivative",
+    "Show where brightness bends: edges and lines. --range is abs by default; for signed values "
+    "write --depth f32 to .tif or .npy.",
+    OWN["second-derivative"],
+    [
+        "cnnfilter second-derivative --axis x photo.jpg -o edges.png",
+        "cnnfilter second-derivative photo.jpg --depth f32 -o edges.npy",
+    ],
+)
+
+convolve = _command(
+    "convolve",
+    "Convolve with a kernel: it is turned by 180 degrees first, as equation 8 does.",
+    OWN["convolve"],
+    [
+        "cnnfilter convolve --kernel sharpen photo.jpg -o sharp.jpg",
+        "cnnfilter convolve --kernel '0 0 0; 0 0 1; 0 0 0' photo.png -o moved.png",
+    ],
+)
+
+correlate = _command(
+    "correlate",
+    "Correlate with a kernel: it lies on the image as it is written (equation 13).",
+    OWN["correlate"],
+    [
+        "cnnfilter correlate --kernel sobel-x --range abs photo.jpg -o edges.png",
+        "cnnfilter correlate --kernel '1 2 1; 2 4 2; 1 2 1 / 16' photo.png -o soft.png",
+    ],
+)
+
+pool = _command(
+    "pool",
+    "Take the maximum or the mean of each window; the image shrinks by --stride.",
+    OWN["pool"],
+    ["cnnfilter pool max photo.png -o small.png", "cnnfilter pool mean --size 4 photo.jpg -o quarter.jpg"],
+)

@@ -1,0 +1,119 @@
+"""The entry point: signals, and the one translation of errors to words and exit statuses."""
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+DONE, NOTHING_DONE, USAGE, SOME_FAILED = 0, 1, 2, 3
+INTERRUPTED = 128  # and the signal's number, as shells count it: 130 for Ctrl-C
+
+
+class Interrupted(BaseException):
+    """A signal asked the process to end. Not an Exception: nothing but `main` may catch it."""
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit status."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    try:
+        status = run(sys.argv[1:])
+    except Interrupted as interruption:
+        _leave(INTERRUPTED + interruption.args[0])
+    except BrokenPipeError:
+        # Whoever read our output has gone, and has no use for a message either.
+        _leave(NOTHING_DONE, flush=False)
+    _leave(status)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit status; complain on standard error in one line."""
+    try:
+        from cnnfilter.cli.group import cnnfilter
+
+        status = cnnfilter.main(arguments, prog_name="cnnfilter", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        complain(error)
+        return _status(error)
+    return status if isinstance(status, int) else DONE
+
+
+def complain(error: Exception, about: str = "") -> None:
+    """Say on standard error what is wrong, in one line; with CNNFILTER_DEBUG=1, where as well."""
+    if os.environ.get("CNNFILTER_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    message = reason(error)
+    if not about and isinstance(error, OSError) and error.filename:
+        about = str(error.filename)
+    if about and not message.startswith(about):
+        message = f"{about}: {message}"
+    print(f"cnnfilter: {message}", file=sys.stderr)
+
+
+def reason(error: Exception) -> str:
+    """Say in words what an exception means, in one line.
+
+    Examples
+    --------
+    >>> reason(FileNotFoundError(2, "No such file or directory", "a.png"))
+    'no such file or directory'
+    >>> reason(ZeroDivisionError("division by zero"))
+    'unexpected ZeroDivisionError: division by zero (CNNFILTER_DEBUG=1 shows where)'
+    """
+    import click
+
+    from cnnfilter.errors import CnnFilterError
+
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "cnnfilter"
+        words = f"{error.format_message().rstrip('.')}; see '{command} --help'"
+    elif isinstance(error, click.ClickException):
+        words = error.format_message()
+    elif isinstance(error, CnnFilterError):
+        words = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        words = error.strerror[:1].lower() + error.strerror[1:]
+    elif isinstance(error, MemoryError):
+        words = "not enough memory; fewer --jobs need less"
+    else:
+        words = f"unexpected {type(error).__name__}: {error} (CNNFILTER_DEBUG=1 shows where)"
+    return " ".join(words.split())
+
+
+def _status(error: Exception) -> int:
+    import click
+
+    from cnnfilter.errors import DtypeError, ParameterError
+
+    usage = (click.UsageError, ParameterError, DtypeError)
+    return USAGE if isinstance(error, usage) else NOTHING_DONE
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is not to be interrupted
+    raise Interrupted(number)
+
+
+def _leave(status: int, *, flush: bool = True) -> NoReturn:
+    """End the process at once: a worker may be in the middle of a file, which shall not be waited for."""
+    if "cnnfilter.batch.atomic" in sys.modules:
+        from cnnfilter.batch.atomic import abandon
+
+        abandon()
+    if flush:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            status = status or NOTHING_DONE
+    sys.stderr.flush()
+    # Not sys.exit: the interpreter's own end flushes a closed pipe with a complaint, and takes 10 ms.
+    os._exit(status)

@@ -1,0 +1,129 @@
+"""What the user hears about many files: a bar, a line for each, a sum, an exit status."""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from cnnfilter.batch.jobs import STREAM, Job
+from cnnfilter.batch.process import Outcome
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, Interrupted, complain, reason
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+class Report:
+    """Tell of each file as it ends, and of all of them at the end.
+
+    Parameters
+    ----------
+    total : int
+        How many files there are.
+    quiet, verbose, as_json : bool
+        Nothing but errors; a line for each file; a JSON object for each file.
+    progress : bool or None
+        Whether to draw a bar; None draws it for several files on a terminal.
+    stream : TextIO
+        Where JSON goes.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        as_json: bool = False,
+        progress: bool | None = None,
+        stream: TextIO | None = None,
+    ) -> None:
+        self.total, self.quiet, self.verbose, self.as_json = total, quiet, verbose, as_json
+        self.stream = stream or sys.stdout
+        self.counts = {"done": 0, "skipped": 0, "failed": 0}
+        self.started = time.perf_counter()
+        self.bar = None
+        if progress or (progress is None and total > 1 and not quiet and sys.stderr.isatty()):
+            self.bar = _bar(total)
+
+    def __enter__(self) -> "Report":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        if self.bar is not None:
+            self.bar.close()
+        interrupted = isinstance(error, Interrupted)
+        if (error is None or interrupted) and self.total > 1 and not self.quiet:
+            self._sum_up(interrupted)
+        return False
+
+    def add(self, job: Job, outcome: Outcome | Exception | None) -> None:
+        """Count and tell one file's end: what was done, what failed, or None if it was left alone."""
+        status = "skipped" if outcome is None else "failed" if isinstance(outcome, Exception) else "done"
+        self.counts[status] += 1
+        if self.bar is not None:
+            self.bar.clear()
+        if isinstance(outcome, Exception):
+            complain(outcome, about=_called(job.source))
+        elif self.verbose and not self.quiet:
+            print(f"cnnfilter: {_line(job, outcome)}", file=sys.stderr)
+        if self.as_json:
+            self._write_json(job, status, outcome)
+        if self.bar is not None:
+            self.bar.update()
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 all done, 1 nothing was done, 3 some files failed."""
+        if not self.counts["failed"]:
+            return DONE
+        return SOME_FAILED if self.counts["done"] + self.counts["skipped"] else NOTHING_DONE
+
+    def _write_json(self, job: Job, status: str, outcome: Outcome | Exception | None) -> None:
+        entry: dict[str, object] = {"input": job.source, "output": job.target, "status": status}
+        if isinstance(outcome, Exception):
+            entry["error"] = reason(outcome)
+        elif outcome is not None:
+            entry |= asdict(outcome) | {"seconds": round(outcome.seconds, 4)}
+        # ensure_ascii: names that are not UTF-8 come out as escapes, and survive the way back.
+        print(json.dumps(entry), file=self.stream, flush=True)
+
+    def _sum_up(self, interrupted: bool) -> None:
+        done, skipped, failed = self.counts.values()
+        words = [f"{done} of {self.total} files done"]
+        words += [f"{skipped} skipped"] if skipped else []
+        words += [f"{failed} failed"] if failed else []
+        words += ["interrupted"] if interrupted else []
+        print(f"cnnfilter: {', '.join(words)} in {time.perf_counter() - self.started:.1f} s", file=sys.stderr)
+
+
+def _bar(total: int) -> "tqdm[None]":
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="file", file=sys.stderr, leave=False, dynamic_ncols=True)
+
+
+def _called(path: str) -> str:
+    return "standard input" if path == STREAM else path
+
+
+def _line(job: Job, outcome: Outcome | None) -> str:
+    target = "standard output" if job.target == STREAM else job.target
+    if outcome is None:
+        return f"{_called(job.source)}: skipped, {target} is there"
+    words = [f"{_size(outcome.input_shape)} to {_size(outcome.shape)}", f"{outcome.depth} {outcome.form}"]
+    words += [f"{outcome.frames} frames"] if outcome.frames > 1 else []
+    words += [f"{outcome.clipped} values clipped"] if outcome.clipped else []
+    words += [*outcome.notes, f"{outcome.seconds:.3f} s"]
+    return f"{_called(job.source)} -> {target}: {', '.join(words)}"
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

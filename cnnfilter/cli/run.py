@@ -1,0 +1,161 @@
+"""The run of an image command: settings to jobs, each job read, filtered and written."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from cnnfilter.batch.atomic import remove_stale
+from cnnfilter.batch.jobs import (
+    STREAM,
+    Existing,
+    Job,
+    Source,
+    find_sources,
+    into_folder,
+    is_folder,
+    make_folders,
+    refuse_collisions,
+)
+from cnnfilter.batch.process import Process
+from cnnfilter.batch.workers import processors, run
+from cnnfilter.cli.main import NOTHING_DONE, complain
+from cnnfilter.cli.options import Settings
+from cnnfilter.cli.report import Report
+from cnnfilter.errors import ImageFileError
+from cnnfilter.filters.registry import Step
+from cnnfilter.imagefile import FORMS, form_named, form_of
+
+
+def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
+    """Filter all inputs and return the exit status."""
+    _refuse_contradictions(settings)
+    if settings.explain:
+        from cnnfilter.cli.explain import explain_images
+
+        return explain_images(steps, settings, _sources(settings, stdin=False))
+    jobs = make_jobs(settings, _sources(settings), command)
+    if not jobs:
+        complain(click.ClickException("no image was found in the inputs; nothing was done"))
+        return NOTHING_DONE
+    make_folders(jobs)
+    if settings.output and is_folder(settings.output):
+        remove_stale(settings.output)
+    workers = min(settings.jobs or processors(), len(jobs))
+    process = Process(
+        tuple(steps),
+        value_range=settings.range,
+        linear=settings.linear,
+        depth=settings.depth,
+        form=settings.format,
+        quality=settings.quality,
+        compression=settings.compression,
+        max_pixels=settings.max_pixels,
+        threads=settings.threads or max(1, processors() // workers),
+    )
+    report = Report(
+        len(jobs),
+        quiet=settings.quiet,
+        verbose=settings.verbose,
+        as_json=settings.json,
+        progress=settings.progress,
+        stream=sys.stderr if jobs[0].target == STREAM else sys.stdout,
+    )
+    with report:
+        for job, outcome in run(process, jobs, workers):
+            if isinstance(outcome, BrokenPipeError):
+                raise outcome
+            report.add(job, outcome)
+    return report.status
+
+
+def _refuse_contradictions(settings: Settings) -> None:
+    for first, second in (
+        ("overwrite", "skip_existing"),
+        ("in_place", "output"),
+        ("in_place", "name"),
+        ("in_place", "format"),
+        ("in_place", "skip_existing"),
+        ("quiet", "verbose"),
+    ):
+        if getattr(settings, first) and getattr(settings, second):
+            options = " and ".join(f"--{name.replace('_', '-')}" for name in (first, second))
+            raise _usage(f"{options} contradict each other")
+    if settings.null and not settings.files_from:
+        raise _usage("-0 needs --files-from")
+    if settings.format:
+        form_named(settings.format)
+
+
+def _usage(message: str) -> click.UsageError:
+    return click.UsageError(message, click.get_current_context(silent=True))
+
+
+def _sources(settings: Settings, *, stdin: bool = True) -> list[Source]:
+    """Name the inputs: those given, those in --files-from, or a pipe on standard input."""
+    named = list(settings.inputs)
+    if settings.files_from:
+        named += _names_in(settings.files_from, settings.null)
+    elif not named and stdin:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise _usage("no input; name image files, or pipe an image in")
+        named = [STREAM]
+    if named.count(STREAM) > 1 or (settings.files_from == STREAM and STREAM in named):
+        raise _usage("standard input (-) can be read once only")
+    suffixes = frozenset(suffix for suffixes in FORMS.values() for suffix in suffixes)
+    return find_sources(named, recursive=settings.recursive, suffixes=suffixes)
+
+
+def _names_in(path: str, null: bool) -> list[str]:
+    if path == STREAM:
+        content = sys.stdin.buffer.read()
+    else:
+        with open(path, "rb") as file:
+            content = file.read()
+    names = content.split(b"\0") if null else content.splitlines()
+    return [os.fsdecode(name) for name in names if name]
+
+
+def make_jobs(settings: Settings, sources: Sequence[Source], command: str) -> list[Job]:
+    """Say where each source's result goes, and refuse what would lose a file."""
+    existing: Existing = "skip" if settings.skip_existing else "replace" if settings.overwrite else "refuse"
+    output = settings.output
+    if settings.in_place:
+        if any(source.path == STREAM for source in sources):
+            raise _usage("standard input cannot be replaced; --in-place needs files")
+        jobs = [Job(source.path, source.path) for source in sources]
+    elif output and output != STREAM and is_folder(output):
+        suffix = FORMS[form_named(settings.format)][0] if settings.format else None
+        jobs = into_folder(
+            sources,
+            output,
+            name=settings.name or "{stem}{ext}",
+            fields={"command": command.replace(" ", "-")},
+            suffix=suffix,
+            existing=existing,
+        )
+    else:
+        jobs = _one_job(settings, sources)
+    refuse_collisions(jobs, in_place=settings.in_place)
+    return jobs
+
+
+def _one_job(settings: Settings, sources: Sequence[Source]) -> list[Job]:
+    if settings.name:
+        raise _usage("--name needs an output folder: -o DIR/")
+    if len(sources) > 1 or any(os.path.isdir(path) for path in settings.inputs):
+        raise _usage("several files need an output folder: -o DIR/ (made if missing), or --in-place")
+    target = settings.output or STREAM
+    if target == STREAM and sys.stdout.isatty():
+        raise _usage("an image is not for a terminal; give -o FILE, or redirect standard output")
+    if target != STREAM and not settings.format and not _is_special(target):
+        try:
+            form_of(target)
+        except ImageFileError as error:
+            raise _usage(str(error)) from None
+    return [Job(source.path, target, "skip" if settings.skip_existing else "replace") for source in sources]
+
+
+def _is_special(path: str) -> bool:
+    return os.path.exists(path) and not os.path.isfile(path)

@@ -1,0 +1,160 @@
+"""How the values of options are written: sizes, pairs, paddings, boundaries, kernels."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+from click.shell_completion import CompletionItem
+
+from cnnfilter.errors import CnnFilterError
+
+Number = int | float
+
+
+class Pair(click.ParamType[Any]):
+    """A number for rows and columns alike, or one for each: ``5x7`` is 5 rows by 7 columns."""
+
+    name = "pair"
+
+    def __init__(self, number: Callable[[str], Number], least: Number, what: str) -> None:
+        self.number, self.least, self.what = number, least, what
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read ``N`` or ``NxM``."""
+        if not isinstance(value, str):
+            return value
+        parts = value.lower().split("x")
+        try:
+            numbers = [self.number(part) for part in parts]
+        except ValueError:
+            numbers = []
+        # Not (a >= least): so NaN is refused too.
+        if len(numbers) not in (1, 2) or not all(self.least <= n < math.inf for n in numbers):
+            self.fail(f"{value!r} is not {self.what}, such as 3 or 5x7 (rows x columns)", param, ctx)
+        return numbers[0] if len(numbers) == 1 else tuple(numbers)
+
+
+class Sigma(Pair):
+    """A standard deviation in pixels, or one for rows and one for columns: above zero."""
+
+    def __init__(self) -> None:
+        super().__init__(float, math.ulp(0.0), "a length in pixels above 0 or two of them")
+
+
+class Padding(click.ParamType[Any]):
+    """A named padding, a number, ``PYxPX``, or ``TOP,BOTTOMxLEFT,RIGHT``."""
+
+    name = "padding"
+    names = ("same", "narrow", "wide", "valid", "full", "equal")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a padding."""
+        if not isinstance(value, str) or value in self.names:
+            return value
+        try:
+            sides = [[int(side) for side in part.split(",")] for part in value.lower().split("x")]
+            if min(map(min, sides)) < 0:
+                raise ValueError
+        except ValueError:
+            self._fail(value, param, ctx)
+        match [len(part) for part in sides]:
+            case [1]:
+                return sides[0][0]
+            case [1, 1]:
+                return sides[0][0], sides[1][0]
+            case [2, 2]:
+                return tuple(sides[0]), tuple(sides[1])
+        self._fail(value, param, ctx)
+
+    def _fail(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
+        names = ", ".join(self.names)
+        self.fail(f"{value!r} is none of {names}, N, PYxPX and TOP,BOTTOMxLEFT,RIGHT (pixels)", param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the names."""
+        return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+
+
+class Boundary(click.ParamType[Any]):
+    """What lies outside the image: a name, or ``constant:VALUE``."""
+
+    name = "boundary"
+    names = ("zero", "constant", "edge", "reflect", "symmetric", "wrap", "renormalize")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a boundary; the result is its name, or its name and the constant."""
+        if not isinstance(value, str):
+            return value
+        name, colon, constant = value.partition(":")
+        if name == "constant" and colon:
+            try:
+                number = float(constant)
+            except ValueError:
+                number = math.nan
+            if math.isfinite(number):
+                return name, number
+        elif name in self.names and name != "constant" and not colon:
+            return name
+        names = ", ".join(name for name in self.names if name != "constant")
+        self.fail(f"{value!r} is none of {names} and constant:VALUE", param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the names."""
+        return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+
+
+class KernelText(click.ParamType[Any]):
+    """A kernel: a file, a name such as ``sobel-x`` or ``log:9:1.4``, or inline text."""
+
+    name = "kernel"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the kernel; what is wrong with it is an error of usage."""
+        if not isinstance(value, str):
+            return value
+        from cnnfilter.kernelfile import kernel_from
+
+        try:
+            return kernel_from(value)
+        except CnnFilterError as error:
+            self.fail(str(error), param, ctx)
+        except OSError as error:
+            self.fail(f"{value}: {error.strerror}", param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the named kernels, then files."""
+        from cnnfilter.core.templates import names
+
+        found = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
+
+
+class Pixels(click.ParamType[Any]):
+    """A number of pixels: ``500000000``, ``500M`` or ``2G``."""
+
+    name = "pixels"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a count with an optional decimal suffix."""
+        if not isinstance(value, str):
+            return value
+        scale = {"K": 10**3, "M": 10**6, "G": 10**9}.get(value[-1:].upper(), 1)
+        digits = value[:-1] if scale > 1 else value
+        try:
+            count = round(float(digits) * scale)
+        except (ValueError, OverflowError):
+            count = 0
+        if count < 1:
+            self.fail(f"{value!r} is not a number of pixels, such as 500M", param, ctx)
+        return count
+
+
+SIZE = Pair(int, 1, "a number of pixels from 1 up or two of them")
+STEP = Pair(int, 1, "a whole number from 1 up or two of them")

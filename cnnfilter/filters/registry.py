@@ -1,0 +1,115 @@
+"""What a command line adds to the filter functions: their names there, and what they take.
+
+The functions are ordinary ones and live elsewhere; a specification names its function as
+``module:attribute``, so that this module imports none of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Literal
+
+from cnnfilter.errors import ParameterError
+
+Range = Literal["clip", "abs", "offset", "stretch"]
+
+GEOMETRY = ("stride", "padding", "boundary", "constant")
+
+
+@dataclass(frozen=True, slots=True)
+class FilterSpec:
+    """One filter as a command line offers it.
+
+    Attributes
+    ----------
+    name : str
+        The command.
+    function : str
+        ``module:attribute`` of the function that filters an array.
+    takes : tuple of str
+        The keyword arguments that the command line may hand to the function.
+    range : {"clip", "abs", "offset", "stretch"}
+        What becomes of values outside the pixels' range unless told otherwise.
+    gain : float or None
+        What the filter makes of a constant 1; None if that is the sum of its kernel.
+    """
+
+    name: str
+    function: str
+    takes: tuple[str, ...]
+    range: Range = "clip"
+    gain: float | None = 1.0
+
+
+_SPECS = (
+    FilterSpec("mean", "cnnfilter.filters:mean", ("size", *GEOMETRY, "accuracy")),
+    FilterSpec(
+        "gaussian", "cnnfilter.filters:gaussian", ("sigma", "size", "template", *GEOMETRY, "accuracy")
+    ),
+    FilterSpec(
+        "second-derivative",
+        "cnnfilter.filters:second_derivative",
+        ("axis", *GEOMETRY, "accuracy"),
+        range="abs",
+        gain=0.0,
+    ),
+    FilterSpec("convolve", "cnnfilter.core.correlate:convolve", ("kernel", *GEOMETRY, "dilation"), gain=None),
+    FilterSpec(
+        "correlate", "cnnfilter.core.correlate:correlate", ("kernel", *GEOMETRY, "dilation"), gain=None
+    ),
+    FilterSpec("pool max", "cnnfilter.filters:max_pool", ("size", "stride", "padding")),
+    FilterSpec("pool mean", "cnnfilter.filters:mean_pool", ("size", "stride", "padding")),
+)
+
+FILTERS: Mapping[str, FilterSpec] = MappingProxyType({spec.name: spec for spec in _SPECS})
+"""The filters by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A filter with its arguments: a function of an image.
+
+    Examples
+    --------
+    >>> Step.of("mean", size=3, stride=None)
+    Step(name='mean', arguments={'size': 3})
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, name: str, **arguments: Any) -> "Step":
+        """Choose a filter and its arguments; one that is None is left to the function's default."""
+        spec = FILTERS[name]
+        given = {key: value for key, value in arguments.items() if value is not None}
+        for key in given:
+            if key not in spec.takes:
+                raise ParameterError(f"{name} takes no {key}; it takes {', '.join(spec.takes)}")
+        return cls(name, given)
+
+    @property
+    def range(self) -> Range:
+        """What becomes of values outside the pixels' range unless told otherwise."""
+        return FILTERS[self.name].range
+
+    @property
+    def gain(self) -> float:
+        """What the filter makes of a constant 1."""
+        gain = FILTERS[self.name].gain
+        return float(self.arguments["kernel"].sum) if gain is None else gain
+
+    @property
+    def bounded(self) -> bool:
+        """Whether results stay within the range of the input: the filter is a mean of some kind."""
+        if FILTERS[self.name].gain is None:
+            weights = self.arguments["kernel"].array
+            return bool(weights.min() >= 0 and abs(weights.sum() - 1) < 1e-12)
+        return self.gain == 1
+
+    def __call__(self, image: Any, dtype: Any, threads: int | None = None) -> Any:
+        """Filter an array; the result has `dtype`."""
+        module, attribute = FILTERS[self.name].function.split(":")
+        function = getattr(import_module(module), attribute)
+        return function(image, **self.arguments, dtype=dtype, threads=threads)

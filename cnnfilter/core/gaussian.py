@@ -108,8 +108,8 @@ def gaussian_taps(size: int | None = None, sigma: float = 1.0) -> Floats:
 
     Examples
     --------
-    >>> gaussian_taps(3, 0.8).round(4)
-    array([0.2389, 0.5222, 0.2389])
+    >>> gaussian_taps(3, 0.8).round(3)
+    array([0.239, 0.522, 0.239])
     """
     sigma = checked_sigma(sigma)
     size = default_size(sigma) if size is None else checked_side(size)
@@ -210,7 +210,8 @@ def _integer_gaussian(rows: int, columns: int, sigmas: tuple[float, float], roun
             stacklevel=3,
         )
     name = _gaussian_name(rows, columns, sigmas)
-    return Kernel(weights, float(weights.sum()), f"{name}:integer")
+    form = "integer" if rounding == "floor" else "integer-round"
+    return Kernel(weights, float(weights.sum()), f"{name}:{form}")
 
 
 def _integer_weights(rows: int, columns: int, sigmas: tuple[float, float], rounding: str) -> Floats | None:

@@ -235,15 +235,15 @@ class Kernel:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Kernel:
         """Read a kernel file; see :func:`cnnfilter.kernelfile.load`."""
-        from cnnfilter import kernelfile
+        from cnnfilter.kernelfile import load
 
-        return kernelfile.load(path)
+        return load(path)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a kernel file; see :func:`cnnfilter.kernelfile.save`."""
-        from cnnfilter import kernelfile
+        from cnnfilter.kernelfile import save
 
-        kernelfile.save(self, path)
+        save(self, path)
 
     @classmethod
     def parse(cls, text: str) -> Kernel:
@@ -254,9 +254,9 @@ class Kernel:
         >>> Kernel.parse("1 2 1; 2 4 2; 1 2 1 / 16").sum
         1.0
         """
-        from cnnfilter import kernelfile
+        from cnnfilter.kernelfile import parse
 
-        return kernelfile.parse(text)
+        return parse(text)
 
     def __eq__(self, other: object) -> bool:
         """Equal weights and divisor; name and meta are labels."""

@@ -1,0 +1,211 @@
+"""Wide vectors inside Numba loops: the few operations of LLVM that the loops are made of.
+
+Numba vectorises simple loops by itself, but it cannot be asked to keep a block of sums in registers while a
+loop runs over the taps of a kernel, and that is what makes a filter fast. A `Block` is an LLVM vector wider
+than a register; LLVM splits it into as many registers as the processor needs.
+
+Imported only while a loop is compiled: this is the one module of the loops that needs Numba.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+REAL_BITS = {"f32": 32, "f64": 64}
+INTEGER_BITS = {"u8": 8, "u16": 16, "i16": 16, "i32": 32}
+LIMITS = {"u8": (0, 255), "u16": (0, 65535), "i16": (-32768, 32767)}
+
+
+class Block(types.Type):  # type: ignore[misc]
+    """Numba's name for an LLVM vector of `count` elements of type `form`."""
+
+    def __init__(self, form: str, count: int) -> None:
+        self.form, self.count = form, count
+        super().__init__(name=f"Block({form} x {count})")
+
+
+def _element(form: str) -> ir.Type:
+    if form in REAL_BITS:
+        return ir.FloatType() if form == "f32" else ir.DoubleType()
+    return ir.IntType(INTEGER_BITS[form])
+
+
+def _vector(form: str, count: int) -> ir.VectorType:
+    return ir.VectorType(_element(form), count)
+
+
+@register_model(Block)
+class _BlockModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, block: Block) -> None:
+        super().__init__(manager, block, _vector(block.form, block.count))
+
+
+def lanes(real: str) -> int:
+    """Return how many sums of type `real` one row of a block holds on this processor.
+
+    Four registers a row and four rows leave half of AVX-512's 32 registers for pixels and weights; with the
+    16 shorter registers of AVX2 two registers a row are what fits.
+    """
+    registers = 4 if llvm.get_host_cpu_features().get("avx512f") else 2
+    bits = 512 if registers == 4 else 256
+    return registers * bits // (REAL_BITS.get(real) or INTEGER_BITS[real])
+
+
+def _constant(vector: ir.VectorType, value: float) -> ir.Constant:
+    return ir.Constant(vector, [value] * vector.count)
+
+
+def _call(builder: Any, name: str, vector: ir.VectorType, bits: int, arguments: list[Any]) -> Any:
+    kind = ir.FunctionType(vector, [vector] * len(arguments))
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{vector.count}f{bits}")
+    return builder.call(function, arguments)
+
+
+def arithmetic(form: str, count: int) -> SimpleNamespace:
+    """Return `splat`, `add`, `sub`, `mul` and, for floats, `fma` on blocks of `count` elements of `form`."""
+    block = Block(form, count)
+    vector = _vector(form, count)
+    real = form in REAL_BITS
+    scalar = {"f32": types.float32, "f64": types.float64, "u16": types.uint16}[form]
+
+    @intrinsic
+    def splat(context, value):  # type: ignore[no-untyped-def]
+        def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            return _splat(builder, arguments[0], vector)
+
+        return block(scalar), build
+
+    @intrinsic
+    def fma(context, a, b, c):  # type: ignore[no-untyped-def]
+        def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            return _call(builder, "fma", vector, REAL_BITS[form], list(arguments))
+
+        return block(block, block, block), build
+
+    def binary(operation: str) -> Any:
+        @intrinsic
+        def function(context, a, b):  # type: ignore[no-untyped-def]
+            def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+                return getattr(builder, f"f{operation}" if real else operation)(*arguments)
+
+            return block(block, block), build
+
+        return function
+
+    return SimpleNamespace(splat=splat, fma=fma, add=binary("add"), sub=binary("sub"), mul=binary("mul"))
+
+
+def _splat(builder: Any, value: Any, vector: ir.VectorType) -> Any:
+    nothing = ir.Constant(vector, ir.Undefined)
+    one = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(one, nothing, mask)
+
+
+def quotient_storer(count: int) -> Any:
+    """Return `store(sums, bias, magic, shift, pointer, index)` for sums of 8-bit pixels in 16 bits.
+
+    Writes `(sums + bias) * magic >> 16 >> shift` as 8-bit pixels: the division by a constant as a product,
+    exact where `running.reciprocal` says so. LLVM turns it into the processor's multiply-high.
+    """
+    block = Block("u16", count)
+    sixteen, wide, stored = (ir.VectorType(ir.IntType(bits), count) for bits in (16, 32, 8))
+
+    @intrinsic
+    def store(context, sums, bias, magic, shift, pointer, index):  # type: ignore[no-untyped-def]
+        def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            total, bias, magic, shift, pointer, index = arguments
+            total = builder.add(total, _splat(builder, bias, sixteen))
+            product = builder.mul(
+                builder.zext(total, wide), builder.zext(_splat(builder, magic, sixteen), wide)
+            )
+            high = builder.trunc(builder.lshr(product, _constant(wide, 16)), sixteen)
+            result = builder.trunc(builder.lshr(high, _splat(builder, shift, sixteen)), stored)
+            address = builder.bitcast(builder.gep(pointer, [index]), stored.as_pointer())
+            builder.store(result, address).align = 1
+            return context.get_dummy_value()
+
+        u16 = types.uint16
+        return types.void(block, u16, u16, u16, pointer, types.int64), build
+
+    return store
+
+
+def loader(form: str, real: str, count: int) -> Any:
+    """Return `load(pointer, index)`: `count` neighbouring pixels of type `form` as a block of `real`."""
+    block = Block(real, count)
+    vector, stored = _vector(real, count), _vector(form, count)
+
+    @intrinsic
+    def load(context, pointer, index):  # type: ignore[no-untyped-def]
+        def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), stored.as_pointer())
+            value = builder.load(address)
+            value.align = 1
+            return _to_real(builder, value, form, real, vector)
+
+        return block(pointer, types.int64), build
+
+    return load
+
+
+def _to_real(builder: Any, value: Any, form: str, real: str, vector: ir.VectorType) -> Any:
+    if form == real:
+        return value
+    if real not in REAL_BITS:
+        return builder.zext(value, vector)
+    if form in REAL_BITS:
+        return (builder.fpext if real == "f64" else builder.fptrunc)(value, vector)
+    if INTEGER_BITS[form] < 32:
+        wide = ir.VectorType(ir.IntType(32), vector.count)
+        value = (builder.zext if form.startswith("u") else builder.sext)(value, wide)
+    return builder.sitofp(value, vector)
+
+
+def storer(form: str, real: str, count: int, streaming: bool = False) -> Any:
+    """Return `store(block, pointer, index)`: write as `form`, integers rounded half to even and saturated.
+
+    NaN becomes the lowest value of an integer form. `streaming` writes past the caches, which saves reading
+    the target first; the address must then be a multiple of the register's width.
+    """
+    block = Block(real, count)
+    vector, stored = _vector(real, count), _vector(form, count)
+
+    @intrinsic
+    def store(context, value, pointer, index):  # type: ignore[no-untyped-def]
+        def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            result = _from_real(builder, arguments[0], form, real, vector, stored)
+            address = builder.bitcast(builder.gep(arguments[1], [arguments[2]]), stored.as_pointer())
+            written = builder.store(result, address)
+            written.align = 64 if streaming else 1
+            if streaming:
+                one = ir.Constant(ir.IntType(32), 1)
+                written.set_metadata("nontemporal", builder.module.add_metadata([one]))
+            return context.get_dummy_value()
+
+        return types.void(block, pointer, types.int64), build
+
+    return store
+
+
+def _from_real(
+    builder: Any, value: Any, form: str, real: str, vector: ir.VectorType, stored: ir.VectorType
+) -> Any:
+    if form == real:
+        return value
+    if form in REAL_BITS:
+        return (builder.fpext if form == "f64" else builder.fptrunc)(value, stored)
+    bits = REAL_BITS[real]
+    low, high = LIMITS[form]
+    value = _call(builder, "roundeven", vector, bits, [value])
+    value = _call(builder, "maxnum", vector, bits, [value, _constant(vector, low)])
+    value = _call(builder, "minnum", vector, bits, [value, _constant(vector, high)])
+    wide = builder.fptosi(value, ir.VectorType(ir.IntType(32), vector.count))
+    return builder.trunc(wide, stored)

@@ -1,0 +1,296 @@
+"""The plan: which method computes a filter, and why. Pure: it never touches a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cnnfilter.core.geometry import Geometry, Pair
+from cnnfilter.core.kernel import Kernel
+from cnnfilter.errors import ParameterError
+
+METHODS = ("direct", "separable", "low rank", "running sums", "fft", "recursive")
+ACCURACIES = ("exact", "fast")
+
+UNIT = 2.0**-24
+"""Largest relative error of one float32 operation."""
+
+LARGEST_PIXEL = {"uint8": 255.0, "uint16": 65535.0, "int16": 32768.0}
+
+LOW_RANK_SIDE = 64
+"""Kernels with more rows and columns than this are not decomposed: the decomposition itself would cost more."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one filter is computed on one kind of image.
+
+    Attributes
+    ----------
+    method : str
+        One of `METHODS`.
+    output_shape, padding, stride, dilation
+        The geometry, rows first; padding is `((top, bottom), (left, right))`.
+    boundary : str
+        What stands beside the image.
+    dtype : str
+        Type of the output.
+    accumulator : str
+        Type of the sums, "float32" or "float64".
+    operations : float
+        Multiply-adds for each value of the output.
+    cost : float
+        Estimated nanoseconds for each value of the output on one thread, from measurements on one machine;
+        only the order of methods is meant seriously.
+    error : float
+        Bound of the error before rounding, relative to ``sum|kernel| * max|image|``. For `recursive`, in
+        units of the pixel range.
+    reason : str
+        Why this method.
+    """
+
+    method: str
+    output_shape: tuple[int, ...]
+    padding: tuple[Pair, Pair]
+    stride: Pair
+    dilation: Pair
+    boundary: str
+    dtype: str
+    accumulator: str
+    operations: float
+    cost: float
+    error: float
+    reason: str
+    kernel: Kernel = field(repr=False)
+
+    def text(self) -> str:
+        """Return the plan as lines for people."""
+        values = int(np.prod(self.output_shape))
+        (top, bottom), (left, right) = self.padding
+        rows = [
+            ("method", f"{self.method}: {self.reason}"),
+            ("kernel", "x".join(map(str, self.kernel.shape))),
+            ("output", f"{'x'.join(map(str, self.output_shape))} {self.dtype}"),
+            ("padding", f"top {top}, bottom {bottom}, left {left}, right {right}, boundary {self.boundary}"),
+            ("stride", f"{self.stride[0]}x{self.stride[1]}, dilation {self.dilation[0]}x{self.dilation[1]}"),
+            ("sums in", self.accumulator),
+            ("cost", f"{self.operations:.4g} multiply-adds a value, {values * self.operations:.3g} in all, "
+                     f"about {values * self.cost / 1e6:.3g} ms on one thread"),
+            ("error", f"at most {self.error:.2g} of "
+                      + ("the pixel range" if self.method == "recursive" else "sum|kernel| x max|image|")),
+        ]  # fmt: skip
+        return "\n".join(f"{name:<8} {value}" for name, value in rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, for JSON."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "kernel"}
+
+
+@dataclass(frozen=True)
+class _Question:
+    kernel: Kernel
+    geometry: Geometry
+    source: str
+    target: str
+    accuracy: str
+    sigmas: tuple[float, float] | None
+
+    @property
+    def smoothing(self) -> bool:
+        """Tell whether constants must come out unchanged: the weights sum to 1."""
+        return sums_to_one(self.kernel)
+
+    @property
+    def sides(self) -> Pair:
+        return self.kernel.shape
+
+
+@dataclass(frozen=True)
+class _Offer:
+    operations: float
+    cost: float
+    accumulator: str
+    error: float
+    reason: str
+
+
+def sums_to_one(kernel: Kernel) -> bool:
+    """Tell whether the kernel leaves a constant image unchanged, to within rounding of its weights."""
+    return abs(kernel.sum - 1) < 1e-12
+
+
+def make_plan(
+    kernel: Kernel,
+    geometry: Geometry,
+    source: str,
+    target: str,
+    *,
+    shape: tuple[int, ...],
+    boundary: str,
+    accuracy: str = "exact",
+    method: str = "auto",
+    sigmas: tuple[float, float] | None = None,
+) -> Plan:
+    """Choose the cheapest method that keeps the promise, or the one that is asked for.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    geometry : Geometry
+    source, target : str
+        Names of the dtypes of image and output.
+    shape : tuple of int
+        Shape of the output array.
+    boundary : str
+    accuracy : {"exact", "fast"}
+        "fast" allows the recursive Gaussian.
+    method : str, default "auto"
+        One of `METHODS`: obeyed, or a `ParameterError` says why it cannot be.
+    sigmas : pair of float, optional
+        Standard deviations, if the kernel is a Gaussian.
+    """
+    if accuracy not in ACCURACIES:
+        raise ParameterError(f"unknown accuracy {accuracy!r}; use exact or fast")
+    if method != "auto" and method not in METHODS:
+        raise ParameterError(f"unknown method {method!r}; use auto, {', '.join(METHODS)}")
+    question = _Question(kernel, geometry, source, target, accuracy, sigmas)
+    if method == "auto":
+        method, offer = _cheapest(question)
+    else:
+        answer = _OFFERS[method](question)
+        if isinstance(answer, str):
+            raise ParameterError(f"method {method!r} cannot be used here: {answer}")
+        offer = answer
+    return Plan(
+        method, shape, geometry.padding, geometry.stride, geometry.dilation, boundary, target,
+        offer.accumulator, offer.operations, offer.cost, offer.error, offer.reason, kernel,
+    )  # fmt: skip
+
+
+def _cheapest(question: _Question) -> tuple[str, _Offer]:
+    best = "direct", _direct(question)
+    for method in METHODS[1:]:
+        offer = _OFFERS[method](question)
+        if isinstance(offer, _Offer) and offer.cost < best[1].cost:
+            best = method, offer
+    return best
+
+
+def _direct(question: _Question) -> _Offer:
+    taps = int(np.count_nonzero(question.kernel.weights))
+    accumulator = _accumulator(question, taps)
+    cost = _in_type(accumulator, 0.10 + 0.020 * taps)
+    rows, columns = question.sides
+    zeros = rows * columns - taps
+    skipped = f", {zeros} zero weights are skipped" if zeros else ""
+    reason = f"{taps} multiply-adds a value for {rows}x{columns}{skipped}"
+    return _Offer(taps, cost, accumulator, _rounding(accumulator, taps), reason)
+
+
+def _separable(question: _Question) -> _Offer | str:
+    if not question.kernel.separable():
+        return "the kernel is not a product of a column and a row"
+    rows, columns = question.sides
+    accumulator = _accumulator(question, rows + columns)
+    cost = _in_type(accumulator, _passes(question, 1))
+    reason = f"rank 1: {rows} + {columns} multiply-adds a value, not {rows * columns}"
+    return _Offer(rows + columns, cost, accumulator, _rounding(accumulator, rows + columns), reason)
+
+
+def _low_rank(question: _Question) -> _Offer | str:
+    rows, columns = question.sides
+    if min(rows, columns) > LOW_RANK_SIDE:
+        return f"kernels above {LOW_RANK_SIDE} rows and columns are not decomposed"
+    if question.kernel.separable():
+        return "the kernel has rank 1: use separable"
+    terms = question.kernel.terms()
+    rank = len(terms)
+    size = sum(np.abs(column).sum() * np.abs(row).sum() for column, row in terms)
+    growth = float(size / np.abs(question.kernel.weights).sum())
+    # Terms that cancel each other cost digits, and a sum of terms cannot take differences from a pivot:
+    # float64 sums give a constant back to the last bit of float32.
+    accumulator = "float64"
+    if question.target == "float64" and question.smoothing and question.source.startswith("f"):
+        growth *= 2
+    operations = rank * (rows + columns)
+    reason = f"rank {rank}: {rank} x ({rows} + {columns}) multiply-adds a value, not {rows * columns}"
+    error = growth * _rounding(accumulator, operations)
+    return _Offer(operations, _in_type(accumulator, _passes(question, rank)), accumulator, error, reason)
+
+
+def _running(question: _Question) -> _Offer | str:
+    weights = question.kernel.weights
+    if not (weights == weights.flat[0]).all() or not question.smoothing:
+        return "the weights are not all the same with the sum 1"
+    if question.geometry.stride != (1, 1) or question.geometry.dilation != (1, 1):
+        return "stride and dilation must be 1"
+    if question.source == "float64":
+        return "sums of float64 pixels are not exact"
+    rows, columns = question.sides
+    operations = 4 + 2 * columns**0.5
+    cost = (0.15 if question.source == "uint8" else 0.75) + 0.02 * columns**0.5
+    reason = f"all {rows * columns} weights are equal: about {operations:.0f} additions a value"
+    accumulator = "float32" if question.source == "uint8" else "float64"
+    return _Offer(operations, cost, accumulator, UNIT * 4, reason)
+
+
+def _fft(question: _Question) -> _Offer | str:
+    return "not built in this version"
+
+
+def _recursive(question: _Question) -> _Offer | str:
+    return "not built in this version"
+
+
+_OFFERS: dict[str, Callable[[_Question], _Offer | str]] = {
+    "direct": _direct,
+    "separable": _separable,
+    "low rank": _low_rank,
+    "running sums": _running,
+    "fft": _fft,
+    "recursive": _recursive,
+}
+
+
+def _passes(question: _Question, rank: int) -> float:
+    """Nanoseconds a value of `rank` separable passes: taps along a row meet unaligned pixels and cost more."""
+    rows, columns = question.sides
+    return 0.35 + rank * (0.020 * rows + 0.033 * columns)
+
+
+def _in_type(accumulator: str, cost: float) -> float:
+    """Half as many float64 as float32 fit a register."""
+    return 2 * cost if accumulator == "float64" else cost
+
+
+def _rounding(accumulator: str, operations: int) -> float:
+    """Bound the rounding of a chain of operations, relative to sum|kernel| max|image|."""
+    return (operations + 2) * (UNIT if accumulator == "float32" else UNIT**2 / 16)
+
+
+def _accumulator(question: _Question, operations: int) -> str:
+    """Return the type of the sums: float32 where it keeps the promise, float64 elsewhere.
+
+    An 8-bit result may be off only where the exact sum is within 1e-3 of a tie. Sums that are whole numbers
+    of some 2**-k are exact in float32 up to 24 bits; other sums stray by about 2 sqrt(operations) units at
+    six standard deviations.
+    """
+    if question.source in ("uint16", "int16", "float64") or question.target == "float64":
+        return "float64"
+    if question.source == "float32" or question.target == "float32":
+        return "float32"
+    largest = float(np.abs(question.kernel.array).sum()) * LARGEST_PIXEL["uint8"]
+    if _is_dyadic(question.kernel.array, largest) or 2 * operations**0.5 * UNIT * largest < 5e-4:
+        return "float32"
+    return "float64"
+
+
+def _is_dyadic(array: np.ndarray[Any, Any], largest: float) -> bool:
+    """Tell whether all weights are multiples of a 2**-k so coarse that sums up to `largest` fit 24 bits."""
+    if largest <= 0 or not np.isfinite(largest):
+        return False
+    scaled = np.ldexp(array, 23 - int(np.frexp(largest)[1]))
+    return bool((scaled == np.rint(scaled)).all())

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from cnnfilter.cli.group import CONTEXT
-from cnnfilter.cli.options import ImageCommand, Parameters, Settings, geometry, inputs, shared
+from cnnfilter.cli.options import ImageCommand, Parameters, Settings, geometry, inputs, shared, value_range
 from cnnfilter.cli.types import SIZE, KernelText, Sigma
-from cnnfilter.filters.registry import Step
+from cnnfilter.filters.registry import FILTERS, Range, Step
 
 ALL_FILTERS = ("stride", "padding", "boundary", "accuracy")
 
@@ -26,7 +26,7 @@ def _command(name: str, help: str, own: Parameters, examples: Iterable[str]) -> 
     options = [param for param in own if isinstance(param, click.Option)]
     return ImageCommand(
         name,
-        params=[*arguments, inputs(), *options, *shared("abs" if name == "second-derivative" else "clip")],
+        params=[*arguments, inputs(), *options, value_range(default_range(name)), *shared()],
         callback=run,
         help=help,
         examples=examples,
@@ -35,14 +35,19 @@ def _command(name: str, help: str, own: Parameters, examples: Iterable[str]) -> 
     )
 
 
-def step(name: str, values: dict[str, Any]) -> Step:
+def default_range(name: str) -> str:
+    """Name what a filter's command does to values out of range unless told otherwise."""
+    return next(spec.range for spec in FILTERS.values() if spec.name.split()[0] == name)
+
+
+def step(name: str, values: dict[str, Any], value_range: Range | None = None) -> Step:
     """Make the filter that a command's own options describe."""
     if name == "pool":
-        return Step.of(f"pool {values.pop('kind')}", **values)
+        return Step.of(f"pool {values.pop('kind')}", value_range, **values)
     boundary = values.get("boundary")
     if isinstance(boundary, tuple):
         values["boundary"], values["constant"] = boundary
-    return Step.of(name, **values)
+    return Step.of(name, value_range, **values)
 
 
 def _size(help: str, default: str | None = None) -> click.Option:

@@ -83,19 +83,23 @@ def geometry(*names: str, stride: str = "1", padding: str = "same") -> Parameter
     return [known[name] for name in names]
 
 
-def shared(value_range: str = "clip") -> Parameters:
-    """Say what is read and written, and how it is reported; `value_range` is the default's name."""
-    return [*_pixels(value_range), *_outputs(), *_inputs(), *_running()]
+def value_range(default: str) -> click.Option:
+    """Say what becomes of values that leave the pixels' range."""
+    return click.Option(
+        ["--range"],
+        type=click.Choice(["clip", "abs", "offset", "stretch"]),
+        metavar="HOW",
+        help=f"clip, abs, offset or stretch to the range. [{default}]",
+    )
 
 
-def _pixels(value_range: str) -> Parameters:
+def shared() -> Parameters:
+    """Say what is read and written, and how it is reported."""
+    return [*_pixels(), *_outputs(), *_inputs(), *_running()]
+
+
+def _pixels() -> Parameters:
     return [
-        click.Option(
-            ["--range"],
-            type=click.Choice(["clip", "abs", "offset", "stretch"]),
-            metavar="HOW",
-            help=f"clip, abs, offset or stretch to the range. [{value_range}]",
-        ),
         click.Option(["--linear"], is_flag=True, help="Filter in linear light (sRGB curve)."),
         click.Option(
             ["--depth"],
@@ -108,10 +112,7 @@ def _pixels(value_range: str) -> Parameters:
             ["--quality"], type=click.IntRange(1, 100), metavar="1-100", help="Of a JPEG, WebP. [the input's]"
         ),
         click.Option(
-            ["--compression"],
-            type=click.IntRange(0, 9),
-            metavar="0-9",
-            help="Of a PNG. [fast]",
+            ["--compression"], type=click.IntRange(0, 9), metavar="0-9", help="Of a PNG, TIFF. [fast]"
         ),
     ]
 

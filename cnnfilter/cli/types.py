@@ -17,8 +17,8 @@ class Pair(click.ParamType[Any]):
 
     name = "pair"
 
-    def __init__(self, number: Callable[[str], Number], least: Number, what: str) -> None:
-        self.number, self.least, self.what = number, least, what
+    def __init__(self, number: Callable[[str], Number], least: Number, most: Number, what: str) -> None:
+        self.number, self.least, self.most, self.what = number, least, most, what
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read ``N`` or ``NxM``."""
@@ -30,7 +30,7 @@ class Pair(click.ParamType[Any]):
         except ValueError:
             numbers = []
         # Not (a >= least): so NaN is refused too.
-        if len(numbers) not in (1, 2) or not all(self.least <= n < math.inf for n in numbers):
+        if len(numbers) not in (1, 2) or not all(self.least <= n <= self.most for n in numbers):
             self.fail(f"{value!r} is not {self.what}, such as 3 or 5x7 (rows x columns)", param, ctx)
         return numbers[0] if len(numbers) == 1 else tuple(numbers)
 
@@ -39,7 +39,7 @@ class Sigma(Pair):
     """A standard deviation in pixels, or one for rows and one for columns: above zero."""
 
     def __init__(self) -> None:
-        super().__init__(float, math.ulp(0.0), "a length in pixels above 0 or two of them")
+        super().__init__(float, math.ulp(0.0), 512.0, "a length in pixels, above 0 and up to 512, or two")
 
 
 class Padding(click.ParamType[Any]):
@@ -156,5 +156,5 @@ class Pixels(click.ParamType[Any]):
         return count
 
 
-SIZE = Pair(int, 1, "a number of pixels from 1 up or two of them")
-STEP = Pair(int, 1, "a whole number from 1 up or two of them")
+SIZE = Pair(int, 1, 4097, "a number of pixels from 1 to 4097, or two")
+STEP = Pair(int, 1, 2**31 - 1, "a whole number from 1 up, or two")

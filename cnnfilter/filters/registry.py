@@ -73,26 +73,27 @@ class Step:
     Examples
     --------
     >>> Step.of("mean", size=3, stride=None)
-    Step(name='mean', arguments={'size': 3})
+    Step(name='mean', arguments={'size': 3}, value_range=None)
     """
 
     name: str
     arguments: Mapping[str, Any]
+    value_range: Range | None = None
 
     @classmethod
-    def of(cls, name: str, **arguments: Any) -> "Step":
+    def of(cls, name: str, value_range: Range | None = None, **arguments: Any) -> "Step":
         """Choose a filter and its arguments; one that is None is left to the function's default."""
         spec = FILTERS[name]
         given = {key: value for key, value in arguments.items() if value is not None}
         for key in given:
             if key not in spec.takes:
                 raise ParameterError(f"{name} takes no {key}; it takes {', '.join(spec.takes)}")
-        return cls(name, given)
+        return cls(name, given, value_range)
 
     @property
     def range(self) -> Range:
         """What becomes of values outside the pixels' range unless told otherwise."""
-        return FILTERS[self.name].range
+        return self.value_range or FILTERS[self.name].range
 
     @property
     def gain(self) -> float:

@@ -10,7 +10,7 @@ from cnnfilter.cli.options import ImageCommand, Parameters, Settings, geometry, 
 from cnnfilter.cli.types import SIZE, KernelText, Sigma
 from cnnfilter.filters.registry import FILTERS, Range, Step
 
-ALL_FILTERS = ("stride", "padding", "boundary", "accuracy")
+GEOMETRY = ("stride", "padding", "boundary")
 
 
 def _command(name: str, help: str, own: Parameters, examples: Iterable[str]) -> ImageCommand:
@@ -60,12 +60,12 @@ def _kernel() -> click.Option:
         type=KernelText(),
         required=True,
         metavar="K",
-        help="File, name (cnnfilter kernel list) or '1 2 1; 2 4 2; 1 2 1 / 16'.",
+        help="File, name (see kernel list) or '1 2; 3 4 / 10'.",
     )
 
 
 OWN: dict[str, Parameters] = {
-    "mean": [_size("Rows x columns of the window, in pixels. [3]", "3"), *geometry(*ALL_FILTERS)],
+    "mean": [_size("Rows x columns of the window, in pixels. [3]", "3"), *geometry(*GEOMETRY, "accuracy")],
     "gaussian": [
         click.Option(
             ["--sigma"],
@@ -82,7 +82,7 @@ OWN: dict[str, Parameters] = {
             metavar="float|integer",
             help="Weights: exact, or small integers. [float]",
         ),
-        *geometry(*ALL_FILTERS),
+        *geometry(*GEOMETRY, "accuracy"),
     ],
     "second-derivative": [
         click.Option(
@@ -92,10 +92,10 @@ OWN: dict[str, Parameters] = {
             metavar="x|y|both",
             help="Along columns, rows, or their sum. [both]",
         ),
-        *geometry(*ALL_FILTERS),
+        *geometry(*GEOMETRY, "accuracy"),
     ],
-    "convolve": [_kernel(), *geometry("stride", "padding", "boundary", "dilation")],
-    "correlate": [_kernel(), *geometry("stride", "padding", "boundary", "dilation")],
+    "convolve": [_kernel(), *geometry(*GEOMETRY, "dilation", "accuracy")],
+    "correlate": [_kernel(), *geometry(*GEOMETRY, "dilation", "accuracy")],
     "pool": [
         click.Argument(["kind"], type=click.Choice(["max", "mean"]), metavar="max|mean"),
         _size("Rows x columns of the window, in pixels. [2]", "2"),

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cnnfilter.errors import ParameterError
 
+if TYPE_CHECKING:
+    from cnnfilter.core.kernel import Kernel
+
 Range = Literal["clip", "abs", "offset", "stretch"]
 
-GEOMETRY = ("stride", "padding", "boundary", "constant")
+GEOMETRY = ("stride", "padding", "boundary", "constant", "accuracy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,12 @@ class FilterSpec:
 
 
 _SPECS = (
-    FilterSpec("mean", "cnnfilter.filters:mean", ("size", *GEOMETRY, "accuracy")),
-    FilterSpec(
-        "gaussian", "cnnfilter.filters:gaussian", ("sigma", "size", "template", *GEOMETRY, "accuracy")
-    ),
+    FilterSpec("mean", "cnnfilter.filters:mean", ("size", *GEOMETRY)),
+    FilterSpec("gaussian", "cnnfilter.filters:gaussian", ("sigma", "size", "template", *GEOMETRY)),
     FilterSpec(
         "second-derivative",
         "cnnfilter.filters:second_derivative",
-        ("axis", *GEOMETRY, "accuracy"),
+        ("axis", *GEOMETRY),
         range="abs",
         gain=0.0,
     ),
@@ -108,6 +109,22 @@ class Step:
             weights = self.arguments["kernel"].array
             return bool(weights.min() >= 0 and abs(weights.sum() - 1) < 1e-12)
         return self.gain == 1
+
+    def kernel(self) -> "Kernel | None":
+        """Make the kernel that an image is correlated with; a pooling has none."""
+        from cnnfilter.core import templates
+
+        given = self.arguments
+        match self.name:
+            case "mean":
+                return templates.mean(given["size"])
+            case "gaussian":
+                return templates.gaussian(given.get("size"), given["sigma"], given["template"])
+            case "second-derivative":
+                return templates.second_derivative(given["axis"])
+            case "convolve":
+                return given["kernel"].rotated()  # type: ignore[no-any-return]
+        return given.get("kernel")
 
     def __call__(self, image: Any, dtype: Any, threads: int | None = None) -> Any:
         """Filter an array; the result has `dtype`."""

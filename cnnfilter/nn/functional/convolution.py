@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnnfilter.core.geometry import Number, Padding, number_pair
 from cnnfilter.errors import DtypeError, ParameterError
-from cnnfilter.nn.functional.windows import Array, Padding, Pair, Windows, pair, require_batch
+from cnnfilter.nn.functional.windows import Array, Windows, require_batch
 
 # Panels of windows are made in tiles of about this size so that they are still in the L2/L3 cache
 # when the matrix product reads them; benchmarks/layers.py shows less below 1 MiB and no gain above 2.
@@ -25,9 +26,9 @@ def convolution(
     weights: Array,
     bias: Array | None = None,
     *,
-    stride: Pair = 1,
+    stride: Number = 1,
     padding: Padding = 0,
-    dilation: Pair = 1,
+    dilation: Number = 1,
     groups: int = 1,
 ) -> Array:
     """Cross-correlate a batch with a bank of kernels: equations 13, 34 and 35 of the notes.
@@ -86,9 +87,9 @@ def convolution_input_gradient(
     weights: Array,
     input_shape: tuple[int, ...],
     *,
-    stride: Pair = 1,
+    stride: Number = 1,
     padding: Padding = 0,
-    dilation: Pair = 1,
+    dilation: Number = 1,
     groups: int = 1,
 ) -> Array:
     """Gradient with respect to the input: equations 28 to 31 and the sum of 45 and 46.
@@ -119,11 +120,11 @@ def convolution_input_gradient(
 def convolution_weights_gradient(
     x: Array,
     delta: Array,
-    size: Pair,
+    size: Number,
     *,
-    stride: Pair = 1,
+    stride: Number = 1,
     padding: Padding = 0,
-    dilation: Pair = 1,
+    dilation: Number = 1,
     groups: int = 1,
 ) -> Array:
     """Gradient with respect to the weights: equations 27 and 39 to 42, summed over the batch.
@@ -144,7 +145,7 @@ def convolution_weights_gradient(
     ndarray of shape (P, D / groups, U, V)
     """
     maps = delta.shape[1] if isinstance(delta, np.ndarray) and delta.ndim == 4 else groups
-    sizes = pair(size, "size")
+    sizes = number_pair("size", size, least=1)
     blank = np.broadcast_to(np.zeros((), x.dtype), (maps, x.shape[1] // groups, *sizes))
     windows = _fit(x, blank, stride, padding, dilation, groups)
     _require_delta(delta, (x.shape[0], maps, *windows.output), x)
@@ -173,9 +174,9 @@ def convolution_backward(
     weights: Array,
     delta: Array,
     *,
-    stride: Pair = 1,
+    stride: Number = 1,
     padding: Padding = 0,
-    dilation: Pair = 1,
+    dilation: Number = 1,
     groups: int = 1,
 ) -> tuple[Array, Array, Array]:
     """All three gradients of `convolution`: with respect to input, weights and bias.
@@ -196,7 +197,9 @@ def convolution_backward(
     )
 
 
-def _fit(x: Array, weights: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Windows:
+def _fit(
+    x: Array, weights: Array, stride: Number, padding: Padding, dilation: Number, groups: int
+) -> Windows:
     require_batch(x)
     require_batch(weights, "weights")
     if x.dtype != weights.dtype:

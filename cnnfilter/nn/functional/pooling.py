@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from cnnfilter.core.geometry import Number, Padding
 from cnnfilter.errors import ParameterError
-from cnnfilter.nn.functional.windows import Array, Padding, Pair, Windows, require_batch
+from cnnfilter.nn.functional.windows import Array, Windows, require_batch
 
 
 def max_pooling(
-    x: Array, size: Pair, *, stride: Pair | None = None, padding: Padding = 0, ceil: bool = False
+    x: Array, size: Number, *, stride: Number | None = None, padding: Padding = 0, ceil: bool = False
 ) -> tuple[Array, Array]:
     """Keep the largest value of each window: equation 36.
 
@@ -51,9 +52,9 @@ def max_pooling_backward(
     delta: Array,
     argmax: Array,
     input_shape: tuple[int, ...],
-    size: Pair,
+    size: Number,
     *,
-    stride: Pair | None = None,
+    stride: Number | None = None,
     padding: Padding = 0,
     ceil: bool = False,
 ) -> Array:
@@ -68,9 +69,9 @@ def max_pooling_backward(
 
 def mean_pooling(
     x: Array,
-    size: Pair,
+    size: Number,
     *,
-    stride: Pair | None = None,
+    stride: Number | None = None,
     padding: Padding = 0,
     ceil: bool = False,
     count_padding: bool = True,
@@ -95,16 +96,16 @@ def mean_pooling(
     [[2.5, 4.5], [10.5, 12.5]]
     """
     windows = _windows(require_batch(x), size, stride, padding, ceil)
-    areas = _areas(windows, size, padding, count_padding).astype(x.dtype)
+    areas = _areas(windows, count_padding).astype(x.dtype)
     return np.asarray(_window_sums(x, windows) / areas)
 
 
 def mean_pooling_backward(
     delta: Array,
     input_shape: tuple[int, ...],
-    size: Pair,
+    size: Number,
     *,
-    stride: Pair | None = None,
+    stride: Number | None = None,
     padding: Padding = 0,
     ceil: bool = False,
     count_padding: bool = True,
@@ -112,12 +113,12 @@ def mean_pooling_backward(
     """Share each gradient among its window (equation 48); overlapping windows accumulate."""
     windows = _windows(require_batch(delta, "delta"), size, stride, padding, ceil, input_shape)
     _require_shape(delta, input_shape, windows)
-    shares = delta / _areas(windows, size, padding, count_padding).astype(delta.dtype)
+    shares = delta / _areas(windows, count_padding).astype(delta.dtype)
     return _spread_evenly(shares, input_shape, windows)
 
 
 def trainable_pooling(
-    x: Array, weights: Array, bias: Array, size: Pair, *, stride: Pair | None = None
+    x: Array, weights: Array, bias: Array, size: Number, *, stride: Number | None = None
 ) -> Array:
     """Sum each window, times one weight a map, plus one bias a map: equation 38 before its activation.
 
@@ -150,7 +151,7 @@ def trainable_pooling(
 
 
 def trainable_pooling_backward(
-    x: Array, weights: Array, delta: Array, size: Pair, *, stride: Pair | None = None
+    x: Array, weights: Array, delta: Array, size: Number, *, stride: Number | None = None
 ) -> tuple[Array, Array, Array]:
     """Gradients of `trainable_pooling` with respect to input, weights and bias."""
     windows = _windows(require_batch(x), size, stride, 0, False)
@@ -164,15 +165,14 @@ def trainable_pooling_backward(
 
 def _windows(
     x: Array,
-    size: Pair,
-    stride: Pair | None,
+    size: Number,
+    stride: Number | None,
     padding: Padding,
     ceil: bool,
     shape: tuple[int, ...] | None = None,
 ) -> Windows:
     windows = Windows.of(shape or x.shape, size, size if stride is None else stride, padding, 1, ceil)
-    asked = Windows.of(shape or x.shape, size, 1, padding).padding
-    if any(side >= k for k, sides in zip(windows.size, asked, strict=True) for side in sides):
+    if any(side >= k for k, sides in zip(windows.size, windows.asked, strict=True) for side in sides):
         raise ParameterError(f"padding {padding!r} must be less than the window, {windows.size}")
     return windows
 
@@ -203,14 +203,13 @@ def _spread_evenly(shares: Array, shape: tuple[int, ...], windows: Windows) -> A
     return np.ascontiguousarray(padded[..., windows.interior[0], windows.interior[1]])
 
 
-def _areas(windows: Windows, size: Pair, padding: Padding, count_padding: bool) -> Array:
+def _areas(windows: Windows, count_padding: bool) -> Array:
     """Divisor of each window, shape `windows.output`."""
-    asked = Windows.of(windows.shape, size, 1, padding).padding
     lengths = []
     for axis in range(2):
         before = windows.padding[axis][0]
         first = np.arange(windows.output[axis]) * windows.stride[axis] - before
-        low, high = (-before, asked[axis][1]) if count_padding else (0, 0)
+        low, high = (-before, windows.asked[axis][1]) if count_padding else (0, 0)
         last = np.minimum(first + windows.size[axis], windows.shape[axis] + high)
         lengths.append(last - np.maximum(first, low))
     return np.outer(lengths[0], lengths[1])

@@ -1,57 +1,16 @@
 """Where the windows of a convolution or a pooling lie: pure integers, and views of arrays."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from cnnfilter.core.geometry import Number, Padding, make_geometry, number_pair
 from cnnfilter.errors import DtypeError, ParameterError
 
-Array = np.ndarray
-Pair = int | tuple[int, int]
-Padding = int | str | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]]
+Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-def pair(value: Pair, name: str, least: int = 1) -> tuple[int, int]:
-    """Return `value` as (rows, columns).
-
-    Examples
-    --------
-    >>> pair(3, "stride"), pair((1, 2), "stride")
-    ((3, 3), (1, 2))
-    """
-    values = value if isinstance(value, tuple | list) else (value, value)
-    if len(values) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in values):
-        raise ParameterError(f"{name} is {value!r}: give an integer >= {least}, or a pair (rows, columns)")
-    return int(values[0]), int(values[1])
-
-
-def padding_pairs(padding: Padding, extent: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return `padding` as ((top, bottom), (left, right)) for windows of `extent` pixels.
-
-    An even extent has no middle: "same" then adds (K-1)//2 before and K//2 after.
-
-    Examples
-    --------
-    >>> padding_pairs("same", (3, 4)), padding_pairs((0, 2), (3, 3))
-    (((1, 1), (1, 2)), ((0, 0), (2, 2)))
-    """
-    if isinstance(padding, str):
-        rows, columns = extent
-        if padding in ("narrow", "valid"):
-            return (0, 0), (0, 0)
-        if padding in ("wide", "full"):
-            return (rows - 1, rows - 1), (columns - 1, columns - 1)
-        if padding in ("same", "equal"):
-            return ((rows - 1) // 2, rows // 2), ((columns - 1) // 2, columns // 2)
-        raise ParameterError(f'padding is {padding!r}: give "narrow", "wide", "same", or numbers of pixels')
-    if isinstance(padding, tuple | list) and padding and isinstance(padding[0], tuple | list):
-        if len(padding) != 2:
-            raise ParameterError(f"padding is {padding!r}: give ((top, bottom), (left, right))")
-        return pair(padding[0], "padding", 0), pair(padding[1], "padding", 0)
-    rows, columns = pair(padding, "padding", 0)
-    return (rows, rows), (columns, columns)
 
 
 @dataclass(frozen=True)
@@ -63,8 +22,10 @@ class Windows:
     shape, size, stride, dilation, output : tuple of int
         Rows and columns of the input, the window, its steps, and the output.
     padding : tuple of tuple of int
-        ((top, bottom), (left, right)) pixels around the input. The bottom and right parts may be
-        more than was asked for when sizes are rounded up.
+        ((top, bottom), (left, right)) pixels around the input, so that every window fits. The bottom and
+        right parts are more than was asked for where sizes are rounded up.
+    asked : tuple of tuple of int
+        The padding that was asked for.
     """
 
     shape: tuple[int, int]
@@ -73,27 +34,34 @@ class Windows:
     dilation: tuple[int, int]
     padding: tuple[tuple[int, int], tuple[int, int]]
     output: tuple[int, int]
+    asked: tuple[tuple[int, int], tuple[int, int]]
 
     @classmethod
     def of(
         cls,
         shape: tuple[int, ...],
-        size: Pair,
-        stride: Pair = 1,
+        size: Number,
+        stride: Number = 1,
         padding: Padding = 0,
-        dilation: Pair = 1,
+        dilation: Number = 1,
         ceil: bool = False,
     ) -> "Windows":
         """Work out padding and output size; with `ceil` a partial last window counts (PyTorch's rule)."""
-        rows, columns = int(shape[-2]), int(shape[-1])
-        sizes, strides, dilations = pair(size, "size"), pair(stride, "stride"), pair(dilation, "dilation")
-        extent = (dilations[0] * (sizes[0] - 1) + 1, dilations[1] * (sizes[1] - 1) + 1)
-        asked = padding_pairs(padding, extent)
-        row_padding, row_count = _axis(rows, extent[0], strides[0], asked[0], ceil)
-        column_padding, column_count = _axis(columns, extent[1], strides[1], asked[1], ceil)
+        plane = (int(shape[-2]), int(shape[-1]))
+        sizes = number_pair("size", size, least=1)
+        geometry = make_geometry(plane, sizes, stride, padding, dilation)
+        padded, output = [], []
+        for axis in (geometry.rows, geometry.columns):
+            begin = axis.output * axis.stride  # of one more window, a partial one
+            more = (
+                ceil and axis.reach + begin - axis.stride < axis.padded and begin < axis.length + axis.before
+            )
+            output.append(axis.output + more)
+            after = axis.after + (begin + axis.reach - axis.padded if more else 0)
+            padded.append((axis.before, after))
         return cls(
-            (rows, columns), sizes, strides, dilations,
-            (row_padding, column_padding), (row_count, column_count),
+            plane, sizes, geometry.stride, geometry.dilation,
+            (padded[0], padded[1]), (output[0], output[1]), geometry.padding,
         )  # fmt: skip
 
     @property
@@ -143,23 +111,6 @@ class Windows:
             ),
             writeable=False,
         )  # fmt: skip
-
-
-def _axis(
-    length: int, extent: int, stride: int, padding: tuple[int, int], ceil: bool
-) -> tuple[tuple[int, int], int]:
-    before, after = padding
-    span = length - extent + before + after
-    count = span // stride + 1
-    if ceil and -(-span // stride) + 1 > count and count * stride < length + before:
-        after += (count * stride) - span
-        count += 1
-    if length < 1 or span < 0:
-        raise ParameterError(
-            f"no window of {extent} pixels fits {length} pixels with padding {before} + {after}: "
-            "the output would be empty"
-        )
-    return (before, after), count
 
 
 def require_batch(x: Array, name: str = "x") -> Array:

@@ -67,7 +67,7 @@ class LazyGroup(Examples, click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the subcommands without importing them."""
         rows = [(name, words) for name, (_, words) in self.lazy.items()]
-        rows += [(name, command.get_short_help_str()) for name, command in self.commands.items()]
+        rows += [(name, command.get_short_help_str(limit=60)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

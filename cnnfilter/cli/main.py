@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from types import FrameType
 from typing import NoReturn
 
@@ -32,6 +33,7 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit status; complain on standard error in one line."""
+    warnings.showwarning = _show_warning
     try:
         from cnnfilter.cli.group import cnnfilter
 
@@ -40,6 +42,8 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        if _is_help(error):
+            return USAGE
         complain(error)
         return _status(error)
     return status if isinstance(status, int) else DONE
@@ -87,6 +91,25 @@ def reason(error: Exception) -> str:
     else:
         words = f"unexpected {type(error).__name__}: {error} (CNNFILTER_DEBUG=1 shows where)"
     return " ".join(words.split())
+
+
+def note(message: str) -> None:
+    """Say on standard error, in one line, what may surprise; --quiet silences it."""
+    print(f"cnnfilter: note: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    note(str(message))
+
+
+def _is_help(error: Exception) -> bool:
+    """Show the help of a group that was given no command, which is no line of complaint."""
+    from click.exceptions import NoArgsIsHelpError
+
+    if not isinstance(error, NoArgsIsHelpError):
+        return False
+    error.show()
+    return True
 
 
 def _status(error: Exception) -> int:

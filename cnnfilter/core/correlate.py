@@ -11,8 +11,9 @@ from cnnfilter.core import threads as threading
 from cnnfilter.core.boundary import check_boundary, index_map
 from cnnfilter.core.geometry import Axis, Geometry, Number, Padding, make_geometry
 from cnnfilter.core.kernel import Kernel
+from cnnfilter.core.memory import aligned_empty
 from cnnfilter.core.methods import direct, running, separable
-from cnnfilter.core.methods.work import FORMS, Array, Work, aligned_empty
+from cnnfilter.core.methods.work import FORMS, Array, Work
 from cnnfilter.core.plan import Plan, make_plan, sums_to_one
 from cnnfilter.errors import DtypeError, ParameterError
 

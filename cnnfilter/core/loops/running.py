@@ -7,53 +7,63 @@ from typing import Any
 
 import numpy as np
 
+NUMBERS = {"f32": np.float32, "f64": np.float64, "u16": np.uint16}
 
-def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Callable[..., None]:
+
+def strip(
+    jit: Callable[..., Any], source: str, target: str, sums: str, across: str, pivot: bool
+) -> Callable[..., None]:
     """Return the loop that averages a strip of rows over `height` x `width` rectangles.
 
-    Down the columns a sum is kept for each column: the row that enters is added, the row that leaves
-    subtracted. Along the row the sums of `width` neighbours are built from sums of `part` neighbours, which
-    takes about 2 sqrt(width) vector additions. All sums are exact: 8-bit pixels in
-    uint16 where `height * width` is odd and below 257, else in float32 up to 2**24; 16-bit pixels in float64;
-    float32 pixels are summed in float64.
+    Down the columns a sum of type `sums` is kept for each column: the row that enters is added, the row that
+    leaves subtracted. Along the row the sums of `width` neighbours are built, in type `across`, from sums of
+    `part` neighbours, which takes about 2 sqrt(width) vector additions. Measured on 4096 x 4096 8-bit pixels,
+    3 x 3 and 15 x 15: 2.9 and 4.4 ms with 16-bit sums, 4.3 and 7.4 ms with float32 sums.
 
-    `report[0]` becomes 1 when a sum is not finite at the end: a NaN or an infinity that has entered a
-    running sum never leaves it, and the caller then computes the strip another way.
+    With `pivot` the pixel `pivots` is taken off each column sum first, so that a constant image gives sums
+    of 0 and comes out to the last bit. `report[0]` becomes 1 when a sum is not finite at the end: a NaN or an
+    infinity that has entered a running sum never leaves it, and the caller computes the strip another way.
     """
     from cnnfilter.core.loops import vectors
     from cnnfilter.core.loops.blocks import tile_columns
 
-    count = vectors.lanes(real)
-    math = vectors.arithmetic(real, count)
+    down_count, count = vectors.lanes(sums), vectors.lanes(across)
+    pixels = vectors.loader(source, sums, down_count)
+    load_sum = vectors.loader(sums, sums, down_count)
+    keep_sum = vectors.storer(sums, sums, down_count)
+    down = vectors.arithmetic(sums, down_count)
+    add_down, sub_down = down.add, down.sub
+    math = vectors.arithmetic(across, count)
     splat, add, sub = math.splat, math.add, math.sub
-    load = vectors.loader(real, real, count)
-    pixels = vectors.loader(source, real, count)
-    keep = vectors.storer(real, real, count)
-    number = {"f32": np.float32, "f64": np.float64, "u16": np.uint16}[real]
-    divide = _divider(jit, target, real, count)
+    load = vectors.loader(sums, across, count)
+    load_part = vectors.loader(across, across, count)
+    keep = vectors.storer(across, across, count)
+    number, zero = NUMBERS[sums], NUMBERS[across](0)
+    divide = _divider(jit, target, across, count, pivot)
     tile = tile_columns(count)
 
     @jit
-    def enter(image, start, outside, constant, sums, first, length):  # type: ignore[no-untyped-def]
-        if outside:
+    def change(image, row, constant, sums, first, length, sign):  # type: ignore[no-untyped-def]
+        if row < 0:
             for i in range(length):
-                sums[first + i] += constant
+                sums[first + i] += number(sign) * constant
         else:
             for i in range(length):
-                sums[first + i] += number(image[start + i])
+                sums[first + i] += number(sign) * number(image[row + i])
 
     @jit
     def exchange(image, new, old, sums, first, length):  # type: ignore[no-untyped-def]
         i = 0
-        while i + count <= length:
-            keep(add(load(sums, first + i), sub(pixels(image, new + i), pixels(image, old + i))), sums, first + i)
-            i += count
+        while i + down_count <= length:
+            difference = sub_down(pixels(image, new + i), pixels(image, old + i))
+            keep_sum(add_down(load_sum(sums, first + i), difference), sums, first + i)
+            i += down_count
         while i < length:
             sums[first + i] += number(image[new + i]) - number(image[old + i])
             i += 1
 
     @jit
-    def mirror(sums, column_map, start, stop, before, channels, constant):  # type: ignore[no-untyped-def]
+    def outside(sums, column_map, start, stop, before, channels, constant):  # type: ignore[no-untyped-def]
         for i in range(start, stop):
             for channel in range(channels):
                 if column_map[i] < 0:
@@ -62,58 +72,64 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
                     sums[i * channels + channel] = sums[(before + column_map[i]) * channels + channel]
 
     @jit
-    def window(sums, parts, x, channels, width, part, columns, divisor, inverse, shift, out, to):  # type: ignore[no-untyped-def]
-        span = min(tile, columns - x)
-        reach = (width - part) * channels
+    def column(sums, at, bases, channels):  # type: ignore[no-untyped-def]
+        value = load(sums, at)
+        if pivot:
+            value = sub(value, load_part(bases, at % channels))
+        return value
+
+    @jit
+    def window(  # type: ignore[no-untyped-def]
+        sums, parts, bases, pivots, x, channels, width, part, span, divisor, inverse, shift, out, to
+    ):
         if part > 1:
             i = 0
-            while i < span + reach:
-                a = load(sums, x + i)
+            while i < span + (width - part) * channels:
+                a = column(sums, x + i, bases, channels)
                 for tap in range(1, part):
-                    a = add(a, load(sums, x + i + tap * channels))
+                    a = add(a, column(sums, x + i + tap * channels, bases, channels))
                 keep(a, parts, i)
                 i += count
         i = 0
         while i < span:
-            column = min(i, span - count)
-            a = splat(number(0))
+            at = min(i, span - count)
+            a = splat(zero)
             tap = 0
             if part > 1:
                 while tap + part <= width:
-                    a = add(a, load(parts, column + tap * channels))
+                    a = add(a, load_part(parts, at + tap * channels))
                     tap += part
             while tap < width:
-                a = add(a, load(sums, x + column + tap * channels))
+                a = add(a, column(sums, x + at + tap * channels, bases, channels))
                 tap += 1
-            divide(a, divisor, inverse, shift, out, to + x + column)
+            divide(a, divisor, inverse, shift, pivots, (x + at) % channels, out, to + x + at)
             i += count
 
     def run(  # type: ignore[no-untyped-def]
         image, image_stride, row_map, column_map, before, image_columns, padded_columns, channels, constant,
-        height, width, part, divisor, inverse, shift, sums, parts, out, out_stride, rows, columns, report,
+        height, width, part, divisor, inverse, shift, bases, pivots,
+        sums, parts, out, out_stride, rows, columns, report,
     ):  # fmt: skip
         length = image_columns * channels
         first = before * channels
-        for i in range(padded_columns * channels + 2 * count):
-            sums[i] = number(0)
         for y in range(height - 1):
-            enter(image, row_map[y] * image_stride, row_map[y] < 0, constant, sums, first, length)
+            change(image, row_map[y] * image_stride if row_map[y] >= 0 else -1, constant, sums, first, length, 1)
         for y in range(rows):
             new = row_map[y + height - 1]
-            old = row_map[y - 1] if y > 0 else -1
+            old = row_map[y - 1] if y > 0 else 0
             if y > 0 and new >= 0 and old >= 0:
                 exchange(image, new * image_stride, old * image_stride, sums, first, length)
             else:
-                enter(image, new * image_stride, new < 0, constant, sums, first, length)
+                change(image, new * image_stride if new >= 0 else -1, constant, sums, first, length, 1)
                 if y > 0:
-                    for i in range(length):
-                        sums[first + i] -= constant if old < 0 else number(image[old * image_stride + i])
-            mirror(sums, column_map, 0, before, before, channels, constant * number(height))
-            mirror(sums, column_map, before + image_columns, padded_columns, before, channels,
-                   constant * number(height))  # fmt: skip
+                    change(image, old * image_stride if old >= 0 else -1, constant, sums, first, length, -1)
+            beyond = constant * number(height)
+            outside(sums, column_map, 0, before, before, channels, beyond)
+            outside(sums, column_map, before + image_columns, padded_columns, before, channels, beyond)
             x = 0
             while x < columns:
-                window(sums, parts, min(x, columns - min(tile, columns)), channels, width, part, columns,
+                span = min(tile, columns)
+                window(sums, parts, bases, pivots, min(x, columns - span), channels, width, part, span,
                        divisor, inverse, shift, out, y * out_stride)  # fmt: skip
                 x += tile
         if source == "f32":
@@ -126,7 +142,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
     return run
 
 
-def _divider(jit: Callable[..., Any], target: str, real: str, count: int) -> Any:
+def _divider(jit: Callable[..., Any], target: str, across: str, count: int, pivot: bool) -> Any:
     """Return the function that writes a block of sums over their number, rounded half to even.
 
     A product with the inverse alone may be one unit off; the remainder, which a fused multiply-add gives
@@ -134,23 +150,27 @@ def _divider(jit: Callable[..., Any], target: str, real: str, count: int) -> Any
     """
     from cnnfilter.core.loops import vectors
 
-    if real == "u16":
-        store = vectors.quotient_storer(count)
+    if across == "u16":
+        store_quotient = vectors.quotient_storer(count)
 
         @jit
-        def divide(sums, divisor, inverse, shift, out, to):  # type: ignore[no-untyped-def]
-            store(sums, divisor, inverse, shift, out, to)
+        def divide(sums, divisor, inverse, shift, pivots, phase, out, to):  # type: ignore[no-untyped-def]
+            store_quotient(sums, divisor, inverse, shift, out, to)
 
         return divide
-    math = vectors.arithmetic(real, count)
-    splat, fma, mul = math.splat, math.fma, math.mul
-    store = vectors.storer(target, real, count)
+    math = vectors.arithmetic(across, count)
+    splat, fma, mul, add = math.splat, math.fma, math.mul, math.add
+    load = vectors.loader(across, across, count)
+    store = vectors.storer(target, across, count)
 
     @jit
-    def divide(sums, divisor, inverse, shift, out, to):  # type: ignore[no-untyped-def]
+    def divide(sums, divisor, inverse, shift, pivots, phase, out, to):  # type: ignore[no-untyped-def]
         by = splat(inverse)
         quotient = mul(sums, by)
-        store(fma(fma(quotient, splat(-divisor), sums), by, quotient), out, to)
+        quotient = fma(fma(quotient, splat(-divisor), sums), by, quotient)
+        if pivot:
+            quotient = add(quotient, load(pivots, phase))
+        store(quotient, out, to)
 
     return divide
 

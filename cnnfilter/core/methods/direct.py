@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnfilter.core import compiled, threads
+from cnnfilter.core.memory import aligned_empty
 from cnnfilter.core.methods.work import (
     ELEMENTS,
     ROWS,
     Array,
     Work,
-    aligned_empty,
     four_rows,
     lengthened,
     padded_copy,

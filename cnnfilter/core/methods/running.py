@@ -27,56 +27,61 @@ def run(work: Work) -> None:
     threads.run_strips(averages.strip, height, work.threads, least)
 
 
-def sums_type(source: str, area: int) -> str | None:
-    """Name the smallest type that holds the sum of `area` pixels exactly, or None.
+def sums_types(source: str, target: str, height: int, width: int) -> tuple[str, str]:
+    """Name the types of the sums down a column and across a row.
 
-    float32 images have no such type; float64 keeps 29 bits more than they have.
+    Down a column all sums are exact (float32 pixels: to 29 bits more than they have). Across, the sums of
+    8-bit pixels are exact as well: in 16 bits where `reciprocal` divides them, else in float32 up to 2**24.
     """
-    if source == "u8" and reciprocal(area):
-        return "u16"
-    if source == "u8":
-        return "f32" if area * 255 <= 1 << 24 else "f64"
-    return None if source == "f64" else "f64"
+    if source == "u8" and 255 * height < 1 << 16:
+        if target == "u8" and reciprocal(height * width):
+            return "u16", "u16"
+        return "u16", "f32" if 255 * height * width <= 1 << 24 and target != "f64" else "f64"
+    return "f64", "f32" if source == target == "f32" else "f64"
+
+
+_NUMPY = {"u16": np.uint16, "f32": np.float32, "f64": np.float64}
 
 
 class _Averages:
     def __init__(self, work: Work) -> None:
         self.work = work
         height, width = work.geometry.rows.kernel, work.geometry.columns.kernel
-        sums = sums_type(work.source, height * width)
-        assert sums is not None, "float64 images are not averaged by running sums"
-        if sums == "u16" and (work.target != "u8" or not 0 <= work.constant <= 255):
-            sums = "f32"
-        self.sums, self.sums_dtype = sums, {"u16": np.uint16, "f32": np.float32, "f64": np.float64}[sums]
-        self.division = (height * width, 1 / (height * width), 0)
-        if sums == "u16":
-            self.division = reciprocal(height * width) or self.division
+        sums, across = sums_types(work.source, work.target, height, width)
+        self.sums, self.across = _NUMPY[sums], _NUMPY[across]
+        area = height * width
+        self.division = (reciprocal(area) if across == "u16" else None) or (area, 1 / area, 0)
+        pivot = work.source == work.target == "f32"
+        self.pivots = work.pivots(pivot).astype(self.across)
+        self.bases = (work.pivots(pivot).astype(np.float64) * height).astype(self.across)
         source, target = work.source, work.target
         self.loop = compiled.function(
             compiled.Loop(
                 "running",
                 "strip",
-                (source, target, sums),
+                (source, target, sums, across, pivot),
                 f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, {sums}, i64, i64, i64, "
-                f"{sums}, {sums}, {sums}, {sums}*, {sums}*, {target}*, i64, i64, i64, i64*)",
+                f"{across}, {across}, {across}, {across}*, {across}*, "
+                f"{sums}*, {across}*, {target}*, i64, i64, i64, i64*)",
             )
         )
 
     def strip(self, first: int, last: int) -> None:
         work = self.work
         columns, height, width = work.geometry.columns, work.geometry.rows.kernel, work.geometry.columns.kernel
-        row_map = work.row_map[first:].copy()
-        constant = int(work.constant) if self.sums == "u16" else work.constant
+        row_map = work.row_map[first:]
+        constant = int(work.constant) if self.sums is np.uint16 else work.constant
         padded = columns.padded
         part = 1 if width < 8 else math.isqrt(width)
-        sums = np.zeros(padded * work.channels + 8 * ELEMENTS, self.sums_dtype)
-        parts = np.zeros_like(sums)
+        sums = np.zeros(padded * work.channels + 8 * ELEMENTS, self.sums)
+        parts = np.empty((width + 4 * ELEMENTS) * work.channels + 32 * ELEMENTS, self.across)
         out = work.out[first:last]
         report = np.zeros(1, np.int64)
         self.loop(
             work.image.ctypes.data, row_stride(work.image), row_map.ctypes.data, work.column_map.ctypes.data,
             columns.before, columns.length, padded, work.channels, constant, height, width, part,
-            *self.division, sums.ctypes.data, parts.ctypes.data, out.ctypes.data, row_stride(out), last - first,
+            *self.division, self.bases.ctypes.data, self.pivots.ctypes.data,
+            sums.ctypes.data, parts.ctypes.data, out.ctypes.data, row_stride(out), last - first,
             out.shape[1] * work.channels, report.ctypes.data,
         )  # fmt: skip
         if report[0]:

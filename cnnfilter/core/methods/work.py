@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnfilter.core.geometry import Geometry
+from cnnfilter.core.memory import aligned_empty
 
 Array: TypeAlias = NDArray[Any]
 Places: TypeAlias = NDArray[np.int64]
@@ -91,14 +92,6 @@ class Work:
 def lengthened(places: Places, length: int) -> Places:
     """Cut a map to `length` places, or repeat its last place up to there."""
     return places[np.minimum(np.arange(length), len(places) - 1)]
-
-
-def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Allocate an uninitialised array that starts on a cache line, so that loops may write past the caches."""
-    size = int(np.prod(shape)) * dtype.itemsize
-    raw = np.empty(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def row_stride(array: Array) -> int:

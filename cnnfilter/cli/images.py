@@ -144,8 +144,8 @@ correlate = _command(
     "Correlate with a kernel: it lies on the image as it is written (equation 13).",
     OWN["correlate"],
     [
-        "cnnfilter correlate --kernel sobel-x --range abs photo.jpg -o edges.png",
-        "cnnfilter correlate --kernel '1 2 1; 2 4 2; 1 2 1 / 16' photo.png -o soft.png",
+        "cnnfilter correlate --kernel sobel-x photo.jpg -o edges.png --range abs",
+        "cnnfilter correlate --kernel '1 2 1 / 4' photo.png -o soft.png",
     ],
 )
 

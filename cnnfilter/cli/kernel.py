@@ -1,5 +1,6 @@
 """``cnnfilter kernel``: make, list, show and convert kernels."""
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -171,7 +172,8 @@ def show(kernel: "Kernel", plot: str | None) -> None:
     from cnnfilter import kernelview
 
     click.echo(kernelview.describe(kernel))
-    click.echo(kernelview.heatmap(kernel))
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    click.echo(f"\n{kernelview.heatmap(kernel, color)}", color=color)
     if plot:
         kernelview.plot(kernel, plot)
 

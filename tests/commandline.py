@@ -1,0 +1,60 @@
+"""Run the command line as a user does: a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+COMMAND = [sys.executable, "-m", "cnnfilter"]
+
+
+def cnnfilter(
+    *arguments: object,
+    status: int | None = 0,
+    input: bytes | None = None,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    **more: object,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end and check its exit status; standard input is empty unless given."""
+    stdin = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
+    process = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        timeout=120,
+        **stdin,
+        **more,
+    )
+    if status is not None:
+        assert process.returncode == status, (arguments, process.returncode, process.stderr.decode())
+    return process
+
+
+def complaint(process: subprocess.CompletedProcess[bytes]) -> str:
+    """Return the one line that was said on standard error, without the program's name."""
+    (line,) = process.stderr.decode().splitlines()
+    assert line.startswith("cnnfilter: ")
+    return line.removeprefix("cnnfilter: ")
+
+
+def picture(path: Path, shape: tuple[int, ...] = (24, 32, 3), seed: int = 0) -> np.ndarray:
+    """Write an image of random bytes and return them."""
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def pixels(source: object) -> np.ndarray:
+    """Return the pixels of an image file, by a reader that is not ours."""
+    with Image.open(source) as image:
+        return np.asarray(image)
+
+
+def names(folder: Path) -> list[str]:
+    """List all that is in a folder, hidden files too."""
+    return sorted(path.name for path in folder.iterdir())

@@ -1,0 +1,208 @@
+"""The command tree: what is imported, help, errors in one line, exit statuses, completion."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import click
+import pytest
+from commandline import COMMAND, cnnfilter, complaint, picture
+
+from cnnfilter.cli.group import cnnfilter as root
+
+HEAVY = ("numpy", "PIL", "numba", "llvmlite", "tqdm", "cnnfilter.nn", "matplotlib", "scipy")
+
+
+def imported(*arguments: str) -> set[str]:
+    """Name the modules that a command line imports."""
+    process = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "cnnfilter", *arguments], capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    return {line.split("|")[-1].strip() for line in process.stderr.splitlines() if "|" in line}
+
+
+def image_commands() -> list[str]:
+    return ["mean", "gaussian", "second-derivative", "convolve", "correlate", "pool", "pipe"]
+
+
+def all_commands() -> list[tuple[str, ...]]:
+    """List every command that is here, with the commands of its group."""
+    found: list[tuple[str, ...]] = []
+    context = click.Context(root)
+    for name in root.list_commands(context):
+        try:
+            command = root.get_command(context, name)
+        except ImportError:
+            continue
+        found.append((name,))
+        if isinstance(command, click.Group):
+            found += [(name, below) for below in command.list_commands(context)]
+    return found
+
+
+class TestStart:
+    @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["completion", "zsh"]])
+    def test_imports_nothing_heavy(self, arguments):
+        modules = imported(*arguments)
+        assert "click" in modules
+        assert not [name for name in modules if name.split(".")[0] in HEAVY or name in HEAVY]
+
+    def test_a_command_imports_no_more_than_it_needs(self, tmp_path):
+        picture(tmp_path / "a.png")
+        modules = imported("mean", str(tmp_path / "a.png"), "-o", str(tmp_path / "b.png"))
+        assert "numpy" in modules
+        unneeded = ("tqdm", "matplotlib", "scipy", "cnnfilter.nn", "cnnfilter.learning", "difflib")
+        assert not [name for name in unneeded if name in modules]
+
+    def test_version(self):
+        from cnnfilter import __version__
+
+        assert cnnfilter("--version").stdout.decode() == f"cnnfilter {__version__}\n"
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", all_commands(), ids=" ".join)
+    def test_fits_a_screen_and_ends_with_two_examples(self, command):
+        lines = cnnfilter(*command, "--help").stdout.decode().splitlines()
+        assert len(lines) <= 40
+        assert max(map(len, lines)) <= 80
+        place = lines.index("Examples:")
+        assert len(lines) - place == 3, "two examples, a line each"
+
+    @pytest.mark.parametrize("command", image_commands())
+    def test_examples_run(self, command, tmp_path):
+        """As typed into a shell, on photographs of those names."""
+        picture(tmp_path / "photo.png")
+        picture(tmp_path / "photo.jpg")
+        (tmp_path / "photos").mkdir()
+        for name in ("a.png", "b.png"):
+            picture(tmp_path / "photos" / name)
+        bin_folder = tmp_path / "bin"
+        bin_folder.mkdir()
+        (bin_folder / "cnnfilter").write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n')
+        (bin_folder / "cnnfilter").chmod(0o755)
+        for example in root.get_command(click.Context(root), command).examples:
+            before = set(tmp_path.iterdir())
+            process = subprocess.run(
+                ["sh", "-c", example],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                env={**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"},
+                stdin=subprocess.DEVNULL,
+            )
+            assert process.returncode == 0, process.stderr
+            assert set(tmp_path.iterdir()) > before, "something was made"
+
+    def test_every_shared_option_states_its_default_once(self):
+        for command in image_commands():
+            for param in root.get_command(click.Context(root), command).params:
+                if isinstance(param, click.Option) and not param.is_flag and param.name not in (
+                    "name", "files_from", "kernel",
+                ):  # fmt: skip
+                    assert re.search(r"\[.+\]$", param.help or ""), (command, param.name, param.help)
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["gausian"], "no command 'gausian'; did you mean 'gaussian'?"),
+            (["mean", "--sise", "3"], "No such option '--sise'"),
+            (["mean", "--size", "0", "a"], "'0' is not a number of pixels from 1"),
+            (["mean", "--size", "3x3x3", "a"], "3x3x3"),
+            (["gaussian", "--sigma", "-1", "a"], "'-1' is not a length"),
+            (["gaussian", "--sigma", "nan", "a"], "'nan'"),
+            (["mean", "--boundary", "mirror", "a"], "'mirror' is none of zero, edge, reflect"),
+            (["mean", "--padding", "some", "a"], "'some' is none of same, narrow, wide"),
+            (["mean", "--max-pixels", "many", "a"], "'many' is not a number of pixels"),
+            (["mean", "-0", "a"], "--files-from"),
+            (["mean", "--overwrite", "--skip-existing", "a"], "contradict"),
+            (["mean", "a", "b"], "-o DIR/"),
+            (["mean", "a", "-o", "b.xyz"], "unknown suffix .xyz"),
+            (["mean", "a", "-o", "b.png", "--format", "xyz"], "unknown image form 'xyz'"),
+            (["mean", "-", "-", "-o", "d/"], "once only"),
+            (["mean", "a", "--name", "x", "-o", "b.png"], "-o DIR/"),
+            (["pool", "median", "a"], "'median'"),
+            (["convolve", "a"], "--kernel"),
+            (["convolve", "--kernel", "1 2; 3", "a"], "row 2 has 1 values"),
+            (["convolve", "--kernel", "1 2 z; 3 4 5", "a"], "row 1, column 3: 'z' is not a number"),
+            (["convolve", "--kernel", "sobel", "a"], "sobel-x"),
+            (["pipe", "a", "-o", "b.png"], "after --"),
+            (["pipe", "a", "-o", "b.png", "--", "mean", "then"], "missing"),
+            (["pipe", "a", "-o", "b.png", "--", "blur"], "'blur'"),
+            (["kernel", "gaussian", "--rounding", "round"], "--integer"),
+        ],
+    )
+    def test_usage_is_one_line_and_status_2(self, arguments, words):
+        process = cnnfilter(*arguments, status=2)
+        assert words in complaint(process)
+        assert process.stdout == b""
+
+    def test_a_group_without_a_command_shows_its_help(self):
+        process = cnnfilter("kernel", status=2)
+        assert process.stderr.startswith(b"Usage: cnnfilter kernel")
+
+    def test_no_traceback_unless_debugging(self):
+        assert "no such file" in complaint(cnnfilter("mean", "none.png", "-o", "x.png", status=1))
+        process = cnnfilter("mean", "none.png", "-o", "x.png", status=1, env={"CNNFILTER_DEBUG": "1"})
+        assert b"Traceback" in process.stderr
+        assert process.stderr.splitlines()[-1].startswith(b"cnnfilter: none.png: no such file")
+
+    def test_an_unexpected_error_says_where_to_look(self, tmp_path):
+        (tmp_path / "sitecustomize.py").write_text(
+            "import cnnfilter.cli.run as run\n\ndef broken(*_, **__):\n    raise KeyError('lost')\n\n"
+            "run.run_images = broken\n"
+        )
+        process = cnnfilter("mean", "a.png", status=1, env={"PYTHONPATH": str(tmp_path)})
+        assert complaint(process) == "unexpected KeyError: 'lost' (CNNFILTER_DEBUG=1 shows where)"
+
+    def test_a_star_in_a_value_survives(self):
+        process = cnnfilter("convolve", "--kernel", "*.txt", "a.png", status=2)
+        assert "*.txt" in complaint(process)
+
+
+class TestCompletion:
+    def complete(self, *words: str) -> list[str]:
+        process = cnnfilter(
+            env={
+                "_CNNFILTER_COMPLETE": "bash_complete",
+                "COMP_WORDS": shlex.join(["cnnfilter", *words]) if words[-1] else f"cnnfilter {words[0]} ",
+                "COMP_CWORD": str(len(words)),
+            }
+        )
+        return [line.split(",", 1)[1] for line in process.stdout.decode().splitlines()]
+
+    def test_commands_options_and_kernels(self):
+        assert self.complete("gau") == ["gaussian"]
+        assert "--boundary" in self.complete("mean", "--b")
+        assert self.complete("convolve", "--kernel", "sobel") == ["sobel-x", "sobel-y"]
+        assert self.complete("mean", "--boundary", "re") == ["reflect", "renormalize"]
+        assert self.complete("pool", "m") == ["max", "mean"]
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_the_script_is_good_for_its_shell(self, shell):
+        if shutil.which(shell) is None:
+            pytest.skip(f"{shell} is not installed")
+        script = cnnfilter("completion", shell).stdout
+        subprocess.run([shell, "-n", "/dev/stdin"], input=script, check=True)
+        assert b"_CNNFILTER_COMPLETE" in script
+
+    def test_fish_completes(self, tmp_path):
+        """The whole way, in the one shell that can be asked without a terminal."""
+        if shutil.which("fish") is None:
+            pytest.skip("fish is not installed")
+        (tmp_path / "cnnfilter").write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n')
+        (tmp_path / "cnnfilter").chmod(0o755)
+        program = 'cnnfilter completion fish | source; complete -C "cnnfilter convolve --kernel kirsch-n"'
+        process = subprocess.run(
+            ["fish", "--no-config", "-c", program],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        )
+        assert process.stdout.split() == ["kirsch-n", "kirsch-ne", "kirsch-nw"], process.stderr

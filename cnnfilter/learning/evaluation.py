@@ -1,0 +1,84 @@
+"""How near one image is to another: PSNR and SSIM."""
+
+import math
+
+import numpy as np
+
+from cnnfilter.errors import ParameterError
+from cnnfilter.learning.pairs import Array, full_scale
+
+_SIGMA, _RADIUS = 1.5, 5  # Wang et al. 2004: 11 taps of a Gaussian of sigma 1.5
+
+
+def psnr(image: Array, reference: Array, peak: float | None = None) -> float:
+    """Peak signal to noise ratio in dB; infinite for equal images.
+
+    Parameters
+    ----------
+    image, reference : ndarray of equal shape
+    peak : float, optional
+        Default the range of the reference's dtype: 255 for uint8, 1 for floats.
+
+    Examples
+    --------
+    >>> a = np.full((4, 4), 100, np.uint8)
+    >>> round(psnr(a, a + 1), 2)
+    48.13
+    """
+    difference = _pair(image, reference)
+    error = float(np.mean(np.square(difference)))
+    scale = full_scale(reference.dtype) if peak is None else peak
+    return math.inf if error == 0 else 10 * math.log10(scale * scale / error)
+
+
+def ssim(image: Array, reference: Array, peak: float | None = None) -> float:
+    """Mean structural similarity: Gaussian windows of sigma 1.5, population covariance, borders cut.
+
+    Parameters
+    ----------
+    image, reference : ndarray of shape (H, W) or (H, W, C), at least 11 pixels high and wide
+        The mean over channels of each channel's own value.
+    peak : float, optional
+        Default the range of the reference's dtype.
+
+    References
+    ----------
+    Wang, Bovik, Sheikh, Simoncelli: Image quality assessment, IEEE Transactions on Image
+    Processing 13 (2004), with K1 = 0.01 and K2 = 0.03.
+
+    Examples
+    --------
+    >>> a = np.arange(400, dtype=np.uint8).reshape(20, 20)
+    >>> ssim(a, a)
+    1.0
+    """
+    _pair(image, reference)
+    if min(image.shape[:2]) < 2 * _RADIUS + 1:
+        raise ParameterError(f"an image of shape {image.shape} is smaller than SSIM's window of 11 x 11")
+    scale = full_scale(reference.dtype) if peak is None else peak
+    low, mid = (0.01 * scale) ** 2, (0.03 * scale) ** 2
+    if image.ndim == 3:
+        planes = [ssim(image[..., c], reference[..., c], scale) for c in range(image.shape[2])]
+        return float(np.mean(planes))
+    x, y = image.astype(np.float64), reference.astype(np.float64)
+    mean_x, mean_y = _blurred(x), _blurred(y)
+    var_x = _blurred(x * x) - mean_x * mean_x
+    var_y = _blurred(y * y) - mean_y * mean_y
+    cov = _blurred(x * y) - mean_x * mean_y
+    top = (2 * mean_x * mean_y + low) * (2 * cov + mid)
+    return float(np.mean(top / ((mean_x * mean_x + mean_y * mean_y + low) * (var_x + var_y + mid))))
+
+
+def _pair(image: Array, reference: Array) -> Array:
+    if image.shape != reference.shape:
+        raise ParameterError(f"images of shape {image.shape} and {reference.shape} cannot be compared")
+    return np.asarray(image.astype(np.float64) - reference)
+
+
+def _blurred(plane: Array) -> Array:
+    steps = np.arange(-_RADIUS, _RADIUS + 1)
+    taps = np.exp(-0.5 * (steps / _SIGMA) ** 2)
+    taps /= taps.sum()
+    height, width = (length - 2 * _RADIUS for length in plane.shape)
+    rows = sum(tap * plane[k : k + height] for k, tap in enumerate(taps))
+    return np.asarray(sum(tap * np.asarray(rows)[:, k : k + width] for k, tap in enumerate(taps)))

@@ -1,0 +1,362 @@
+"""Learn one layer of kernels from before/after pairs: equations 23 to 31, solved instead of descended."""
+
+import itertools
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+
+from cnnfilter.core.geometry import number_pair
+from cnnfilter.errors import ParameterError
+from cnnfilter.learning.evaluation import ssim
+from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
+from cnnfilter.learning.moments import Moments, gather_moments
+from cnnfilter.learning.pairs import Array, Pair, full_scale
+from cnnfilter.learning.registration import find_shift
+from cnnfilter.learning.report import LinearReport
+from cnnfilter.learning.solution import DEFAULT_RIDGE, Solution, solve
+from cnnfilter.nn.functional import convolution
+
+AUTO_SIZES = (3, 5, 7)
+_PIXELS_PER_TAP = 10  # fewer and the fit follows the noise
+_SSIM_PIXELS = 1 << 20  # of the held-out region: SSIM costs more than all the rest
+_SHOWN = 192  # rows and columns of the detail that a report shows
+_CHANNELS = ("shared", "separate", "mixed")
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A filter and the report on how well it does."""
+
+    filter: LearnedFilter
+    report: LinearReport
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Bands of target rows of one pair: those to learn from, those to judge by."""
+
+    pair: Pair
+    learn: list[slice]
+    judge: list[slice]
+
+
+def learn_kernel(
+    before: Array | Sequence[Array],
+    after: Array | Sequence[Array],
+    *,
+    size: int | tuple[int, int] | str = 5,
+    channels: str = "shared",
+    bias: bool = False,
+    symmetric: bool = False,
+    sum_to_one: bool = False,
+    ridge: float = DEFAULT_RIDGE,
+    method: str = "least-squares",
+    register: bool = True,
+    threads: int | None = None,
+) -> Learned:
+    """Learn the kernel that best makes `after` from `before`.
+
+    Saturated targets are masked, borders never enter, and a shift by whole pixels is found and taken out.
+    Of one pair, every fifth band of rows is held out; of several, every fifth pair.
+
+    Parameters
+    ----------
+    before, after : ndarray of shape (H, W) or (H, W, C), or equally long sequences of them
+        uint8, uint16, int16, float32 or float64; both of a pair alike in shape and dtype.
+    size : int, (rows, columns) or "auto", default 5
+        "auto" takes the one of 3, 5 and 7 with the best held-out PSNR; of nearly equals the smallest.
+    channels : "shared", "separate" or "mixed"
+        One kernel for all channels; one for each; or every output from all inputs.
+    bias : bool
+        Add a constant to each output.
+    symmetric, sum_to_one : bool
+        Constrain the kernel; see `solve`.
+    ridge : float, default 1e-9
+        Pull towards the identity kernel, as a share of the mean diagonal element of the Gram matrix.
+    method : "least-squares" or "gradient"
+    register : bool, default True
+        Search for a shift of up to 16 pixels between the two images.
+    threads : int, optional
+        Default: the processors of this process.
+
+    Returns
+    -------
+    Learned
+        ``.filter``, a LearnedFilter, and ``.report``, a LinearReport.
+
+    Raises
+    ------
+    ParameterError, DtypeError
+        If a pair cannot be used: unequal shapes or dtypes, identical or flat images, NaN, too few pixels.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.random((40, 40))
+    >>> y = 0.25 * np.roll(x, 1, 1) + 0.5 * x + 0.25 * np.roll(x, -1, 1)
+    >>> learned = learn_kernel(x, y, size=3)
+    >>> np.round(learned.filter.kernel().array[1], 3).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    if channels not in _CHANNELS:
+        raise ParameterError(f"channels is {channels!r}: give {', '.join(_CHANNELS)}")
+    sizes = [(k, k) for k in AUTO_SIZES] if size == "auto" else [_size(size)]
+    pairs = _pairs(before, after)
+    if register:
+        pairs = [pair.moved(find_shift(pair, sizes[min(1, len(sizes) - 1)], bias)) for pair in pairs]
+    threads = threads or os.cpu_count() or 1
+    largest = _largest_that_fits(sizes, pairs)
+    splits = _splits(pairs, largest)
+    groups = _channel_groups(pairs[0].before.shape[2], channels)
+    learn, judge = _gathered(splits, largest, groups, channels, threads)
+    options: dict[str, Any] = {
+        "bias": bias, "symmetric": symmetric, "sum_to_one": sum_to_one, "ridge": ridge, "method": method,
+    }  # fmt: skip
+    peak = full_scale(pairs[0].before.dtype)
+    tried: dict[tuple[int, int], tuple[list[Solution], float]] = {}
+    for one in sizes:
+        if one[0] <= largest[0] and one[1] <= largest[1]:
+            solutions = [solve(moments.cropped(one), **options) for moments in learn]
+            error = _mean_square(solutions, [moments.cropped(one) for moments in judge])
+            tried[one] = solutions, _decibels(error, peak)
+    best = max(quality for _, quality in tried.values())
+    chosen = next(one for one, (_, quality) in tried.items() if quality >= best - 0.05)
+    solutions = tried[chosen][0]
+    notes = _notes(options, chosen, channels, pairs, learn)
+    learned = LearnedFilter(_layers(solutions, channels, peak), channels == "shared", notes=notes)
+    report = _report(learned, solutions, splits, largest, learn, judge)
+    report.sizes = {f"{u}x{v}": quality for (u, v), (_, quality) in tried.items()}
+    report.method, report.channels = method, channels
+    return Learned(learned, report)
+
+
+def _size(size: object) -> tuple[int, int]:
+    if isinstance(size, str):
+        raise ParameterError(f'size is {size!r}: give an odd number, (rows, columns) or "auto"')
+    rows, columns = number_pair("size", size, least=1)
+    if rows * columns > 31 * 31:
+        raise ParameterError(f"size {rows}x{columns} has more than 961 weights to learn: give at most 31x31")
+    return rows, columns
+
+
+def _pairs(before: Array | Sequence[Array], after: Array | Sequence[Array]) -> list[Pair]:
+    befores, afters = ([x] if isinstance(x, np.ndarray) else list(x) for x in (before, after))
+    if len(befores) != len(afters) or not befores:
+        raise ParameterError(f"{len(befores)} images before, {len(afters)} after: give pairs")
+    names = [f"pair {k + 1}" if len(befores) > 1 else "the pair" for k in range(len(befores))]
+    pairs = [Pair.of(x, y, name) for x, y, name in zip(befores, afters, names, strict=True)]
+    for pair, name in zip(pairs, names, strict=True):
+        if pair.before.dtype != pairs[0].before.dtype or pair.before.shape[2] != pairs[0].before.shape[2]:
+            raise ParameterError(
+                f"{name} differs from the first in depth or channels: give pairs of one kind"
+            )
+    return pairs
+
+
+def _largest_that_fits(sizes: list[tuple[int, int]], pairs: list[Pair]) -> tuple[int, int]:
+    for size in reversed(sizes):
+        room = sum(
+            max(0, p.before.shape[0] - size[0] + 1) * max(0, p.before.shape[1] - size[1] + 1) for p in pairs
+        )
+        if room >= 2 * _PIXELS_PER_TAP * size[0] * size[1]:
+            return size
+    rows, columns = sizes[0]
+    height, width = pairs[0].before.shape[:2]
+    raise ParameterError(
+        f"too few pixels: {height}x{width} leaves {room} targets for the {rows * columns} weights of a "
+        f"{rows}x{columns} kernel; {2 * _PIXELS_PER_TAP * rows * columns} are needed"
+    )
+
+
+def _splits(pairs: list[Pair], size: tuple[int, int]) -> list[_Split]:
+    if len(pairs) > 1:
+        rows = [slice(0, len(pair.targets(size))) for pair in pairs]
+        held = [k for k in range(len(pairs)) if k % 5 == 1]
+        return [
+            _Split(pair, [], [band]) if k in held else _Split(pair, [band], [])
+            for k, (pair, band) in enumerate(zip(pairs, rows, strict=True))
+        ]
+    height = len(pairs[0].targets(size))
+    count = min(10, max(2, height // 16))
+    edges = np.linspace(0, height, count + 1).astype(int).tolist()
+    bands = [slice(top, bottom) for top, bottom in itertools.pairwise(edges)]
+    held = [k for k in range(count) if k % 5 == 1]
+    learn = [band for k, band in enumerate(bands) if k not in held]
+    return [_Split(pairs[0], learn, [bands[k] for k in held])]
+
+
+def _channel_groups(count: int, channels: str) -> list[list[int]]:
+    return [list(range(count))] if channels == "mixed" else [[c] for c in range(count)]
+
+
+def _gathered(
+    splits: list[_Split], size: tuple[int, int], groups: list[list[int]], channels: str, threads: int
+) -> tuple[list[Moments], list[Moments]]:
+    """Moments to learn from and to judge by, for each kernel (all channels together if it is shared)."""
+    learn: list[list[Moments]] = [[] for _ in groups]
+    judge: list[list[Moments]] = [[] for _ in groups]
+    for split in splits:
+        for k, group in enumerate(groups):
+            found = gather_moments(split.pair, size, group, group, split.learn + split.judge, threads)
+            learn[k] += found[: len(split.learn)]
+            judge[k] += found[len(split.learn) :]
+    if channels == "shared":
+        learn, judge = ([list(itertools.chain(*side))] for side in (learn, judge))
+    totals = [[reduce(add, parts) for parts in side] for side in (learn, judge)]
+    for side in totals:
+        for moments in side:
+            if moments.count < _PIXELS_PER_TAP * moments.taps:
+                raise ParameterError(
+                    f"too few usable pixels: {moments.count} targets are not saturated, but "
+                    f"{moments.taps} weights need {_PIXELS_PER_TAP * moments.taps} to learn and to judge"
+                )
+    return totals[0], totals[1]
+
+
+def _mean_square(solutions: list[Solution], moments: list[Moments]) -> float:
+    weights = [m.count * m.targets for m in moments]
+    errors = [s.mean_square(m) for s, m in zip(solutions, moments, strict=True)]
+    return float(np.average(errors, weights=weights))
+
+
+def _decibels(error: float, peak: float) -> float:
+    return math.inf if error == 0 else 10 * math.log10(peak * peak / error)
+
+
+def _layers(solutions: list[Solution], channels: str, peak: float) -> tuple[ConvolutionLayer, ...]:
+    weights = np.concatenate([solution.weights for solution in solutions])
+    bias = np.concatenate([solution.bias for solution in solutions]) / peak
+    groups = len(solutions) if channels == "separate" else 1
+    return (ConvolutionLayer(weights, bias if bias.any() else None, groups=groups),)
+
+
+def _notes(
+    options: dict[str, Any], size: tuple[int, int], channels: str, pairs: list[Pair], learn: list[Moments]
+) -> dict[str, Any]:
+    return {
+        **options,
+        "size": list(size),
+        "channels": channels,
+        "pairs": len(pairs),
+        "pixels": sum(moments.count for moments in learn),
+        "shifts": [list(pair.shift) for pair in pairs],
+    }
+
+
+def _report(
+    learned: LearnedFilter,
+    solutions: list[Solution],
+    splits: list[_Split],
+    size: tuple[int, int],
+    learn: list[Moments],
+    judge: list[Moments],
+) -> LinearReport:
+    cropped = [moments.cropped(_kernel_size(learned)) for moments in judge]
+    error = _mean_square(solutions, cropped)
+    still = _mean_square([_identity_solution(m) for m in cropped], cropped)
+    spread = float(np.average([_variance(m) for m in cropped], weights=[m.count for m in cropped]))
+    peak = full_scale(splits[0].pair.before.dtype)
+    report = LinearReport(
+        weights=learned.layers[0].weights,
+        bias=learned.layers[0].bias,
+        peak=peak,
+        pixels=sum(m.count * m.targets for m in learn),
+        shifts=[split.pair.shift for split in splits],
+        rank=min(solution.rank for solution in solutions),
+        taps=learn[0].cropped(_kernel_size(learned)).taps,
+        condition=max(solution.condition for solution in solutions),
+        r2=1 - error / spread if spread else math.nan,
+        explained=1 - error / still if still else math.nan,
+        psnr_usable=_decibels(error, peak),
+        curve=solutions[0].curve,
+        masked=sum(split.pair.targets(size).size for split in splits)
+        - sum(m.count * m.targets for m in learn + judge),
+    )
+    _judge_pixels(report, learned, splits, size)
+    return report
+
+
+def _kernel_size(learned: LearnedFilter) -> tuple[int, int]:
+    rows, columns = learned.layers[0].weights.shape[2:]
+    return int(rows), int(columns)
+
+
+def _identity_solution(moments: Moments) -> Solution:
+    rows, columns = moments.size
+    weights = np.zeros((moments.targets, moments.taps // (rows * columns), rows, columns))
+    for p in range(moments.targets):
+        weights[p, min(p, weights.shape[1] - 1), (rows - 1) // 2, (columns - 1) // 2] = 1
+    return Solution(weights, np.zeros(moments.targets), 0, math.inf)
+
+
+def _variance(moments: Moments) -> float:
+    count = float(moments.count)
+    means = moments.total[-1, moments.taps : -1] / count
+    squares = np.diag(moments.total)[moments.taps : -1] / count
+    return float(np.mean(squares - means * means))
+
+
+def _judge_pixels(
+    report: LinearReport, learned: LearnedFilter, splits: list[_Split], size: tuple[int, int]
+) -> None:
+    """PSNR and SSIM as a user would see them: rounded and clipped, saturated pixels included."""
+    ours, still, count, alike = 0.0, 0.0, 0, []
+    for split in splits:
+        for band in split.judge:
+            for top in range(band.start, band.stop, 256):
+                rows = slice(top, min(top + 256, band.stop))
+                guess, given, wanted, clipped = _predicted(learned, split.pair, size, rows)
+                report.clipped += clipped
+                report.judged += guess.size
+                ours += _sum_of_squares(guess, wanted)
+                still += _sum_of_squares(given, wanted)
+                if count < _SSIM_PIXELS and min(guess.shape[:2]) >= 11:
+                    part = slice(0, max(11, (_SSIM_PIXELS - count) // guess.shape[1] + 1))
+                    sides = [ssim(x[part], wanted[part]) for x in (guess, given)]
+                    alike.append((*sides, guess[part].size))
+                    count += guess[part, :, 0].size
+                if report.detail is None:
+                    report.detail = tuple(x[:_SHOWN, :_SHOWN] for x in (given, wanted, guess))
+    report.psnr, report.psnr_identity = (
+        _decibels(total / report.judged, report.peak) for total in (ours, still)
+    )
+    if alike:
+        values = np.array(alike)
+        report.ssim, report.ssim_identity = (values[:, :2] * values[:, 2:]).sum(axis=0) / values[:, 2].sum()
+
+
+def _sum_of_squares(image: Array, wanted: Array) -> float:
+    return float(np.square(image.astype(np.float32) - wanted).sum(dtype=np.float64))
+
+
+def _predicted(
+    learned: LearnedFilter, pair: Pair, size: tuple[int, int], rows: slice
+) -> tuple[Array, Array, Array, int]:
+    """Our image, the given one and the wanted one on some target rows, and how many values were clipped."""
+    wanted = pair.targets(size)[rows]
+    given = Pair(pair.after, pair.before).targets(size)[rows]
+    kernel = _kernel_size(learned)
+    top, left = ((size[k] - 1) // 2 - (kernel[k] - 1) // 2 for k in (0, 1))
+    height, width = wanted.shape[:2]
+    source = pair.before[
+        rows.start + top : rows.start + top + height + kernel[0] - 1, left : left + width + kernel[1] - 1
+    ]
+    x = source.transpose(2, 0, 1)[None].astype(np.float64 if source.dtype == np.float64 else np.float32)
+    layer = learned.layers[0]
+    if learned.each_channel:
+        x = x.transpose(1, 0, 2, 3)
+    bias = None if layer.bias is None else (layer.bias * full_scale(pair.before.dtype)).astype(x.dtype)
+    y = convolution(np.ascontiguousarray(x), layer.weights.astype(x.dtype), bias, groups=layer.groups)
+    guess = y.reshape(-1, height, width).transpose(1, 2, 0)
+    if not np.issubdtype(wanted.dtype, np.integer):
+        return guess.astype(wanted.dtype), given, wanted, 0
+    limits = np.iinfo(wanted.dtype)
+    whole = np.rint(guess)
+    clipped = int(np.count_nonzero((whole < limits.min) | (whole > limits.max)))
+    return np.clip(whole, limits.min, limits.max).astype(wanted.dtype), given, wanted, clipped

@@ -1,0 +1,115 @@
+"""A before/after pair: checked, aligned, its saturated targets known."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cnnfilter.errors import DtypeError, ParameterError
+
+Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
+
+_DTYPES = (np.uint8, np.uint16, np.int16, np.float32, np.float64)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images of the same shape (H, W, C) and dtype, channels last, C-contiguous.
+
+    Attributes
+    ----------
+    before, after : ndarray of shape (H, W, C)
+    shift : (int, int)
+        Rows and columns that `after` had been moved by, already taken out.
+    """
+
+    before: Array
+    after: Array
+    shift: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def of(cls, before: Array, after: Array, name: str = "the pair") -> "Pair":
+        """Check two images, (H, W) or (H, W, C), and make them a pair.
+
+        Raises
+        ------
+        DtypeError
+            If a dtype is not one of the image dtypes, or the two differ.
+        ParameterError
+            If shapes differ, a value is NaN or infinite, the images are equal, or `before` is flat.
+        """
+        for side, image in (("before", before), ("after", after)):
+            if getattr(image, "dtype", None) not in _DTYPES:
+                found = getattr(image, "dtype", type(image).__name__)
+                raise DtypeError(f"{name}: {side} is {found}: give uint8, uint16, int16, float32 or float64")
+            if image.ndim not in (2, 3):
+                raise ParameterError(f"{name}: {side} has shape {image.shape}: give (H, W) or (H, W, C)")
+        if before.dtype != after.dtype:
+            raise DtypeError(f"{name}: before is {before.dtype}, after is {after.dtype}: give equal depths")
+        if before.shape != after.shape:
+            raise ParameterError(
+                f"{name}: before has shape {before.shape}, after {after.shape}: give equal sizes and channels"
+            )
+        if before.size == 0:
+            raise ParameterError(f"{name}: the images have shape {before.shape}: no pixels")
+        for side, image in (("before", before), ("after", after)):
+            if not np.isfinite(image.min()) or not np.isfinite(image.max()):
+                raise ParameterError(f"{name}: {side} holds NaN or infinite values: give finite pixels")
+        if np.array_equal(before, after):
+            raise ParameterError(f"{name}: before and after are identical: there is no filter to learn")
+        if before.min() == before.max():
+            raise ParameterError(
+                f"{name}: before is flat, every pixel is {before.min()}: no kernel can be learned from it"
+            )
+        shape = (*before.shape[:2], before.shape[2] if before.ndim == 3 else 1)
+        return cls(np.ascontiguousarray(before).reshape(shape), np.ascontiguousarray(after).reshape(shape))
+
+    def moved(self, shift: tuple[int, int]) -> "Pair":
+        """Return the pair with `shift` rows and columns of `after` taken out: the common part of both."""
+        (down, right), (height, width) = shift, self.before.shape[:2]
+        source = self.before[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)]
+        target = self.after[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)]
+        return Pair(np.ascontiguousarray(source), np.ascontiguousarray(target), shift)
+
+    def targets(self, size: tuple[int, int]) -> Array:
+        """View of `after` where a whole window of `size` lies in `before`; empty if there is none."""
+        (top, left), (height, width) = ((size[0] - 1) // 2, (size[1] - 1) // 2), self.after.shape[:2]
+        return self.after[top : top + max(0, height - size[0] + 1), left : left + max(0, width - size[1] + 1)]
+
+    def usable(self, size: tuple[int, int], channels: list[int], rows: slice) -> Array:
+        """Mask of the targets of some `rows` that are not saturated in any of `channels`."""
+        wanted = self.targets(size)[rows]
+        if not np.issubdtype(wanted.dtype, np.integer):
+            return np.ones(wanted.shape[:2], np.bool_)
+        limits = np.iinfo(wanted.dtype)
+        usable = np.ones(wanted.shape[:2], np.bool_)
+        for c in channels:
+            usable &= (wanted[..., c] > limits.min) & (wanted[..., c] < limits.max)
+        return usable
+
+
+def full_scale(dtype: np.dtype[Any]) -> float:
+    """Return the range of a dtype: 255 for uint8, 65535 for 16 bits, 1 for floats.
+
+    Examples
+    --------
+    >>> full_scale(np.dtype(np.uint8)), full_scale(np.dtype(np.float32))
+    (255.0, 1.0)
+    """
+    if not np.issubdtype(dtype, np.integer):
+        return 1.0
+    limits = np.iinfo(dtype)
+    return float(limits.max) - float(limits.min)
+
+
+def offset_of(dtype: np.dtype[Any]) -> int:
+    """Middle of the range of an unsigned dtype; 0 for signed and float ones.
+
+    Examples
+    --------
+    >>> offset_of(np.dtype(np.uint8)), offset_of(np.dtype(np.float64))
+    (128, 0)
+    """
+    if not np.issubdtype(dtype, np.unsignedinteger):
+        return 0
+    return (int(np.iinfo(dtype).max) + 1) // 2

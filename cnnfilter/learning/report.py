@@ -1,0 +1,197 @@
+"""What was learned, in words, numbers and pictures."""
+
+import math
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cnnfilter.errors import ParameterError
+from cnnfilter.learning.pairs import Array
+
+_EXPLAINED_DB = 48.0  # an error of one grey level in 255; rounding to 8 bits alone leaves 58.9 dB
+
+
+@dataclass
+class LinearReport:
+    """How a learned kernel does, on regions that it was not learned from.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (P, D / groups, U, V)
+    bias : ndarray of shape (P,) or None
+        In shares of the full range.
+    psnr, psnr_identity, ssim, ssim_identity : float
+        Of our image, rounded and clipped, and of the unfiltered one. SSIM on at most a megapixel.
+    psnr_usable : float
+        Of the unrounded result on the pixels that are not saturated.
+    r2 : float
+        Share of the variance of `after` that is explained; 1 - error / variance.
+    explained : float
+        Share of the squared change from `before` to `after` that is explained.
+    rank, taps : int
+        Directions the images say something about, of how many weights.
+    condition : float
+        Largest over smallest eigenvalue of the Gram matrix.
+    masked, clipped : int
+        Targets left out as saturated (of all); results that clipping changed (of the judged).
+    shifts : list of (int, int)
+        Rows and columns that each `after` was moved by, taken out before learning.
+    sizes : dict of str to float
+        Held-out PSNR in dB of each size that was tried, before rounding.
+    curve : list of float
+        Mean squared error at steps 0, 1, 2, 4, 8... of a descent.
+    detail : (before, after, ours) or None
+    """
+
+    weights: Array
+    bias: Array | None
+    peak: float
+    pixels: int
+    shifts: list[tuple[int, int]]
+    rank: int
+    taps: int
+    condition: float
+    r2: float
+    explained: float
+    psnr_usable: float
+    curve: list[float] = field(default_factory=list)
+    sizes: dict[str, float] = field(default_factory=dict)
+    method: str = "least-squares"
+    channels: str = "shared"
+    masked: int = 0
+    clipped: int = 0
+    judged: int = 0
+    psnr: float = math.nan
+    psnr_identity: float = math.nan
+    ssim: float = math.nan
+    ssim_identity: float = math.nan
+    detail: tuple[Array, ...] | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Say in a plain sentence whether a linear filter explains the pair."""
+        share = f"{100 * max(0.0, self.explained):.1f} % of the change"
+        if self.psnr_usable >= _EXPLAINED_DB:
+            return (
+                f"A linear filter explains this pair: where nothing is saturated, the error is "
+                f"{self.peak * 10 ** (-self.psnr_usable / 20):.3g} of {self.peak:g}."
+            )
+        if self.explained >= 0.9:
+            return f"A linear filter explains most of this pair, {share}, but not all of it."
+        if self.explained >= 0.5:
+            return f"A linear filter explains only a part of this pair, {share}."
+        return (
+            f"A linear filter does not explain this pair ({share}): the change depends on the picture, "
+            "as a median, a gamma curve or noise does."
+        )
+
+    def text(self) -> str:
+        """Return the report as lines of text."""
+        rows, columns = self.weights.shape[2:]
+        lines = [
+            self.verdict,
+            "",
+            f"method        {self.method}, {rows}x{columns}, {self.channels} channels, {self.pixels} values used",
+            f"PSNR          {self.psnr:.2f} dB held out; unfiltered {self.psnr_identity:.2f} dB",
+            f"SSIM          {self.ssim:.4f} held out; unfiltered {self.ssim_identity:.4f}",
+            f"R2            {self.r2:.6f}; of the change {self.explained:.6f}",
+            f"rank          {self.rank} of {self.taps}, condition {self.condition:.3g}",
+            f"saturated     {self.masked} targets masked; {self.clipped} of {self.judged} results clipped",
+        ]
+        if len(self.sizes) > 1:
+            tried = ", ".join(f"{name} {quality:.2f} dB" for name, quality in self.sizes.items())
+            lines.append(f"sizes tried   {tried}")
+        moved = [(k, shift) for k, shift in enumerate(self.shifts, 1) if shift != (0, 0)]
+        lines += [
+            f"shift         pair {k}: after lies {down} rows lower, {right} columns to the right; taken out"
+            for k, (down, right) in moved
+        ]
+        if self.rank < self.taps:
+            lines.append("note          the images leave weights undetermined: those stay as in the identity")
+        if self._rim() > 0.25:
+            lines.append(
+                "note          much of the kernel lies on its rim: try a larger size, or align the pair"
+            )
+        lines.append("")
+        for p, d in np.ndindex(*self.weights.shape[:2]):
+            if self.weights.shape[:2] != (1, 1):
+                lines.append(f"output {p}, input {d}")
+            lines += ["  ".join(f"{value:9.5f}" for value in row) for row in self.weights[p, d]]
+        if self.bias is not None:
+            lines.append("bias  " + "  ".join(f"{value:.6f}" for value in self.bias))
+        return "\n".join(lines)
+
+    def record(self) -> dict[str, Any]:
+        """Return the report as plain values for JSON; infinite numbers become None."""
+        names = (
+            "method channels pixels rank taps condition r2 explained psnr psnr_identity ssim ssim_identity "
+            "psnr_usable masked clipped judged curve sizes verdict"
+        )
+        record = {name: _plain(getattr(self, name)) for name in names.split()}
+        bias = None if self.bias is None else self.bias.tolist()
+        return record | {"weights": self.weights.tolist(), "bias": bias, "shifts": [*map(list, self.shifts)]}
+
+    def draw(self, path: str | os.PathLike[str]) -> None:
+        """Draw kernel, curve or residual, and before, after and ours side by side.
+
+        Raises
+        ------
+        ParameterError
+            If matplotlib is not installed.
+        """
+        figure = new_figure(15, 6)
+        kernel, course, *_ = figure.subplots(2, 3).ravel()
+        for axes in figure.axes[2:]:
+            axes.set_axis_off()
+        shown = self.weights[0, 0]
+        limit = float(np.abs(shown).max()) or 1.0
+        figure.colorbar(kernel.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit), ax=kernel)
+        kernel.set_title("kernel" if self.weights.shape[:2] == (1, 1) else "kernel of output 0, input 0")
+        if self.curve:
+            course.plot([0, *(2**k for k in range(len(self.curve) - 1))], self.curve, marker=".")
+            course.set(title="mean squared error", xlabel="step", xscale="symlog", yscale="log")
+        if self.detail is not None:
+            before, after, ours = self.detail
+            if not self.curve:
+                course.hist((ours.astype(np.float64) - after).ravel(), bins=101)
+                course.set(title="ours - after", yscale="log")
+            show_images(figure.axes[3:6], {"before": before, "after": after, "ours": ours}, self.peak)
+        figure.suptitle(self.verdict, fontsize=10)
+        figure.savefig(os.fspath(path), dpi=100)
+
+    def _rim(self) -> float:
+        """Share of the kernel's absolute weight on its rim, the identity's share left out."""
+        size = np.abs(self.weights).sum(axis=(0, 1))
+        if min(size.shape) < 3 or not size.any():
+            return 0.0
+        return float(1 - size[1:-1, 1:-1].sum() / size.sum()) if min(size.shape) > 3 else 0.0
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Return a matplotlib figure that belongs to no window."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ParameterError("drawing needs matplotlib: pip install 'cnnfilter[plot]'") from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def show_images(axes: Any, images: dict[str, Array], peak: float) -> None:
+    """Show images with their names, values from 0 to `peak`."""
+    for place, (name, image) in zip(axes, images.items(), strict=False):
+        shown = np.clip(image.astype(np.float64) / peak, 0, 1)
+        shown = shown if shown.shape[2] == 3 else shown[..., 0]
+        place.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        place.set_title(name)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,234 @@
+"""Tensors on disk: .safetensors, .npz and .npy. Nothing in a file is ever executed.
+
+Everything is checked before memory is taken for it: the sizes a header claims against the file, the
+total against a cap, element types against a list. What is not known is refused by name.
+"""
+
+import json
+import math
+import os
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+import numpy as np
+import safetensors.numpy
+
+from cnnfilter.errors import FilterFileError
+
+Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
+
+MAX_BYTES = 2 << 30
+"""Most bytes that the tensors of one file may take."""
+MAX_HEADER = 100_000_000
+"""Most bytes of a safetensors header, the limit of the format itself."""
+
+_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "|b1", "I64": "<i8", "I32": "<i4",
+    "I16": "<i2", "I8": "|i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1",
+}  # fmt: skip
+
+
+def read_tensors(
+    path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, finite: bool = True
+) -> tuple[dict[str, Array], dict[str, str]]:
+    """Read all tensors of a file and its text metadata.
+
+    Parameters
+    ----------
+    path : path
+        A ``.safetensors``, ``.npz`` or ``.npy`` file, recognised by its bytes. A ``.npy`` holds one
+        tensor, which gets the name "array".
+    max_bytes : int, default 2 GiB
+        Most bytes the tensors may take in memory.
+    finite : bool, default True
+        Refuse NaN and infinite values.
+
+    Returns
+    -------
+    tensors : dict of str to ndarray
+        Real numbers in native byte order; bfloat16 becomes float32.
+    metadata : dict of str to str
+        Empty for .npz and .npy.
+
+    Raises
+    ------
+    FilterFileError
+        If the file cannot be read, is truncated, claims what it does not hold, takes more than
+        `max_bytes`, holds anything but real numbers, or is of a form that is not known.
+    """
+    metadata: dict[str, str] = {}
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+            if start[:6] == b"\x93NUMPY":
+                tensors = {"array": _read_npy(file, os.fstat(file.fileno()).st_size, max_bytes)}
+            elif start[:4] == b"PK\x03\x04":
+                tensors = _read_npz(file, max_bytes)
+            else:
+                tensors, metadata = _read_safetensors(file, start, max_bytes)
+    except FilterFileError as error:
+        raise FilterFileError(f"{path}: {error}") from None
+    except OSError as error:
+        raise FilterFileError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise FilterFileError(f"{path}: damaged or not a file of tensors ({error})") from error
+    if finite:
+        for name, tensor in tensors.items():
+            if not np.isfinite(tensor).all():
+                raise FilterFileError(f"{path}: tensor {name!r} holds NaN or infinite values")
+    return tensors, metadata
+
+
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors as safetensors, whole or not at all: beside the target, then renamed into place.
+
+    Parameters
+    ----------
+    path : path
+    tensors : mapping of str to ndarray
+        float16, float32, float64, bool or integers.
+    metadata : mapping of str to str, optional
+
+    Raises
+    ------
+    FilterFileError
+        If the file cannot be written.
+    """
+    from cnnfilter.batch.atomic import whole_file
+
+    for name, tensor in tensors.items():
+        if tensor.dtype.newbyteorder("<").str not in _DTYPES.values():
+            raise FilterFileError(f"{path}: tensor {name!r} is {tensor.dtype}: give real numbers")
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    content = safetensors.numpy.save(contiguous, dict(metadata) if metadata else None)
+    try:
+        with whole_file(os.fspath(path)) as file:
+            file.write(content)
+    except OSError as error:
+        raise FilterFileError(f"{path}: {error.strerror or error}") from error
+
+
+def _read_safetensors(
+    file: IO[bytes], start: bytes, max_bytes: int
+) -> tuple[dict[str, Array], dict[str, str]]:
+    size = os.fstat(file.fileno()).st_size
+    if len(start) < 8:
+        raise FilterFileError(f"{size} bytes are too few for a file of tensors")
+    (length,) = struct.unpack("<Q", start)
+    if length > min(MAX_HEADER, size - 8):
+        raise FilterFileError(
+            "not a .safetensors, .npz or .npy file: read as safetensors, its header would be "
+            f"{length} bytes in a file of {size}"
+        )
+    text = file.read(length)
+    if text[:1] != b"{":
+        raise FilterFileError("not a .safetensors, .npz or .npy file: no header begins with '{'")
+    try:
+        header = json.loads(text.decode(), object_pairs_hook=_unique)
+    except RecursionError:
+        raise FilterFileError("the header is nested too deeply") from None
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise FilterFileError("__metadata__ must map text to text")
+    _check_entries(header, size - 8 - length, max_bytes)
+    try:
+        found = safetensors.deserialize(start + text + file.read())  # type: ignore[no-untyped-call]
+    except safetensors.SafetensorError as error:
+        raise FilterFileError(f"not valid safetensors ({error})") from error
+    tensors = {}
+    for name, entry in found:
+        raw = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        if entry["dtype"] == "BF16":  # the upper half of a float32
+            raw = (raw.astype(np.uint32) << 16).view(np.float32)
+        tensors[name] = raw.astype(raw.dtype.newbyteorder("="))
+    return tensors, metadata
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        raise FilterFileError("the header names a tensor twice")
+    return names
+
+
+def _check_entries(header: dict[str, Any], room: int, max_bytes: int) -> None:
+    """Types known, sizes equal to the shapes, no overlap, no hole, nothing outside the file."""
+    spans = []
+    for name, entry in header.items():
+        if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+            raise FilterFileError(f"tensor {name!r} needs dtype, shape and data_offsets")
+        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if not isinstance(dtype, str) or dtype not in _DTYPES:
+            raise FilterFileError(f"tensor {name!r} is of type {dtype!r}: known are {', '.join(_DTYPES)}")
+        if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
+            raise FilterFileError(f"tensor {name!r} has shape {shape!r} and data_offsets {offsets!r}")
+        begin, end = offsets
+        wanted = math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize
+        if end - begin != wanted:
+            raise FilterFileError(f"tensor {name!r} of shape {shape} has {end - begin} bytes, not {wanted}")
+        spans.append((begin, end, name))
+    at = 0
+    for begin, end, name in sorted(spans):
+        if begin != at or end > room:
+            raise FilterFileError(
+                f"tensor {name!r} lies at bytes {begin} to {end}, but {at} follows and {room} are there"
+            )
+        at = end
+    if at > max_bytes:
+        raise FilterFileError(f"the tensors take {at} bytes, more than the limit of {max_bytes}")
+
+
+def _counts(values: object) -> bool:
+    return isinstance(values, list) and all(type(v) is int and v >= 0 for v in values)
+
+
+def _read_npz(file: IO[bytes], max_bytes: int) -> dict[str, Array]:
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        total = sum(member.file_size for member in members)
+        if total > max_bytes:
+            raise FilterFileError(f"unpacked it takes {total} bytes, more than the limit of {max_bytes}")
+        tensors = {}
+        for member in members:
+            if not member.filename.endswith(".npy"):
+                raise FilterFileError(
+                    f"holds {member.filename!r}, which is not an array: .npz files hold .npy only"
+                )
+            with archive.open(member) as part:
+                tensors[member.filename.removesuffix(".npy")] = _read_npy(part, member.file_size, max_bytes)
+    return tensors
+
+
+def _read_npy(file: IO[bytes], size: int, max_bytes: int) -> Array:
+    """Read one .npy, its header held against the bytes that are there before memory is taken."""
+    file.seek(0)
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise FilterFileError(f"version {version} of the .npy form is not known: 1.0 and 2.0 are")
+    shape, fortran, dtype = readers[version](file)
+    if dtype.kind not in "fiub":
+        raise FilterFileError(f"an array of {dtype} is refused: real numbers only")
+    wanted = math.prod(shape) * dtype.itemsize
+    if wanted != size - file.tell():
+        raise FilterFileError(
+            f"an array of {dtype} {shape} takes {wanted} bytes, but {size - file.tell()} are there"
+        )
+    if wanted > max_bytes:
+        raise FilterFileError(f"the array takes {wanted} bytes, more than the limit of {max_bytes}")
+    data = b"".join(_chunks(file, wanted))
+    array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+    return array.astype(dtype.newbyteorder("="))
+
+
+def _chunks(file: IO[bytes], count: int) -> Iterator[bytes]:
+    while count:
+        part = file.read(min(count, 1 << 24))
+        if not part:
+            raise FilterFileError(f"truncated: {count} bytes are missing")
+        count -= len(part)
+        yield part

@@ -14,7 +14,6 @@ FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "WEBP": (".webp",),
         "GIF": (".gif",),
         "AVIF": (".avif",),
-        "JPEG2000": (".jp2", ".j2k"),
         "BMP": (".bmp", ".dib"),
         "TGA": (".tga",),
         "PPM": (".ppm", ".pnm"),
@@ -37,8 +36,6 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"MM\0+", "TIFF"),
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000"),
-    (b"\xff\x4f\xff\x51", "JPEG2000"),
     (b"\x93NUMPY", "NPY"),
     (b"BM", "BMP"),
 )

@@ -2,18 +2,31 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import IO
 
 from cnnfilter.errors import ImageFileError
-from cnnfilter.imagefile import npy, pillow
 from cnnfilter.imagefile.forms import FORMS, form_of_bytes
 from cnnfilter.imagefile.limit import MAX_PIXELS, Limit
 from cnnfilter.imagefile.picture import Picture
 from cnnfilter.imagefile.source import HEAD, Source, name_of, opened
 
-_READERS: dict[str, Callable[[IO[bytes], Limit], Picture]] = {
-    "NPY": npy.read,
+_MODULES = {
+    "PNG": "png",
+    "JPEG": "jpeg",
+    "TIFF": "tiff",
+    "WEBP": "animation",
+    "GIF": "animation",
+    "AVIF": "animation",
+    "BMP": "pillow",
+    "TGA": "pillow",
+    "PPM": "netpbm",
+    "PGM": "netpbm",
+    "PAM": "netpbm",
+    "PFM": "netpbm",
+    "NPY": "npy",
 }
 
 
@@ -52,9 +65,18 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = Non
         if form is None:
             raise ImageFileError(_unknown(head))
         with _damage(form):
-            picture = _READERS.get(form, pillow.read)(file, Limit(max_pixels))
+            picture = _decode(file, form, Limit(max_pixels))
         picture.form = form
         return picture
+
+
+def _decode(file: IO[bytes], form: str, limit: Limit) -> Picture:
+    """Hand the file to the module of its form, imported only now."""
+    module = import_module(f"cnnfilter.imagefile.{_MODULES[form]}")
+    reader: Callable[..., Picture] = module.read
+    if _MODULES[form] in ("animation", "pillow"):
+        return reader(file, form, limit)
+    return reader(file, limit)
 
 
 def _unknown(head: bytes) -> str:
@@ -77,7 +99,9 @@ def _explained(name: str) -> Iterator[None]:
 def _damage(form: str) -> Iterator[None]:
     """Turn what a decoder raises on bad bytes (it may be anything) into an `ImageFileError`."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\b")
+            yield
     except ImageFileError:
         raise
     except MemoryError as error:

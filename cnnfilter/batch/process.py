@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.errors import ImageFileError
 from cnnfilter.filters.registry import Range, Step
 from cnnfilter.imagefile import MAX_PIXELS, Picture, form_named, form_of, read, write
-from cnnfilter.pixels import Applied, Array, apply, depth_dtype
+from cnnfilter.pixels import Applied, Array, apply, depth_dtype, white_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +125,38 @@ class Process:
         return clipped
 
     def _filter_frame(self, frame: Array, alpha: bool) -> Applied:
-        dtype = depth_dtype(self.depth) if self.depth else frame.dtype
-        clipped = 0
-        for step in self.steps:
-            last = step is self.steps[-1]
-            value_range = (last and self.value_range) or (step.range if dtype.kind in "ui" else None)
-            frame, more = apply(
-                frame,
-                partial(step, threads=self.threads),
-                alpha=alpha,
-                gain=step.gain,
-                bounded=step.bounded,
-                linear=self.linear,
-                value_range=value_range,
-                depth=dtype if last else _floats(frame.dtype),
-            )
+        depth = depth_dtype(self.depth) if self.depth else frame.dtype
+        white, clipped = white_of(frame.dtype), 0
+        for step in self.steps[:-1]:
+            # As a pipe of two commands does, but for the rounding. Signed pixels stay signed.
+            value_range = step.range if white and depth.kind != "f" else None
+            frame, more = self._apply(step, frame, alpha, value_range, _floats(frame.dtype), white)
             clipped += more
-        return Applied(frame, clipped)
+        last = self.steps[-1]
+        value_range = self.value_range or (None if depth.kind == "f" else last.range)
+        frame, more = self._apply(last, frame, alpha, value_range, depth, white)
+        return Applied(frame, clipped + more)
+
+    def _apply(
+        self,
+        step: Step,
+        frame: Array,
+        alpha: bool,
+        value_range: Range | None,
+        depth: np.dtype[Any],
+        white: float | None,
+    ) -> Applied:
+        return apply(
+            frame,
+            partial(step, threads=self.threads),
+            alpha=alpha,
+            gain=step.gain,
+            bounded=step.bounded,
+            linear=self.linear,
+            value_range=value_range,
+            depth=depth,
+            white=white,
+        )
 
     def _form(self, picture: Picture, job: Job) -> str:
         if self.form:
@@ -167,7 +183,7 @@ class Process:
             raise ImageFileError(f"{job.target}: not written: {what}") from error
 
 
-def _floats(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+def _floats(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 

@@ -5,7 +5,7 @@ import signal
 import sys
 import warnings
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 DONE, NOTHING_DONE, USAGE, SOME_FAILED = 0, 1, 2, 3
 INTERRUPTED = 128  # and the signal's number, as shells count it: 130 for Ctrl-C
@@ -98,7 +98,7 @@ def note(message: str) -> None:
     print(f"cnnfilter: note: {' '.join(message.split())}", file=sys.stderr)
 
 
-def _show_warning(message: Warning | str, *_: object) -> None:
+def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
     note(str(message))
 
 

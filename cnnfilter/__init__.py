@@ -1,5 +1,65 @@
-"""Exact, fast image filtering on NumPy arrays."""
+"""Exact, fast image filtering on NumPy arrays.
+
+Everything here is loaded at its first use, so that `import cnnfilter` costs almost nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from cnnfilter._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from cnnfilter.core import templates
+    from cnnfilter.core.correlate import convolve, correlate, explain
+    from cnnfilter.core.kernel import Kernel
+    from cnnfilter.core.plan import Plan
+    from cnnfilter.errors import CnnFilterError
+    from cnnfilter.filters import gaussian, max_pool, mean, mean_pool, second_derivative
+
+__all__ = [
+    "CnnFilterError",
+    "Kernel",
+    "Plan",
+    "__version__",
+    "convolve",
+    "correlate",
+    "explain",
+    "gaussian",
+    "max_pool",
+    "mean",
+    "mean_pool",
+    "second_derivative",
+    "templates",
+]
+
+_HOMES = {
+    "CnnFilterError": "cnnfilter.errors",
+    "Kernel": "cnnfilter.core.kernel",
+    "Plan": "cnnfilter.core.plan",
+    "convolve": "cnnfilter.core.correlate",
+    "correlate": "cnnfilter.core.correlate",
+    "explain": "cnnfilter.core.correlate",
+    "gaussian": "cnnfilter.filters",
+    "max_pool": "cnnfilter.filters",
+    "mean": "cnnfilter.filters",
+    "mean_pool": "cnnfilter.filters",
+    "second_derivative": "cnnfilter.filters",
+    "templates": "cnnfilter.core",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'cnnfilter' has no attribute {name!r}")
+    if name == "templates":
+        return import_module("cnnfilter.core.templates")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

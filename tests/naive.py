@@ -30,7 +30,9 @@ def padded(image, before, after, boundary, constant=0.0):
     return np.stack(rows)
 
 
-def correlate(image, weights, stride=(1, 1), padding=((0, 0), (0, 0)), boundary="zero", constant=0.0, dilation=(1, 1)):
+def correlate(
+    image, weights, stride=(1, 1), padding=((0, 0), (0, 0)), boundary="zero", constant=0.0, dilation=(1, 1)
+):
     """Equation 13 with stride, padding and dilation; `image` is (H, W) or (H, W, C), the result float64."""
     image = np.asarray(image, np.float64)
     weights = np.asarray(weights, np.float64)

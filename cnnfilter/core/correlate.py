@@ -258,7 +258,10 @@ def _renormalize(plan: Plan, work: Work) -> None:
 def _renormalize_part(plan: Plan, work: Work, rows: tuple[int, int], columns: tuple[int, int]) -> None:
     down, first_row, last_row = work.geometry.rows.part(*rows)
     across, first_column, last_column = work.geometry.columns.part(*columns)
-    pixels = np.ascontiguousarray(work.image[first_row:last_row, first_column:last_column])
+    pixels = work.image[first_row:last_row, first_column:last_column].astype(np.float64)
+    # Differences from one pixel, so that a constant stays the same to the last bit.
+    first = work.pivots(sums_to_one(plan.kernel))[: work.channels].astype(np.float64)
+    pixels -= first
     sums = aligned_empty((down.output, across.output, work.channels), np.dtype(np.float64))
     part = Work(
         pixels, sums, Geometry(down, across),
@@ -273,7 +276,7 @@ def _renormalize_part(plan: Plan, work: Work, rows: tuple[int, int], columns: tu
             "boundary 'renormalize' needs weights whose sum over the pixels inside is never 0; "
             "use another boundary for kernels with negative weights"
         )
-    exact = sums * (plan.kernel.sum / weights)[:, :, None]
+    exact = sums * (plan.kernel.sum / weights)[:, :, None] + first
     target = work.out[rows[0] : rows[1], columns[0] : columns[1]]
     if target.dtype.kind != "f":
         limits = np.iinfo(target.dtype)
@@ -283,7 +286,9 @@ def _renormalize_part(plan: Plan, work: Work, rows: tuple[int, int], columns: tu
 
 def _inside(axis: Axis) -> NDArray[np.float64]:
     """Return for each output (row) and tap (column) 1 where the tap lies on the image, else 0."""
-    places = np.arange(axis.output)[:, None] * axis.stride + np.arange(axis.kernel) * axis.dilation - axis.before
+    places = (
+        np.arange(axis.output)[:, None] * axis.stride + np.arange(axis.kernel) * axis.dilation - axis.before
+    )
     return ((places >= 0) & (places < axis.length)).astype(np.float64)
 
 

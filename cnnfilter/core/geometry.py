@@ -170,7 +170,9 @@ def number_pair(name: str, value: object, least: int) -> Pair:
     """Return `value` as a pair of integers of at least `least`; one number stands for both."""
     items = tuple(value) if isinstance(value, tuple | list) else (value, value)
     if len(items) != 2:
-        raise ParameterError(f"{name} {value!r} has {len(items)} numbers; give one, or a pair (rows, columns)")
+        raise ParameterError(
+            f"{name} {value!r} has {len(items)} numbers; give one, or a pair (rows, columns)"
+        )
     return _integer(name, value, items[0], least), _integer(name, value, items[1], least)
 
 

@@ -127,7 +127,18 @@ def row_filler(jit: Callable[..., Any], source: str, real: str) -> Any:
 
     @jit
     def fill(  # type: ignore[no-untyped-def]
-        image, start, outside, column_map, left, right, padded_columns, channels, step, plane, constant, padded
+        image,
+        start,
+        outside,
+        column_map,
+        left,
+        right,
+        padded_columns,
+        channels,
+        step,
+        plane,
+        constant,
+        padded,
     ):
         if outside:
             for i in range(step * plane):

@@ -113,7 +113,9 @@ def strip(
         length = image_columns * channels
         first = before * channels
         for y in range(height - 1):
-            change(image, row_map[y] * image_stride if row_map[y] >= 0 else -1, constant, sums, first, length, 1)
+            change(
+                image, row_map[y] * image_stride if row_map[y] >= 0 else -1, constant, sums, first, length, 1
+            )
         for y in range(rows):
             new = row_map[y + height - 1]
             old = row_map[y - 1] if y > 0 else 0

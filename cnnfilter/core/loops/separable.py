@@ -69,7 +69,9 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
                           channels, ring, term * term_stride + (done % ring_rows) * ring_stride, columns)  # fmt: skip
                 done += 1
             for tap in range(ends[6]):
-                offsets[tap] = down_terms[tap] * term_stride + ((top + down_rows[tap]) % ring_rows) * ring_stride
+                offsets[tap] = (
+                    down_terms[tap] * term_stride + ((top + down_rows[tap]) % ring_rows) * ring_stride
+                )
             x = 0
             while x < columns:
                 column = min(x, columns - count)

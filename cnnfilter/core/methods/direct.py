@@ -37,9 +37,7 @@ class _Correlation:
         self.work = work
         rows, columns = work.geometry.rows, work.geometry.columns
         u, v = np.nonzero(weights)
-        taps = four_rows(
-            u * rows.dilation, v * columns.dilation, weights[u, v], rows.stride, work.real_type
-        )
+        taps = four_rows(u * rows.dilation, v * columns.dilation, weights[u, v], rows.stride, work.real_type)
         self.tap_rows, self.tap_columns, self.weights, self.ends = taps
         self.pivots = work.pivots(pivot)
         source, target, real = work.source, work.target, work.real
@@ -92,7 +90,12 @@ class _Correlation:
             self._copied_rows(top, min(top + height, last), columns, starts, places)
 
     def _copied_rows(
-        self, first: int, last: int, columns: NDArray[np.int64], starts: NDArray[np.int64], places: NDArray[np.int64]
+        self,
+        first: int,
+        last: int,
+        columns: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        places: NDArray[np.int64],
     ) -> None:
         work = self.work
         rows, step = work.geometry.rows, work.geometry.columns.stride

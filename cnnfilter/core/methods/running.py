@@ -68,7 +68,11 @@ class _Averages:
 
     def strip(self, first: int, last: int) -> None:
         work = self.work
-        columns, height, width = work.geometry.columns, work.geometry.rows.kernel, work.geometry.columns.kernel
+        columns, height, width = (
+            work.geometry.columns,
+            work.geometry.rows.kernel,
+            work.geometry.columns.kernel,
+        )
         row_map = work.row_map[first:]
         constant = int(work.constant) if self.sums is np.uint16 else work.constant
         padded = columns.padded

@@ -113,4 +113,3 @@ class _Correlation:
             out.ctypes.data, row_stride(work.out), last - first, elements,
             writes_past_caches(work.out) and out.ctypes.data % 64 == 0,
         )  # fmt: skip
-

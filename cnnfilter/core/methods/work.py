@@ -145,9 +145,7 @@ def four_rows(
 _GROUPS = {0b0001: 0, 0b0011: 1, 0b0111: 2, 0b1111: 3, 0b1110: 4, 0b1100: 5, 0b1000: 6}
 
 
-def padded_copy(
-    image: Array, rows: Places, columns: Places, constant: float
-) -> Array:
+def padded_copy(image: Array, rows: Places, columns: Places, constant: float) -> Array:
     """Copy the named rows and columns of an (H, W, C) image; -1 names the constant."""
     out = np.empty((len(rows), len(columns), image.shape[2]), image.dtype)
     breaks = np.flatnonzero(np.diff(columns) != 1) + 1

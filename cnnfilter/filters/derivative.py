@@ -1,0 +1,60 @@
+"""Derivatives of images: signed results."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike, NDArray
+
+from cnnfilter.core import templates
+from cnnfilter.core.correlate import checked_image, filtered
+from cnnfilter.core.geometry import Number, Padding
+from cnnfilter.errors import ParameterError
+
+
+def second_derivative(
+    image: ArrayLike,
+    axis: Literal["x", "y", "both"] = "both",
+    *,
+    stride: Number = 1,
+    padding: Padding = "same",
+    boundary: str = "reflect",
+    constant: float = 0.0,
+    dtype: Any = None,
+    accuracy: str = "exact",
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Take the second difference ``x(t+1) - 2 x(t) + x(t-1)`` (equation 7).
+
+    Parameters
+    ----------
+    image : array of shape (N,), (H, W) or (H, W, C)
+        uint8, uint16, int16, float32 or float64.
+    axis : {"both", "x", "y"}
+        Along the columns, the rows, or their sum, the Laplacian of four neighbours. A signal has only x.
+    dtype : dtype, optional
+        Type of the result; float32, signed, by default (float64 for float64 images).
+
+    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+
+    Returns
+    -------
+    array
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> second_derivative(np.array([0, 0, 1, 4, 9], np.uint8))
+    array([ 0.,  1.,  2.,  2., -10.], dtype=float32)
+    """
+    pixels = checked_image(image)
+    kernel = templates.second_derivative(axis)
+    if pixels.ndim == 1:
+        if axis == "y":
+            raise ParameterError("a 1-D signal has no axis 'y'; use 'x' or 'both'")
+        kernel = templates.second_derivative("x")
+    return filtered(
+        pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
+        dtype=dtype, accuracy=accuracy, method=method, threads=threads,
+    )  # fmt: skip

@@ -79,7 +79,7 @@ class TestWholeFile:
     def test_does_not_replace_unless_told(self, tmp_path):
         (tmp_path / "a").write_bytes(b"old")
         with (
-            pytest.raises(ImageFileError, match="--overwrite"),
+            pytest.raises(ImageFileError, match="exists already"),
             whole_file(str(tmp_path / "a"), replace=False),
         ):
             pass

@@ -57,7 +57,7 @@ def whole_file(target: str, *, replace: bool = True) -> Iterator[BinaryIO]:
         return
     target = os.path.realpath(target)
     if old is not None and not replace:
-        raise ImageFileError("exists already; --overwrite replaces it, --skip-existing leaves it")
+        raise ImageFileError("exists already, and may not be replaced")
     if old is not None and not os.access(target, os.W_OK):
         raise ImageFileError("is read-only; make it writable (chmod u+w) or choose another output")
     part, file = _open_part(target)

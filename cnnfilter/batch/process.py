@@ -90,6 +90,10 @@ class Process:
         started = time.perf_counter()
         if job.existing == "skip" and _is_whole(job.target):
             return None
+        if job.existing == "refuse" and os.path.lexists(job.target):
+            raise ImageFileError(
+                f"{job.target} exists already; --overwrite replaces it, --skip-existing leaves it"
+            )
         picture = self._read(job.source)
         input_shape = picture.frames[0].shape
         clipped = self._filter(picture)
@@ -169,18 +173,20 @@ class Process:
             return picture.form
 
     def _write(self, picture: Picture, job: Job, form: str) -> None:
+        save = partial(write, picture, form=form, quality=self.quality, compression=self.compression)
         if job.target == STREAM:
             encoded = io.BytesIO()  # a failure must not leave half an image in the pipe
-            write(picture, encoded, form=form, quality=self.quality, compression=self.compression)
+            save(encoded, name="standard output")
             sys.stdout.buffer.write(encoded.getbuffer())
             sys.stdout.buffer.flush()
             return
         try:
             with whole_file(job.target, replace=job.existing != "refuse") as file:
-                write(picture, file, form=form, quality=self.quality, compression=self.compression)
+                save(file, name=job.target)
         except OSError as error:
-            what = error.strerror or str(error)
-            raise ImageFileError(f"{job.target}: not written: {what}") from error
+            words = error.strerror[:1].lower() + error.strerror[1:] if error.strerror else str(error)
+            words = words.removeprefix(f"{job.target}: ")
+            raise ImageFileError(f"cannot write {job.target}: {words}") from error
 
 
 def _floats(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -48,7 +48,9 @@ class Settings:
 
 def inputs() -> click.Argument:
     """Name the files to read."""
-    return click.Argument(["inputs"], nargs=-1, metavar="[INPUT]...", type=click.Path(allow_dash=True))
+    return click.Argument(
+        ["inputs"], nargs=-1, metavar="[INPUT]...", type=click.Path(readable=False, allow_dash=True)
+    )
 
 
 def geometry(*names: str, stride: str = "1", padding: str = "same") -> Parameters:

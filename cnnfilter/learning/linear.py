@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -12,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.core.geometry import number_pair
+from cnnfilter.core.threads import count
 from cnnfilter.errors import ParameterError
 from cnnfilter.learning.evaluation import ssim
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.learning.moments import Moments, gather_moments
-from cnnfilter.learning.pairs import Array, Pair, full_scale
+from cnnfilter.learning.pairs import Array, Pair, Split, full_scale, hold_out, pairs_of
 from cnnfilter.learning.registration import find_shift
 from cnnfilter.learning.report import LinearReport
 from cnnfilter.learning.solution import DEFAULT_RIDGE, Solution, solve
@@ -35,15 +35,6 @@ class Learned:
 
     filter: LearnedFilter
     report: LinearReport
-
-
-@dataclass(frozen=True)
-class _Split:
-    """Bands of target rows of one pair: those to learn from, those to judge by."""
-
-    pair: Pair
-    learn: list[slice]
-    judge: list[slice]
 
 
 def learn_kernel(
@@ -107,12 +98,12 @@ def learn_kernel(
     if channels not in _CHANNELS:
         raise ParameterError(f"channels is {channels!r}: give {', '.join(_CHANNELS)}")
     sizes = [(k, k) for k in AUTO_SIZES] if size == "auto" else [_size(size)]
-    pairs = _pairs(before, after)
+    pairs = pairs_of(before, after)
     if register:
         pairs = [pair.moved(find_shift(pair, sizes[min(1, len(sizes) - 1)], bias)) for pair in pairs]
-    threads = threads or os.cpu_count() or 1
+    threads = count(threads)
     largest = _largest_that_fits(sizes, pairs)
-    splits = _splits(pairs, largest)
+    splits = hold_out(pairs, largest)
     groups = _channel_groups(pairs[0].before.shape[2], channels)
     learn, judge = _gathered(splits, largest, groups, channels, threads)
     options: dict[str, Any] = {
@@ -145,20 +136,6 @@ def _size(size: object) -> tuple[int, int]:
     return rows, columns
 
 
-def _pairs(before: Array | Sequence[Array], after: Array | Sequence[Array]) -> list[Pair]:
-    befores, afters = ([x] if isinstance(x, np.ndarray) else list(x) for x in (before, after))
-    if len(befores) != len(afters) or not befores:
-        raise ParameterError(f"{len(befores)} images before, {len(afters)} after: give pairs")
-    names = [f"pair {k + 1}" if len(befores) > 1 else "the pair" for k in range(len(befores))]
-    pairs = [Pair.of(x, y, name) for x, y, name in zip(befores, afters, names, strict=True)]
-    for pair, name in zip(pairs, names, strict=True):
-        if pair.before.dtype != pairs[0].before.dtype or pair.before.shape[2] != pairs[0].before.shape[2]:
-            raise ParameterError(
-                f"{name} differs from the first in depth or channels: give pairs of one kind"
-            )
-    return pairs
-
-
 def _largest_that_fits(sizes: list[tuple[int, int]], pairs: list[Pair]) -> tuple[int, int]:
     for size in reversed(sizes):
         room = sum(
@@ -174,29 +151,12 @@ def _largest_that_fits(sizes: list[tuple[int, int]], pairs: list[Pair]) -> tuple
     )
 
 
-def _splits(pairs: list[Pair], size: tuple[int, int]) -> list[_Split]:
-    if len(pairs) > 1:
-        rows = [slice(0, len(pair.targets(size))) for pair in pairs]
-        held = [k for k in range(len(pairs)) if k % 5 == 1]
-        return [
-            _Split(pair, [], [band]) if k in held else _Split(pair, [band], [])
-            for k, (pair, band) in enumerate(zip(pairs, rows, strict=True))
-        ]
-    height = len(pairs[0].targets(size))
-    count = min(10, max(2, height // 16))
-    edges = np.linspace(0, height, count + 1).astype(int).tolist()
-    bands = [slice(top, bottom) for top, bottom in itertools.pairwise(edges)]
-    held = [k for k in range(count) if k % 5 == 1]
-    learn = [band for k, band in enumerate(bands) if k not in held]
-    return [_Split(pairs[0], learn, [bands[k] for k in held])]
-
-
 def _channel_groups(count: int, channels: str) -> list[list[int]]:
     return [list(range(count))] if channels == "mixed" else [[c] for c in range(count)]
 
 
 def _gathered(
-    splits: list[_Split], size: tuple[int, int], groups: list[list[int]], channels: str, threads: int
+    splits: list[Split], size: tuple[int, int], groups: list[list[int]], channels: str, threads: int
 ) -> tuple[list[Moments], list[Moments]]:
     """Moments to learn from and to judge by, for each kernel (all channels together if it is shared)."""
     learn: list[list[Moments]] = [[] for _ in groups]
@@ -252,7 +212,7 @@ def _notes(
 def _report(
     learned: LearnedFilter,
     solutions: list[Solution],
-    splits: list[_Split],
+    splits: list[Split],
     size: tuple[int, int],
     learn: list[Moments],
     judge: list[Moments],
@@ -303,7 +263,7 @@ def _variance(moments: Moments) -> float:
 
 
 def _judge_pixels(
-    report: LinearReport, learned: LearnedFilter, splits: list[_Split], size: tuple[int, int]
+    report: LinearReport, learned: LearnedFilter, splits: list[Split], size: tuple[int, int]
 ) -> None:
     """PSNR and SSIM as a user would see them: rounded and clipped, saturated pixels included."""
     ours, still, count, alike = 0.0, 0.0, 0, []

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.learning.pairs import Array, Pair, offset_of
+from cnnfilter.nn.blas import single_threaded
 
 _COLUMNS = 512  # largest run that is exact: 512 * 128**2 <= 2**24
 _ROWS = 64  # a panel of 64 rows of 7 taps is 1 MiB; 16 rows take a third longer
@@ -98,7 +99,7 @@ def gather_moments(
     length = len(inputs) * size[0] * size[1] + len(targets) + 1
     dtype = np.int64 if np.issubdtype(pair.before.dtype, np.integer) else np.float64
     totals = [np.zeros((length, length), dtype) for _ in bands]
-    with ThreadPoolExecutor(threads) as pool:
+    with single_threaded() as alone, ThreadPoolExecutor(threads if alone else 1) as pool:
         for k, total in pool.map(work, pieces):  # in order: float sums are repeatable, too
             totals[k] += total.astype(dtype)
     offset = offset_of(pair.before.dtype)

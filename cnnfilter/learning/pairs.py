@@ -1,5 +1,7 @@
 """A before/after pair: checked, aligned, its saturated targets known."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +88,48 @@ class Pair:
         for c in channels:
             usable &= (wanted[..., c] > limits.min) & (wanted[..., c] < limits.max)
         return usable
+
+
+@dataclass(frozen=True)
+class Split:
+    """Bands of target rows of one pair: those to learn from, those to judge by."""
+
+    pair: Pair
+    learn: list[slice]
+    judge: list[slice]
+
+
+def pairs_of(before: Array | Sequence[Array], after: Array | Sequence[Array]) -> list[Pair]:
+    """Check one pair of images, or two equally long sequences of them, all of one dtype and depth."""
+    befores, afters = ([x] if isinstance(x, np.ndarray) else list(x) for x in (before, after))
+    if len(befores) != len(afters) or not befores:
+        raise ParameterError(f"{len(befores)} images before, {len(afters)} after: give pairs")
+    names = [f"pair {k + 1}" if len(befores) > 1 else "the pair" for k in range(len(befores))]
+    pairs = [Pair.of(x, y, name) for x, y, name in zip(befores, afters, names, strict=True)]
+    for pair, name in zip(pairs, names, strict=True):
+        if pair.before.dtype != pairs[0].before.dtype or pair.before.shape[2] != pairs[0].before.shape[2]:
+            raise ParameterError(
+                f"{name} differs from the first in depth or channels: give pairs of one kind"
+            )
+    return pairs
+
+
+def hold_out(pairs: list[Pair], size: tuple[int, int]) -> list[Split]:
+    """Split by image, every fifth pair to judge by; of one pair alone, every fifth band of rows."""
+    if len(pairs) > 1:
+        rows = [slice(0, len(pair.targets(size))) for pair in pairs]
+        held = [k for k in range(len(pairs)) if k % 5 == 1]
+        return [
+            Split(pair, [], [band]) if k in held else Split(pair, [band], [])
+            for k, (pair, band) in enumerate(zip(pairs, rows, strict=True))
+        ]
+    height = len(pairs[0].targets(size))
+    count = min(10, max(2, height // 16))
+    edges = np.linspace(0, height, count + 1).astype(int).tolist()
+    bands = [slice(top, bottom) for top, bottom in itertools.pairwise(edges)]
+    held = [k for k in range(count) if k % 5 == 1]
+    learn = [band for k, band in enumerate(bands) if k not in held]
+    return [Split(pairs[0], learn, [bands[k] for k in held])]
 
 
 def full_scale(dtype: np.dtype[Any]) -> float:

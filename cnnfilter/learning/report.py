@@ -93,7 +93,7 @@ class LinearReport:
         lines = [
             self.verdict,
             "",
-            f"method        {self.method}, {rows}x{columns}, {self.channels} channels, {self.pixels} values used",
+            f"method        {self.method}, {rows}x{columns}, channels {self.channels}; {self.pixels} values",
             f"PSNR          {self.psnr:.2f} dB held out; unfiltered {self.psnr_identity:.2f} dB",
             f"SSIM          {self.ssim:.4f} held out; unfiltered {self.ssim_identity:.4f}",
             f"R2            {self.r2:.6f}; of the change {self.explained:.6f}",
@@ -195,3 +195,112 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value
+
+
+@dataclass
+class StackReport:
+    """How a trained stack of layers does, on regions that it was not trained on.
+
+    Attributes
+    ----------
+    psnr, psnr_identity, psnr_linear : float
+        Held out: of the stack, of the unfiltered image, and of the best single kernel of up to 7 x 7.
+    curve : list of (int, float)
+        Steps and the held-out PSNR at each.
+    weights : int
+        How many numbers were learned.
+    kernel : ndarray of shape (P, D, U, V)
+        The first layer.
+    """
+
+    options: dict[str, Any]
+    weights: int
+    kernel: Array
+    peak: float
+    steps: int
+    seconds: float
+    curve: list[tuple[int, float]]
+    psnr: float
+    psnr_identity: float
+    psnr_linear: float
+    shifts: list[tuple[int, int]]
+    ssim: float = math.nan
+    ssim_identity: float = math.nan
+    detail: tuple[Array, ...] | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Say in a plain sentence what the layers are worth."""
+        gain = self.psnr - self.psnr_linear
+        if gain > 0.1:
+            return f"The stack is {gain:.2f} dB better than the best single kernel of the same pairs."
+        return "The stack is no better than a single kernel: learn one kernel instead, or train for longer."
+
+    def text(self) -> str:
+        """Return the report as lines of text."""
+        options = self.options
+        return "\n".join(
+            [
+                self.verdict,
+                "",
+                f"stack         {options['layers']} layers of {options['maps']} maps, kernels of "
+                f"{options['size']}x{options['size']}, {options['activation']}, channels {options['channels']}",
+                f"training      {self.weights} weights, {self.steps} steps, seed {options['seed']}, "
+                f"{self.seconds:.0f} s",
+                f"PSNR          {self.psnr:.2f} dB held out; one kernel {self.psnr_linear:.2f} dB; "
+                f"unfiltered {self.psnr_identity:.2f} dB",
+                f"SSIM          {self.ssim:.4f} held out; unfiltered {self.ssim_identity:.4f}",
+            ]
+        )
+
+    def record(self) -> dict[str, Any]:
+        """Return the report as plain values for JSON; infinite numbers become None."""
+        names = "options weights steps seconds psnr psnr_identity psnr_linear ssim ssim_identity verdict"
+        record = {name: _plain(getattr(self, name)) for name in names.split()}
+        return record | {"curve": [[step, _plain(value)] for step, value in self.curve]}
+
+    def draw(self, path: str | os.PathLike[str]) -> None:
+        """Draw the first kernels, the learning curve, and before, after and ours side by side.
+
+        Raises
+        ------
+        ParameterError
+            If matplotlib is not installed.
+        """
+        figure = new_figure(15, 6)
+        kernel, course, *_ = figure.subplots(2, 3).ravel()
+        for axes in figure.axes[2:]:
+            axes.set_axis_off()
+        shown = contact_sheet(self.kernel[:, 0])
+        limit = float(np.nanmax(np.abs(shown))) or 1.0
+        kernel.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        kernel.set_title("kernels of the first layer")
+        if self.curve:
+            course.plot(*zip(*self.curve, strict=True), label="stack")
+        for name, value in (("one kernel", self.psnr_linear), ("unfiltered", self.psnr_identity)):
+            course.axhline(value, linestyle=":", label=name)
+        course.set(title="held-out PSNR (dB)", xlabel="step")
+        course.legend()
+        if self.detail is not None:
+            before, after, ours = self.detail
+            show_images(figure.axes[3:6], {"before": before, "after": after, "ours": ours}, self.peak)
+        figure.suptitle(self.verdict, fontsize=10)
+        figure.savefig(os.fspath(path), dpi=100)
+
+
+def contact_sheet(planes: Array, gap: float = math.nan) -> Array:
+    """Lay planes (P, H, W) out in a grid as nearly square as can be, one pixel of `gap` between them.
+
+    Examples
+    --------
+    >>> contact_sheet(np.ones((3, 2, 2)), gap=0).astype(int).tolist()
+    [[1, 1, 0, 1, 1], [1, 1, 0, 1, 1], [0, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 0, 0, 0]]
+    """
+    count, height, width = planes.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), gap)
+    for k, plane in enumerate(planes):
+        top, left = k // columns * (height + 1), k % columns * (width + 1)
+        sheet[top : top + height, left : left + width] = plane
+    return sheet

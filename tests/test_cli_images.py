@@ -81,7 +81,7 @@ class TestFilters:
         assert through(image, "mean", "--padding", "wide").shape == (7, 8)
         assert through(image, "mean", "--padding", "2,1x0,3", "--boundary", "zero").shape == (6, 7)
         assert through(image, "mean", "--stride", "2x3").shape == (3, 2)
-        spread = through(image, "correlate", "--kernel", "1 1 1", "--dilation", "2")
+        spread = through(image, "correlate", "--kernel", "1 1 1", "--dilation=2", "--boundary=zero")
         assert spread[2].tolist() == [0, 90, 0, 90, 0, 90]
 
     def test_boundaries(self):

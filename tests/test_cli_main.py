@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -208,3 +209,19 @@ class TestCompletion:
             env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
         )
         assert process.stdout.split() == ["kirsch-n", "kirsch-ne", "kirsch-nw"], process.stderr
+
+
+class TestManual:
+    def test_is_made_from_every_command_and_is_good_roff(self):
+        script = Path(__file__).parent.parent / "docs" / "man" / "make_manual.py"
+        process = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+        for command in image_commands():
+            assert f".SS cnnfilter {command}".replace("-", "\\-") in process.stdout
+        assert "\\-\\-files\\-from" in process.stdout
+        if shutil.which("groff") is None:
+            pytest.skip("groff is not installed")
+        checked = subprocess.run(
+            ["groff", "-man", "-ww", "-z", "-Tascii"], input=process.stdout, capture_output=True, text=True
+        )
+        assert checked.returncode == 0
+        assert checked.stderr == ""

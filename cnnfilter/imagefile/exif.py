@@ -1,5 +1,7 @@
 """EXIF blocks: the orientation is taken out, and the thumbnail of the unfiltered image."""
 
+import re
+
 import numpy as np
 
 from cnnfilter.errors import ImageFileError
@@ -34,6 +36,11 @@ def upright(block: bytes) -> tuple[bytes, int]:
     except ImageFileError:
         return block, 1
     return bytes(changed), orientation
+
+
+def upright_xmp(packet: bytes) -> bytes:
+    """Return an XMP packet whose orientation, if it has one, is 1."""
+    return re.sub(rb"(<tiff:Orientation>|tiff:Orientation=[\"'])[1-8]", rb"\g<1>1", packet)
 
 
 def _erase(block: bytearray, thumbnail: ifd.Directory) -> None:

@@ -88,7 +88,7 @@ def _frame(frame: Array, alpha: bool, delay: float) -> bytes:
     image = Image.frombuffer("P", (width, height), indices, "raw", "P", 0, 1)
     image.putpalette(table.tobytes())
     single = io.BytesIO()
-    image.save(single, "GIF", optimize=False)
+    image.save(single, "GIF", optimize=False, interlace=0)
     start, end = next(_frames(single.getvalue()))
     flags = (_KEEP if hidden is None else _CLEAR) << 2 | (hidden is not None)
     control = struct.pack("<BHBB", flags, min(round(delay / 10), 0xFFFF), hidden or 0, 0)

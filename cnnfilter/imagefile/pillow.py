@@ -52,7 +52,8 @@ def plugin(form: str) -> Any:
 def pixels(image: Image.Image) -> Array:
     """Decode an image whose mode is in `MODELS`: the array is (H, W) or (H, W, C)."""
     height, width = image.height, image.width
-    if image.mode not in _MAPPED or getattr(image, "_im", None) is not None:
+    # Only an image that is yet to be decoded, and has something to decode, will fill memory given to it.
+    if image.mode not in _MAPPED or not getattr(image, "tile", None) or image._im is not None:
         return np.asarray(image)
     mode, channels = _MAPPED[image.mode]
     array = np.empty((height, width, channels)[: 2 if channels == 1 else 3], np.uint8)
@@ -147,6 +148,8 @@ def options(kept: Metadata, *names: str) -> dict[str, Any]:
 
 def stand_upright(picture: Picture) -> Picture:
     """Apply the EXIF orientation to the pixels and reset it."""
+    if picture.metadata.xmp:
+        picture.metadata.xmp = exif.upright_xmp(picture.metadata.xmp)
     if picture.metadata.exif:
         picture.metadata.exif, orientation = exif.upright(picture.metadata.exif)
         if orientation != 1:

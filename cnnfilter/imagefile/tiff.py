@@ -81,7 +81,7 @@ def _add(picture: Picture, page: "_Page", index: int) -> None:
 
 
 def _read_with_pillow(page: "_Page", index: int, notes: list[str]) -> tuple[Array, Model, bool]:
-    if max(page.bits) > 8:
+    if max(page.bits) > 8 or page.format not in (1, 4):
         raise ImageFileError(
             f"TIFF of {max(page.bits)} bits a sample (format {page.format}, compression {page.compression}, "
             f"photometric {page.photometric}) is not read; convert it to plain 8 or 16 bits, or to float"
@@ -245,7 +245,11 @@ class _Page:
 
     def _meaning(self, frame: Array, notes: list[str]) -> tuple[Array, Model, bool]:
         colours = {RGB: 3, SEPARATED: 4}.get(self.photometric, 1)
-        extra = self.numbers(EXTRA_SAMPLES, (_UNSPECIFIED,) * (self.samples - colours))
+        # One more channel than colours and not a word about it: alpha, as OpenCV writes it.
+        untold = (
+            (UNASSOCIATED,) if self.samples == colours + 1 else (_UNSPECIFIED,) * (self.samples - colours)
+        )
+        extra = self.numbers(EXTRA_SAMPLES, untold)
         if self.samples < colours or len(extra) != self.samples - colours:
             raise ImageFileError("damaged TIFF file (number of channels); get a whole copy")
         if self.photometric == WHITE_IS_ZERO and self.dtype is not None:
@@ -274,7 +278,7 @@ class _Page:
         return Metadata(
             icc=self.tags[ICC].bytes if ICC in self.tags else None,
             exif=exif.from_tags(self.tags, self.block),
-            xmp=self.tags[XMP].bytes if XMP in self.tags else None,
+            xmp=exif.upright_xmp(self.tags[XMP].bytes) if XMP in self.tags else None,
             dpi=dpi,
             text={name: self.tags[tag].text for tag, name in TEXTS.items() if tag in self.tags},
         )

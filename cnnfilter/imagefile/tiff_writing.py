@@ -61,7 +61,7 @@ def _put_page(
 def _strips(frame: Array, level: int, threads: int | None) -> tuple[list[bytes | memoryview], ifd.Directory]:
     """Return the packed strips of a frame and the tags that say how they are packed."""
     height, width = frame.shape[:2]
-    rows = max(1, _STRIP // frame[:1].nbytes)
+    rows = min(height, max(1, _STRIP // frame[:1].nbytes))
     tops = range(0, height, rows)
     differences = level > 0 and frame.dtype.kind != "f"
 

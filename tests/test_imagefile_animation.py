@@ -1,0 +1,181 @@
+"""Animations: every frame whole, with its time; GIF, WebP, APNG and AVIF, against Pillow."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from cnnfilter import imagefile
+from cnnfilter.errors import ImageFileError
+from cnnfilter.imagefile import Picture
+
+DELAYS = [40.0, 250.0, 100.0]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+@pytest.fixture
+def frames(rng):
+    """Three frames of few colours, so that a GIF holds them exactly."""
+    colours = rng.integers(0, 256, (40, 3), dtype=np.uint8)
+    return [colours[rng.integers(0, 40, (18, 25))] for _ in range(3)]
+
+
+@pytest.fixture
+def translucent(frames):
+    alpha = np.where(np.add.outer(np.arange(18), np.arange(25)) % 5 == 0, 0, 255).astype(np.uint8)
+    return [np.dstack([frame, np.roll(alpha, shift, 1)]) for shift, frame in enumerate(frames)]
+
+
+def written(picture, form, **options):
+    file = io.BytesIO()
+    imagefile.write(picture, file, form=form, **options)
+    return file.getvalue()
+
+
+def shown(data):
+    """Frames and their times as Pillow shows them."""
+    with Image.open(io.BytesIO(data)) as image:
+        result = []
+        for index in range(image.n_frames):
+            image.seek(index)
+            result.append((np.asarray(image.convert("RGBA")), image.info.get("duration")))
+        return result
+
+
+def same_where_seen(first, second):
+    np.testing.assert_array_equal(first[..., 3] >= 128, second[..., 3] >= 128)
+    seen = first[..., 3] >= 128
+    np.testing.assert_array_equal(first[seen], second[seen])
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
+def test_frames_and_times(form, frames):
+    data = written(Picture(frames, "rgb", form="GIF", delays=DELAYS, loop=0), form)
+    witness = shown(data)
+    assert [delay for _, delay in witness] == DELAYS
+    for (image, _), frame in zip(witness, frames, strict=True):
+        np.testing.assert_array_equal(image[..., :3], frame)
+    again = imagefile.read(data)
+    assert (again.delays, again.loop, again.alpha, again.model) == (DELAYS, 0, False, "rgb")
+    for first, second in zip(again.frames, frames, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
+def test_transparency(form, translucent):
+    data = written(Picture(translucent, "rgb", True, form="GIF", delays=DELAYS), form)
+    again = imagefile.read(data)
+    assert again.alpha
+    assert again.delays == DELAYS
+    for (image, _), read, frame in zip(shown(data), again.frames, translucent, strict=True):
+        same_where_seen(image, frame)
+        same_where_seen(read, frame)
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
+@pytest.mark.parametrize("loop", [0, 1, 3])
+def test_the_number_of_plays_is_kept(form, loop, frames):
+    data = written(Picture(frames, "rgb", form=form, delays=DELAYS, loop=loop), form)
+    assert imagefile.read(data).loop == loop
+
+
+def test_equal_frames_are_not_joined_in_a_gif(frames):
+    data = written(Picture([frames[0]] * 3, "rgb", delays=DELAYS), "GIF")
+    assert len(imagefile.read(data).frames) == 3
+
+
+def test_grey_frames_and_frames_without_times_into_a_gif(rng):
+    image = rng.integers(0, 256, (30, 20), dtype=np.uint8)
+    again = imagefile.read(written(Picture([image]), "GIF"))
+    np.testing.assert_array_equal(again.frames[0], np.dstack([image] * 3))
+    alpha = np.dstack([image, np.where(image > 99, 255, 0).astype(np.uint8)])
+    again = imagefile.read(written(Picture([alpha], "grey", True), "GIF"))
+    same_where_seen(again.frames[0], alpha[..., [0, 0, 0, 1]])
+
+
+def test_many_colours_in_a_gif_come_close():
+    ramp = np.add.outer(np.arange(120) * 2, np.arange(100)) % 256
+    image = np.dstack([ramp, ramp[::-1], ramp[:, ::-1]]).astype(np.uint8)
+    frame = imagefile.read(written(Picture([image], "rgb"), "GIF")).frames[0]
+    assert np.abs(frame.astype(int) - image).mean() < 12
+
+
+def test_a_gif_of_partial_frames_is_shown_whole(frames):
+    """Frames that Pillow stores as differences, with every kind of disposal."""
+    images = [Image.fromarray(frame) for frame in frames]
+    for disposal in (0, 1, 2):
+        file = io.BytesIO()
+        images[0].save(file, "GIF", save_all=True, append_images=images[1:], disposal=disposal, duration=70)
+        picture = imagefile.read(file.getvalue())
+        for (image, _), frame in zip(shown(file.getvalue()), picture.frames, strict=True):
+            np.testing.assert_array_equal(frame, image[..., :3])
+
+
+def test_an_apng_of_partial_frames_is_shown_whole(translucent):
+    images = [Image.fromarray(frame) for frame in translucent]
+    file = io.BytesIO()
+    images[0].save(
+        file, "PNG", save_all=True, append_images=images[1:], duration=[10, 20, 30], disposal=1, blend=1
+    )
+    picture = imagefile.read(file.getvalue())
+    assert picture.delays == [10, 20, 30]
+    for (image, _), frame in zip(shown(file.getvalue()), picture.frames, strict=True):
+        np.testing.assert_array_equal(frame, image)
+
+
+def test_lossless_and_lossy_webp_stay_what_they_are(rng):
+    image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    for lossless in (True, False):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "WEBP", lossless=lossless)
+        picture = imagefile.read(file.getvalue())
+        again = imagefile.read(written(picture, "WEBP"))
+        assert again.encoding == {"lossless": lossless}
+        assert np.array_equal(again.frames[0], picture.frames[0]) == lossless
+
+
+def test_hidden_colours_survive_a_lossless_webp(translucent):
+    again = imagefile.read(written(Picture(translucent[:1], "rgb", True), "WEBP"))
+    np.testing.assert_array_equal(again.frames[0], translucent[0])
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif(frames):
+    smooth = np.tile(np.arange(64, dtype=np.uint8)[:, None, None] * 3, (1, 48, 3))
+    again = imagefile.read(written(Picture([smooth], "rgb"), "AVIF"))
+    assert np.abs(again.frames[0].astype(int) - smooth).max() < 12
+
+
+def test_a_gif_without_its_end_is_refused(frames):
+    data = written(Picture(frames, "rgb", delays=DELAYS), "GIF")
+    for length in range(13, len(data)):
+        with pytest.raises(ImageFileError, match="truncated|damaged"):
+            imagefile.read(data[:length])
+
+
+@pytest.mark.parametrize("form", ["WEBP", "PNG"])
+def test_an_animation_without_its_end_is_refused(form, frames):
+    data = written(Picture(frames, "rgb", delays=DELAYS), form)
+    for length in range(16, len(data), 7):
+        with pytest.raises(ImageFileError, match="truncated|damaged"):
+            imagefile.read(data[:length])
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
+def test_the_limit_counts_all_frames(form, frames):
+    data = written(Picture(frames, "rgb", delays=DELAYS), form)
+    assert len(imagefile.read(data, max_pixels=18 * 25 * 3).frames) == 3
+    with pytest.raises(ImageFileError, match=r"3 frames of 25x18 pixels.*--max-pixels"):
+        imagefile.read(data, max_pixels=18 * 25 * 3 - 1)
+
+
+def test_pages_do_not_become_an_animation(frames):
+    with pytest.raises(ImageFileError, match=r"3 pages would become an animation in GIF; write \.tif"):
+        written(Picture(frames, "rgb"), "GIF")
+    with pytest.raises(ImageFileError, match="JPEG holds one image, not 3 frames"):
+        written(Picture(frames, "rgb", delays=DELAYS), "JPEG")

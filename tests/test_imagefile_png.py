@@ -1,0 +1,204 @@
+"""PNG: every colour type and depth, against files laid out by hand and against OpenCV."""
+
+import io
+import itertools
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnfilter import imagefile
+from cnnfilter.errors import ImageFileError
+from cnnfilter.imagefile import Picture
+from cnnfilter.imagefile.deflate import png_stream
+
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240)
+
+
+def chunk(name, content):
+    return struct.pack(">L", len(content)) + name + content + struct.pack(">L", zlib.crc32(name + content))
+
+
+def packed_rows(samples, bits):
+    """Rows of samples (H, W * channels) as a PNG holds them, each after a filter byte of 0."""
+    rows = []
+    for row in samples:
+        if bits == 16:
+            data = row.astype(">u2").tobytes()
+        else:
+            spread = (row[:, None] >> np.arange(bits - 1, -1, -1)) & 1
+            data = np.packbits(spread.astype(np.uint8).ravel()).tobytes()
+        rows.append(b"\0" + data)
+    return b"".join(rows)
+
+
+def handmade(samples, kind, bits, interlaced=False, extra=()):
+    """A PNG file of samples (H, W, channels)."""
+    height, width, _ = samples.shape
+    passes = [(0, 0, 1, 1)] if not interlaced else ADAM7
+    stream = b""
+    for x, y, dx, dy in passes:
+        part = samples[y::dy, x::dx]
+        if part.size:
+            stream += packed_rows(part.reshape(len(part), -1), bits)
+    header = struct.pack(">LLBBBBB", width, height, bits, kind, 0, 0, int(interlaced))
+    chunks = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(stream)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*item) for item in chunks)
+
+
+def written(array, model="rgb", alpha=False, **options):
+    file = io.BytesIO()
+    imagefile.write(Picture([array], model, alpha), file, form="PNG", **options)
+    return file.getvalue()
+
+
+ALLOWED = [(0, b) for b in (1, 2, 4, 8, 16)] + [(k, b) for k in (2, 4, 6) for b in (8, 16)]
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize(("kind", "bits"), ALLOWED)
+def test_reads_every_kind_and_depth(kind, bits, interlaced, rng):
+    samples = rng.integers(0, 2**bits, (13, 11, CHANNELS[kind]))
+    picture = imagefile.read(handmade(samples, kind, bits, interlaced))
+    white = 65535 if bits == 16 else 255
+    expected = (samples * (white // (2**bits - 1))).astype(np.uint16 if bits == 16 else np.uint8)
+    (frame,) = picture.frames
+    assert frame.dtype == expected.dtype
+    np.testing.assert_array_equal(frame.reshape(expected.shape), expected)
+    assert frame.ndim == (2 if kind == 0 else 3)
+    assert (picture.model, picture.alpha) == ("grey" if kind in (0, 4) else "rgb", kind in (4, 6))
+
+
+@pytest.mark.parametrize(("kind", "bits"), [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (2, 8), (2, 16)])
+def test_the_transparent_colour_becomes_alpha(kind, bits, rng):
+    samples = rng.integers(0, min(4, 2**bits), (12, 10, CHANNELS[kind]))
+    key = samples[3, 4]
+    data = handmade(samples, kind, bits, extra=[(b"tRNS", key.astype(">u2").tobytes())])
+    picture = imagefile.read(data)
+    white = 65535 if bits == 16 else 255
+    assert picture.alpha
+    hidden = (samples == key).all(-1)
+    np.testing.assert_array_equal(picture.frames[0][..., -1], np.where(hidden, 0, white))
+    np.testing.assert_array_equal(picture.frames[0][..., :-1], samples * (white // (2**bits - 1)))
+
+
+@pytest.mark.parametrize("transparency", [None, bytes([0, 128, 255])])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_palette_becomes_colours(bits, transparency, rng):
+    palette = rng.integers(0, 256, (2**bits, 3), dtype=np.uint8)
+    samples = rng.integers(0, 2**bits, (9, 14, 1))
+    extra = [(b"PLTE", palette.tobytes())]
+    if transparency:
+        extra.append((b"tRNS", transparency[: 2**bits]))
+    picture = imagefile.read(handmade(samples, 3, bits, extra=extra))
+    np.testing.assert_array_equal(picture.frames[0][..., :3], palette[samples[..., 0]])
+    assert picture.alpha == bool(transparency)
+    if transparency:
+        alpha = np.full(2**bits, 255)
+        alpha[: len(transparency)] = list(transparency)[: 2**bits]
+        np.testing.assert_array_equal(picture.frames[0][..., 3], alpha[samples[..., 0]])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("content", ["noise", "smooth", "repeats"])
+@pytest.mark.parametrize("compression", [None, 0, 1, 6, 9])
+def test_opencv_reads_what_is_written(channels, dtype, content, compression, rng):
+    shape = (700, 450, channels)
+    white = np.iinfo(dtype).max
+    if content == "noise":
+        image = rng.integers(0, white + 1, shape).astype(dtype)
+    elif content == "smooth":
+        ramp = np.add.outer(np.arange(700), np.arange(450)) * (white // 1200)
+        image = np.stack([(ramp * (c + 1)) // 4 for c in range(channels)], -1).astype(dtype)
+    else:
+        image = np.tile(rng.integers(0, white + 1, (7, 9, channels)).astype(dtype), (100, 50, 1))
+    if compression in (6, 9) and content == "noise":
+        image = image[:90]
+    model = "grey" if channels == 1 else "rgb"
+    data = written(image, model, channels == 4, compression=compression, threads=2)
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if channels > 1:
+        decoded = decoded[..., [2, 1, 0, 3][:channels]]
+    np.testing.assert_array_equal(decoded.reshape(image.shape), image)
+    again = imagefile.read(data)
+    np.testing.assert_array_equal(again.frames[0].reshape(image.shape), image)
+    assert again.frames[0].dtype == dtype
+
+
+def test_a_stream_is_the_same_for_any_number_of_threads(rng):
+    image = rng.integers(0, 256, (900, 700, 3), dtype=np.uint8)
+    streams = [b"".join(png_stream(image, 1, threads)) for threads in (1, 2, 5)]
+    assert streams[0] == streams[1] == streams[2]
+    assert len(zlib.decompress(streams[0])) == 900 * 2101
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 500, 4), (500, 1, 2), (2, 1)])
+def test_the_smallest_images(shape, rng):
+    image = rng.integers(0, 256, shape, dtype=np.uint8)
+    alpha = image.ndim == 3 and shape[-1] in (2, 4)
+    model = "grey" if image.ndim == 2 or shape[-1] == 2 else "rgb"
+    np.testing.assert_array_equal(imagefile.read(written(image, model, alpha)).frames[0], image)
+
+
+def test_rgb_is_decoded_into_four_channels_without_a_copy(rng):
+    image = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    frame = imagefile.read(written(image)).frames[0]
+    assert frame.strides == (24, 4, 1)
+    np.testing.assert_array_equal(frame, image)
+
+
+def test_a_view_of_four_channels_is_written_as_three(rng):
+    image = rng.integers(0, 256, (50, 60, 4), dtype=np.uint8)[..., :3]
+    np.testing.assert_array_equal(imagefile.read(written(image)).frames[0], image)
+
+
+def test_what_beside_the_pixels_is_kept(rng):
+    samples = rng.integers(0, 256, (4, 4, 3))
+    extra = [
+        (b"gAMA", struct.pack(">L", 45455)),
+        (b"sRGB", b"\1"),
+        (b"pHYs", struct.pack(">LLB", 3780, 5906, 1)),
+        (b"tEXt", b"Title\0A title"),
+        (b"zTXt", b"Author\0\0" + zlib.compress(b"Somebody")),
+        (b"iTXt", "Comment\0\0\0\0\0Grüße 你好".encode()),
+    ]
+    first = imagefile.read(handmade(samples, 2, 8, extra=extra))
+    file = io.BytesIO()
+    imagefile.write(first, file)
+    second = imagefile.read(file.getvalue())
+    assert second.metadata == first.metadata
+    assert first.metadata.text == {"Title": "A title", "Author": "Somebody", "Comment": "Grüße 你好"}
+    assert first.metadata.colour_chunks == {b"gAMA": struct.pack(">L", 45455), b"sRGB": b"\1"}
+    with Image.open(file) as witness:
+        assert witness.info["dpi"] == pytest.approx((96.012, 150.0124), abs=1e-3)
+        assert witness.text["Comment"] == "Grüße 你好"
+
+
+def test_every_damaged_byte_is_found_or_harmless(rng):
+    image = rng.integers(0, 256, (20, 16, 3), dtype=np.uint8)
+    data = written(image)
+    for place, bit in itertools.product(range(8, len(data), 3), (0, 7)):
+        broken = bytearray(data)
+        broken[place] ^= 1 << bit
+        try:
+            frame = imagefile.read(bytes(broken)).frames[0]
+        except ImageFileError:
+            continue
+        np.testing.assert_array_equal(frame, image)
+
+
+def test_every_truncation_is_found(rng):
+    data = written(rng.integers(0, 256, (20, 16, 3), dtype=np.uint8))
+    for length in range(8, len(data)):
+        with pytest.raises(ImageFileError, match=r"truncated|damaged|no header"):
+            imagefile.read(data[:length])

@@ -187,10 +187,10 @@ class TestReports:
         except OSError:
             pass
         assert process.wait() == 0
-        assert b"3/3" in said or b"0/3" in said
+        assert b"0/3" in said
         assert b"3 of 3 files done" in said
         assert b"file/s" not in cnnfilter("mean", *PHOTOS, "-o", "again/").stderr
-        assert b"3/3" in cnnfilter("mean", *PHOTOS, "-o", "forced/", "--progress").stderr
+        assert b"0/3" in cnnfilter("mean", *PHOTOS, "-o", "forced/", "--progress").stderr
 
 
 def large(path: str, side: int = 1500) -> bytes:

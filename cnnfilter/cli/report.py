@@ -68,11 +68,11 @@ class Report:
         """Count and tell one file's end: what was done, what failed, or None if it was left alone."""
         status = "skipped" if outcome is None else "failed" if isinstance(outcome, Exception) else "done"
         self.counts[status] += 1
-        if self.bar is not None:
+        if self.bar is not None and (status == "failed" or self.verbose or self.as_json):
             self.bar.clear()
         if isinstance(outcome, Exception):
             complain(outcome, about=_called(job.source))
-        elif self.verbose and not self.quiet:
+        elif self.verbose:
             print(f"cnnfilter: {_line(job, outcome)}", file=sys.stderr)
         if self.as_json:
             self._write_json(job, status, outcome)

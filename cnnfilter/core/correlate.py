@@ -12,7 +12,7 @@ from cnnfilter.core.boundary import check_boundary, index_map
 from cnnfilter.core.geometry import Axis, Geometry, Number, Padding, make_geometry
 from cnnfilter.core.kernel import Kernel
 from cnnfilter.core.memory import aligned_empty
-from cnnfilter.core.methods import direct, running, separable
+from cnnfilter.core.methods import direct, fft, running, separable
 from cnnfilter.core.methods.work import FORMS, Array, Work
 from cnnfilter.core.plan import Plan, make_plan, sums_to_one
 from cnnfilter.errors import DtypeError, ParameterError
@@ -217,6 +217,8 @@ def execute(plan: Plan, work: Work) -> None:
     pivot = work.target.startswith("f") and sums_to_one(kernel)
     if plan.method == "direct":
         direct.run(work, kernel.array, pivot)
+    elif plan.method == "fft":
+        fft.run(work, kernel.array, 1.0 if sums_to_one(kernel) else kernel.sum)
     elif plan.method == "running sums":
         running.run(work)
     elif plan.method == "separable":

@@ -10,6 +10,7 @@ import numpy as np
 
 from cnnfilter.core.geometry import Geometry, Pair
 from cnnfilter.core.kernel import Kernel
+from cnnfilter.core.methods import fft
 from cnnfilter.errors import ParameterError
 
 METHODS = ("direct", "separable", "low rank", "running sums", "fft", "recursive")
@@ -238,7 +239,24 @@ def _running(question: _Question) -> _Offer | str:
 
 
 def _fft(question: _Question) -> _Offer | str:
-    return "not built in this version"
+    if question.geometry.stride != (1, 1):
+        return "stride must be 1"
+    reach = question.geometry.rows.reach
+    if 2 * reach > fft.SIZES[-1]:
+        return f"kernels above {fft.SIZES[-1] // 2} rows do not fit a tile"
+    columns = question.sides[1]
+    operations = fft.operations(reach, columns)
+    # Errors of a transform add up like the root of the sum of squares of the weights.
+    concentration = float(np.linalg.norm(question.kernel.array) / max(np.abs(question.kernel.array).sum(), 1e-300))
+    spread = min(1.0, 4 * concentration) * 16 * UNIT
+    accumulator = _accumulator(question, 0)
+    largest = float(np.abs(question.kernel.array).sum()) * LARGEST_PIXEL["uint8"]
+    if question.source == "uint8" and question.target != "float32" and spread * largest > 5e-4:
+        accumulator = "float64"
+    reason = f"transforms of {fft.best_size(reach)} rows: about {operations:.0f} multiply-adds a value, " \
+             f"not {np.count_nonzero(question.kernel.weights)}"
+    error = spread if accumulator == "float32" else spread * UNIT
+    return _Offer(operations, _in_type(accumulator, 0.8 + 0.025 * operations), accumulator, error, reason)
 
 
 def _recursive(question: _Question) -> _Offer | str:

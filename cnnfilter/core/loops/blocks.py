@@ -109,7 +109,7 @@ def four_rows(jit: Callable[..., Any], source: str, target: str, real: str, pivo
 
 
 def row_filler(jit: Callable[..., Any], source: str, real: str) -> Any:
-    """Return the function that copies one row with its boundary into a padded row of `real`.
+    """Return the function that copies one row with its boundary into a padded row of `real`, from `padded[to]` on.
 
     Between `left` and `right` the padded columns follow the image; outside `column_map` names the pixel that
     stands there, or -1 for the constant. With a column `step` above 1 the row is dealt out to `step` planes,
@@ -126,34 +126,22 @@ def row_filler(jit: Callable[..., Any], source: str, real: str) -> Any:
                 padded[at + channel] = number(image[start + column_map[i] * channels + channel])
 
     @jit
-    def fill(  # type: ignore[no-untyped-def]
-        image,
-        start,
-        outside,
-        column_map,
-        left,
-        right,
-        padded_columns,
-        channels,
-        step,
-        plane,
-        constant,
-        padded,
-    ):
+    def fill(image, start, outside, column_map, left, right, padded_columns, channels, step, plane,
+             constant, padded, to):  # type: ignore[no-untyped-def]  # fmt: skip
         if outside:
             for i in range(step * plane):
-                padded[i] = constant
+                padded[to + i] = constant
         elif step == 1:
             for i in range(left):
-                place(image, start, column_map, i, channels, i * channels, constant, padded)
+                place(image, start, column_map, i, channels, to + i * channels, constant, padded)
             first = start + (column_map[left] - left) * channels
             for i in range(left * channels, right * channels):
-                padded[i] = number(image[first + i])
+                padded[to + i] = number(image[first + i])
             for i in range(right, padded_columns):
-                place(image, start, column_map, i, channels, i * channels, constant, padded)
+                place(image, start, column_map, i, channels, to + i * channels, constant, padded)
         else:
             for i in range(padded_columns):
-                at = (i % step) * plane + (i // step) * channels
+                at = to + (i % step) * plane + (i // step) * channels
                 place(image, start, column_map, i, channels, at, constant, padded)
 
     return fill

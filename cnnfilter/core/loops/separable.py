@@ -63,7 +63,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
             done = max(done, top)
             while done < top + ring_rows:
                 fill(image, row_map[done] * image_stride, row_map[done] < 0, column_map, left, right,
-                     padded_columns, channels, step, plane, constant, padded)  # fmt: skip
+                     padded_columns, channels, step, plane, constant, padded, 0)  # fmt: skip
                 for term in range(terms):
                     along(padded, across_offsets, across_weights, term * across_taps, across_taps, pivots,
                           channels, ring, term * term_stride + (done % ring_rows) * ring_stride, columns)  # fmt: skip

@@ -58,7 +58,7 @@ def depth_dtype(depth: str | DTypeLike) -> np.dtype[Any]:
     try:
         dtype = np.dtype(depth)
     except TypeError:
-        dtype = None
+        dtype = np.dtype(object)
     if dtype not in _DTYPES:
         raise ParameterError(f"depth {depth!r}; use one of {', '.join(DEPTHS)}")
     return dtype

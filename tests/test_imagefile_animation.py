@@ -154,7 +154,7 @@ def test_avif(frames):
 def test_a_gif_without_its_end_is_refused(frames):
     data = written(Picture(frames, "rgb", delays=DELAYS), "GIF")
     for length in range(13, len(data)):
-        with pytest.raises(ImageFileError, match="truncated|damaged"):
+        with pytest.raises(ImageFileError, match=r"truncated|damaged"):
             imagefile.read(data[:length])
 
 
@@ -162,7 +162,7 @@ def test_a_gif_without_its_end_is_refused(frames):
 def test_an_animation_without_its_end_is_refused(form, frames):
     data = written(Picture(frames, "rgb", delays=DELAYS), form)
     for length in range(16, len(data), 7):
-        with pytest.raises(ImageFileError, match="truncated|damaged"):
+        with pytest.raises(ImageFileError, match=r"truncated|damaged"):
             imagefile.read(data[:length])
 
 

@@ -1,4 +1,4 @@
-"""What is no image, cannot be opened, is too large or damaged: one clear message, and never a wrong picture."""
+"""What is no image, cannot be opened, is too large or damaged: a clear message, never a wrong picture."""
 
 import io
 import os
@@ -132,7 +132,7 @@ class TestForms:
             "TIFF",
             "TIFF",
         ]
-        with pytest.raises(ParameterError, match="unknown image form 'xyz'.*png"):
+        with pytest.raises(ParameterError, match=r"unknown image form 'xyz'.*png"):
             imagefile.form_named("xyz")
 
 

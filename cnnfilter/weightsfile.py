@@ -103,7 +103,7 @@ def write_tensors(
     for name, tensor in tensors.items():
         if tensor.dtype.newbyteorder("<").str not in _DTYPES.values():
             raise FilterFileError(f"{path}: tensor {name!r} is {tensor.dtype}: give real numbers")
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     content = safetensors.numpy.save(contiguous, dict(metadata) if metadata else None)
     try:
         with whole_file(os.fspath(path)) as file:

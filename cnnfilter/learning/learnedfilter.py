@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.core.boundary import check_boundary, index_map
+from cnnfilter.core.correlate import correlate
 from cnnfilter.core.kernel import Kernel
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
 from cnnfilter.learning.pairs import Array, full_scale
@@ -132,6 +133,10 @@ class LearnedFilter:
         pixels = self._checked(image)
         if check_boundary(boundary) == "renormalize":
             raise ParameterError("boundary 'renormalize' has no meaning for a learned filter: use reflect")
+        if self._is_plain:
+            values = self._correlated(pixels, boundary, None)
+            values /= full_scale(pixels.dtype)
+            return values
         dtype = np.float64 if pixels.dtype == np.float64 else np.float32
         height, width, channels = pixels.shape
         rows_at_once = strip or self._strip(width, channels, np.dtype(dtype).itemsize)
@@ -162,6 +167,8 @@ class LearnedFilter:
         >>> half.apply(np.array([[100, 51]], np.uint8)).tolist()
         [[50, 26]]
         """
+        if self._is_plain:
+            return self._correlated(self._checked(image), boundary, image.dtype).reshape(image.shape)
         values = self.maps(image, boundary=boundary, strip=strip)
         if image.ndim == 2 and values.shape[2] == 1:
             values = values[..., 0]
@@ -173,11 +180,9 @@ class LearnedFilter:
 
     def kernel(self) -> Kernel | None:
         """Return the kernel of a filter that is one plain kernel for every channel, else None."""
-        layer = self.layers[0]
-        plain = len(self.layers) == 1 and layer.activation == "identity" and not self.residual
-        if not plain or not self.each_channel or (layer.bias is not None and layer.bias.any()):
+        if not self._is_plain or not self.each_channel:
             return None
-        return Kernel(layer.weights[0, 0], name="learned", meta={"learned": dict(self.notes)})
+        return Kernel(self.layers[0].weights[0, 0], name="learned", meta={"learned": dict(self.notes)})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write kernel JSON if one kernel says it all and `path` ends in .json, else safetensors.
@@ -261,10 +266,31 @@ class LearnedFilter:
             )
         return pixels
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether every channel is correlated with a kernel, and that is all: work for the core."""
+        layer = self.layers[0]
+        alone = len(self.layers) == 1 and layer.activation == "identity" and not self.residual
+        return alone and len(layer.weights) == self.inputs == layer.groups and not _any(layer.bias)
+
+    def _correlated(self, pixels: Array, boundary: str, dtype: Any) -> Array:
+        weights = self.layers[0].weights
+        if self.each_channel:
+            return correlate(pixels, weights[0, 0], boundary=boundary, dtype=dtype)
+        planes = [
+            correlate(pixels[..., c], weights[c, 0], boundary=boundary, dtype=dtype)
+            for c in range(len(weights))
+        ]
+        return np.stack(planes, axis=-1)
+
     def _strip(self, width: int, channels: int, itemsize: int) -> int:
         widest = max(max(layer.inputs, len(layer.weights)) for layer in self.layers)
         row = width * widest * itemsize * (channels if self.each_channel else 1)
         return max(8, _STRIP_BYTES // max(1, row))
+
+
+def _any(bias: Array | None) -> bool:
+    return bias is not None and bool(bias.any())
 
 
 def _extended(pixels: Array, rows: Array, columns: Array, dtype: Any) -> Array:

@@ -114,8 +114,8 @@ def pairs_of(before: Array | Sequence[Array], after: Array | Sequence[Array]) ->
     return pairs
 
 
-def hold_out(pairs: list[Pair], size: tuple[int, int]) -> list[Split]:
-    """Split by image, every fifth pair to judge by; of one pair alone, every fifth band of rows."""
+def hold_out(pairs: list[Pair], size: tuple[int, int], least: int = 16) -> list[Split]:
+    """Judge by every fifth pair; of one pair alone, by every fifth band of at least `least` rows."""
     if len(pairs) > 1:
         rows = [slice(0, len(pair.targets(size))) for pair in pairs]
         held = [k for k in range(len(pairs)) if k % 5 == 1]
@@ -124,7 +124,7 @@ def hold_out(pairs: list[Pair], size: tuple[int, int]) -> list[Split]:
             for k, (pair, band) in enumerate(zip(pairs, rows, strict=True))
         ]
     height = len(pairs[0].targets(size))
-    count = min(10, max(2, height // 16))
+    count = min(10, max(2, height // least))
     edges = np.linspace(0, height, count + 1).astype(int).tolist()
     bands = [slice(top, bottom) for top, bottom in itertools.pairwise(edges)]
     held = [k for k in range(count) if k % 5 == 1]

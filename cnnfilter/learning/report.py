@@ -244,7 +244,7 @@ class StackReport:
                 self.verdict,
                 "",
                 f"stack         {options['layers']} layers of {options['maps']} maps, kernels of "
-                f"{options['size']}x{options['size']}, {options['activation']}, channels {options['channels']}",
+                f"{options['size']}x{options['size']}, {options['activation']}, {options['channels']}",
                 f"training      {self.weights} weights, {self.steps} steps, seed {options['seed']}, "
                 f"{self.seconds:.0f} s",
                 f"PSNR          {self.psnr:.2f} dB held out; one kernel {self.psnr_linear:.2f} dB; "

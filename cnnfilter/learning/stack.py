@@ -153,7 +153,7 @@ def learn_stack(
     reach = options.layers * (options.size - 1) + 1
     if register:
         pairs = [pair.moved(find_shift(pair, (5, 5), True)) for pair in pairs]
-    splits = hold_out(pairs, (reach, reach))
+    splits = hold_out(pairs, (reach, reach), options.patch)
     _require_room(splits, options, reach)
     run = _Run(options, splits, reach)
     if resume:

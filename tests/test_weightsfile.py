@@ -1,0 +1,149 @@
+"""Tensors on disk: round trips, and every hostile file refused in one line."""
+
+import io
+import json
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from cnnfilter.errors import FilterFileError
+from cnnfilter.weightsfile import read_tensors, write_tensors
+
+
+def packed(header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+
+@pytest.mark.parametrize(
+    "dtype", ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", ">f4"]
+)
+def test_round_trip(tmp_path, dtype):
+    tensors = {"a.weight": np.arange(6).reshape(2, 3).astype(dtype)[:, ::2], "empty": np.zeros((0, 2), dtype)}
+    write_tensors(tmp_path / "t.safetensors", tensors, {"format": "x"})
+    found, metadata = read_tensors(tmp_path / "t.safetensors")
+    assert metadata == {"format": "x"}
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(found[name], tensor)
+        assert found[name].dtype == tensor.dtype.newbyteorder("=") and found[name].flags.writeable
+    assert set(safetensors.numpy.load_file(tmp_path / "t.safetensors")) == set(tensors)
+
+
+def test_bfloat16_becomes_float32(tmp_path):
+    (tmp_path / "b").write_bytes(packed({"x": entry("BF16", (2,), (0, 4))}, b"\x80\x3f\x20\xc0"))
+    assert read_tensors(tmp_path / "b")[0]["x"].tolist() == [1.0, -2.5]
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_and_npy(tmp_path, save):
+    bank = np.random.default_rng(0).random((3, 3, 1, 4))
+    save(tmp_path / "bank.npz", **{"conv.weight": bank, "fortran": np.asfortranarray(bank)})
+    tensors, metadata = read_tensors(tmp_path / "bank.npz")
+    assert metadata == {}
+    for tensor in tensors.values():
+        np.testing.assert_array_equal(tensor, bank)
+    np.save(tmp_path / "bank.npy", bank.astype(">f8"))
+    np.testing.assert_array_equal(read_tensors(tmp_path / "bank.npy")[0]["array"], bank)
+
+
+HOSTILE = {
+    "empty": (b"", "0 bytes are too few"),
+    "short": (b"abc", "3 bytes are too few"),
+    "text": (b"some text that is no tensor file", "not a .safetensors, .npz or .npy file"),
+    "huge header": (struct.pack("<Q", 2**62) + b"{}", "its header would be 4611686018427387904 bytes"),
+    "not an object": (packed(b"[1]"), "no header begins with"),
+    "not json": (packed(b"{nonsense"), "damaged"),
+    "not utf8": (packed(b'{"\xff":1}'), "damaged"),
+    "deep": (packed(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "deeply|damaged"),
+    "truncated": (packed({"x": entry()}, b"1234"), "lies at bytes 0 to 8"),
+    "overlap": (packed({"x": entry(), "y": entry(offsets=(4, 12))}, bytes(12)), "'y' lies at bytes 4 to 12"),
+    "hole": (packed({"x": entry(offsets=(4, 12))}, bytes(12)), "'x' lies at bytes 4 to 12"),
+    "wrong size": (packed({"x": entry(shape=(3,))}, bytes(8)), "has 8 bytes, not 12"),
+    "overflow": (packed({"x": entry(shape=(2**40, 2**40))}, bytes(8)), "has 8 bytes, not"),
+    "negative": (packed({"x": entry(shape=(-2,))}, bytes(8)), r"has shape \[-2\]"),
+    "bool shape": (packed({"x": entry(shape=(True,), offsets=(0, 4))}, bytes(4)), r"has shape \[True\]"),
+    "backwards": (packed({"x": entry(offsets=(8, 0))}, bytes(8)), "has -8 bytes"),
+    "unknown type": (packed({"x": entry("F8_E4M3", (8,))}, bytes(8)), "is of type 'F8_E4M3': known are"),
+    "no dtype": (packed({"x": {"shape": [2]}}, bytes(8)), "needs dtype, shape and data_offsets"),
+    "metadata": (packed({"__metadata__": {"a": 1}}), "__metadata__ must map text to text"),
+    "twice": (packed(b'{"x":{},"x":{}}'), "names a tensor twice"),
+    "pickle": (pickle.dumps({"x": np.ones(3)}), "not a .safetensors, .npz or .npy file"),
+    "nan": (packed({"x": entry()}, struct.pack("<2f", 1, float("nan"))), "'x' holds NaN"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_safetensors(tmp_path, name):
+    content, words = HOSTILE[name]
+    (tmp_path / "bad.safetensors").write_bytes(content)
+    with pytest.raises(FilterFileError, match=words) as caught:
+        read_tensors(tmp_path / "bad.safetensors")
+    assert "bad.safetensors: " in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_nan_can_be_allowed(tmp_path):
+    write_tensors(tmp_path / "n.safetensors", {"x": np.array([np.nan])})
+    assert np.isnan(read_tensors(tmp_path / "n.safetensors", finite=False)[0]["x"]).all()
+
+
+def npz(**members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("_", "."), content)
+    return file.getvalue()
+
+
+def npy(array, allow_pickle=False):
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=allow_pickle)
+    return file.getvalue()
+
+
+def test_npz_bombs_and_objects(tmp_path):
+    path = tmp_path / "bad.npz"
+    path.write_bytes(npz(a_npy=npy(np.zeros(3_000_000))))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(FilterFileError, match="takes 24000128 bytes, more than the limit of 1000000"):
+        read_tensors(path, max_bytes=1_000_000)
+    path.write_bytes(npz(a_npy=npy(np.array([{}], object), allow_pickle=True)))
+    with pytest.raises(FilterFileError, match="an array of object is refused"):
+        read_tensors(path)
+    path.write_bytes(npz(a_pkl=b"cos\nsystem\n"))
+    with pytest.raises(FilterFileError, match=r"holds 'a\.pkl', which is not an array"):
+        read_tensors(path)
+    claim = npy(np.zeros(4)).replace(b"(4,)", b"(4000000000,)").replace(b" " * 9 + b"\n", b"\n")
+    path.write_bytes(npz(a_npy=claim))
+    with pytest.raises(FilterFileError, match=r"takes 32000000000 bytes, but 32 are there"):
+        read_tensors(path)
+    path.write_bytes(npz(a_npy=npy(np.zeros(4)))[:-30])
+    with pytest.raises(FilterFileError, match="damaged"):
+        read_tensors(path)
+
+
+def test_npy_that_is_truncated_or_strange(tmp_path):
+    path = tmp_path / "bad.npy"
+    path.write_bytes(npy(np.zeros(100))[:-8])
+    with pytest.raises(FilterFileError, match="takes 800 bytes, but 792 are there"):
+        read_tensors(path)
+    path.write_bytes(npy(np.array(["a"])))
+    with pytest.raises(FilterFileError, match="an array of <U1 is refused"):
+        read_tensors(path)
+
+
+def test_missing_and_unwritable(tmp_path):
+    with pytest.raises(FilterFileError, match="No such file"):
+        read_tensors(tmp_path / "none.safetensors")
+    with pytest.raises(FilterFileError, match=r"none/t\.safetensors"):
+        write_tensors(tmp_path / "none" / "t.safetensors", {"x": np.ones(2)})
+    with pytest.raises(FilterFileError, match="'x' is complex128"):
+        write_tensors(tmp_path / "t.safetensors", {"x": np.ones(2, complex)})
+    assert list(tmp_path.iterdir()) == []

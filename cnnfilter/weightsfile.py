@@ -104,12 +104,23 @@ def write_tensors(
         if tensor.dtype.newbyteorder("<").str not in _DTYPES.values():
             raise FilterFileError(f"{path}: tensor {name!r} is {tensor.dtype}: give real numbers")
     contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    content = safetensors.numpy.save(contiguous, dict(metadata) if metadata else None)
+    content = _repeatable(safetensors.numpy.save(contiguous, dict(metadata) if metadata else None))
     try:
         with whole_file(os.fspath(path)) as file:
             file.write(content)
     except OSError as error:
         raise FilterFileError(f"{path}: {error.strerror or error}") from error
+
+
+def _repeatable(content: bytes) -> bytes:
+    """Sort the metadata, whose order safetensors leaves to chance: equal tensors make equal files."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + content[end:]
 
 
 def _read_safetensors(
@@ -136,11 +147,12 @@ def _read_safetensors(
         raise FilterFileError("__metadata__ must map text to text")
     _check_entries(header, size - 8 - length, max_bytes)
     try:
-        found = safetensors.deserialize(start + text + file.read())  # type: ignore[no-untyped-call]
+        found = dict(safetensors.deserialize(start + text + file.read()))  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         raise FilterFileError(f"not valid safetensors ({error})") from error
     tensors = {}
-    for name, entry in found:
+    for name in header:
+        entry = found[name]
         raw = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
         if entry["dtype"] == "BF16":  # the upper half of a float32
             raw = (raw.astype(np.uint32) << 16).view(np.float32)

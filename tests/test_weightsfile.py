@@ -37,6 +37,16 @@ def test_round_trip(tmp_path, dtype):
     assert set(safetensors.numpy.load_file(tmp_path / "t.safetensors")) == set(tensors)
 
 
+def test_equal_tensors_make_equal_files(tmp_path):
+    metadata = {name: "é" + name for name in "zyxwvutsrqponm"}
+    for name in ("one", "two"):
+        write_tensors(tmp_path / name, {"b": np.ones(3), "a": np.zeros(2, np.int8)}, metadata)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert list(read_tensors(tmp_path / "one")[1]) == sorted(metadata)
+    with safetensors.safe_open(tmp_path / "one", "numpy") as file:
+        assert file.metadata() == metadata
+
+
 def test_bfloat16_becomes_float32(tmp_path):
     (tmp_path / "b").write_bytes(packed({"x": entry("BF16", (2,), (0, 4))}, b"\x80\x3f\x20\xc0"))
     assert read_tensors(tmp_path / "b")[0]["x"].tolist() == [1.0, -2.5]

@@ -187,6 +187,12 @@ class TestCompletion:
         assert self.complete("mean", "--boundary", "re") == ["reflect", "renormalize"]
         assert self.complete("pool", "m") == ["max", "mean"]
 
+    def test_the_filters_of_a_pipe(self):
+        assert self.complete("pipe", "a.png", "--", "gau") == ["gaussian"]
+        assert self.complete("pipe", "a.png", "--", "mean", "th") == ["then"]
+        assert self.complete("pipe", "a.png", "--", "mean", "then", "po") == ["pool"]
+        assert "--sigma" in self.complete("pipe", "a.png", "--", "mean", "then", "gaussian", "--")
+
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_the_script_is_good_for_its_shell(self, shell):
         if shutil.which(shell) is None:

@@ -120,7 +120,7 @@ class Process:
         clipped = 0
         for index, frame in enumerate(picture.frames):
             try:
-                picture.frames[index], more = self._filter_frame(frame, picture.alpha)
+                picture.frames[index], more = self.filter_frame(frame, picture.alpha)
             except ValueError as error:
                 if len(picture.frames) > 1:
                     error.add_note(f"in frame {index + 1}")
@@ -128,7 +128,8 @@ class Process:
             clipped += more
         return clipped
 
-    def _filter_frame(self, frame: Array, alpha: bool) -> Applied:
+    def filter_frame(self, frame: Array, alpha: bool) -> Applied:
+        """Run one frame through the filters; `alpha` says whether its last channel is transparency."""
         depth = depth_dtype(self.depth) if self.depth else frame.dtype
         white, clipped = white_of(frame.dtype), 0
         for step in self.steps[:-1]:

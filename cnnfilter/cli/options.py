@@ -1,15 +1,18 @@
 """The options that image commands share, each defined once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import Examples
 from cnnfilter.cli.types import STEP, Boundary, Padding, Pixels
 from cnnfilter.filters.registry import Range
 
 Parameters = list[click.Parameter]
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,11 @@ class Settings:
         return cls(**{field.name: values.pop(field.name) for field in fields(cls)})
 
 
-def inputs() -> click.Argument:
-    """Name the files to read."""
-    return click.Argument(
-        ["inputs"], nargs=-1, metavar="[INPUT]...", type=click.Path(readable=False, allow_dash=True)
-    )
+def inputs(complete: Complete | None = None) -> click.Argument:
+    """Name the files to read; `complete` offers a shell something else than files."""
+    # Whether they can be read is seen when they are: one that cannot must not stop the others.
+    kind = click.Path(readable=False, allow_dash=True)
+    return click.Argument(["inputs"], nargs=-1, metavar="[INPUT]...", type=kind, shell_complete=complete)
 
 
 def geometry(*names: str, stride: str = "1", padding: str = "same") -> Parameters:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.images import OWN, default_range, step
@@ -20,8 +21,8 @@ class PipeCommand(ImageCommand):
         """Take the filters off the end of the arguments, and leave the rest to click."""
         if SEPARATOR in args:
             place = args.index(SEPARATOR)
-            ctx.obj = parse_steps(args[place + 1 :])
-            args = args[:place]
+            words, args = args[place + 1 :], args[:place]
+            ctx.obj = words if ctx.resilient_parsing else parse_steps(words)
         elif not ctx.resilient_parsing and not {"-h", "--help"}.intersection(args):
             ctx.fail(
                 "the filters come after --, as in: pipe in.png -o out.png -- gaussian --sigma 2 then mean"
@@ -31,6 +32,19 @@ class PipeCommand(ImageCommand):
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Show the filters in the usage."""
         return [*super().collect_usage_pieces(ctx), "-- FILTER [then FILTER]..."]
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer files before ``--``; after it filters, their options, and ``then``."""
+    if ctx.obj is None:
+        return [CompletionItem(incomplete, type="file")]
+    step = list(ctx.obj)
+    while JOINT in step:
+        step = step[step.index(JOINT) + 1 :]
+    offered = list(OWN) if not step else [JOINT]
+    if step and step[0] in OWN:
+        offered += [name for option in OWN[step[0]] for name in option.opts if name.startswith("--")]
+    return [CompletionItem(word) for word in offered if word.startswith(incomplete)]
 
 
 def parse_steps(words: list[str]) -> tuple[Step, ...]:
@@ -73,7 +87,7 @@ def _run(**values: Any) -> int:
 
 pipe = PipeCommand(
     "pipe",
-    params=[inputs(), range_option("the filter's"), *shared()],
+    params=[inputs(_complete), range_option("the filter's"), *shared()],
     callback=_run,
     help=f"Run filters one after another: floats between them, rounded once, at the end. Filters: "
     f"{', '.join(OWN)}, with the options of these commands that concern the filter.",

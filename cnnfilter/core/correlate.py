@@ -35,9 +35,9 @@ def correlate(
     method: str = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
-    """Cross-correlate an image with a kernel, which is not flipped (equations 13 and 14).
+    r"""Cross-correlate an image with a kernel, which is not flipped (equations 13 and 14).
 
-    .. math:: y_{ij} = \\sum_{u=1}^{U} \\sum_{v=1}^{V} w_{uv}\\, x_{i+u-1,\\, j+v-1}
+    .. math:: y_{ij} = \sum_{u=1}^{U} \sum_{v=1}^{V} w_{uv}\, x_{i+u-1,\, j+v-1}
 
     Parameters
     ----------
@@ -106,9 +106,9 @@ def convolve(
     method: str = "auto",
     threads: int | None = None,
 ) -> NDArray[Any]:
-    """Convolve an image with a kernel: correlation with the kernel turned by 180 degrees (8, 15).
+    r"""Convolve an image with a kernel: correlation with the kernel turned by 180 degrees (8, 15).
 
-    .. math:: y_{ij} = \\sum_{u=1}^{U} \\sum_{v=1}^{V} w_{uv}\\, x_{i-u+1,\\, j-v+1}
+    .. math:: y_{ij} = \sum_{u=1}^{U} \sum_{v=1}^{V} w_{uv}\, x_{i-u+1,\, j-v+1}
 
     The arguments are those of `correlate`.
 
@@ -246,7 +246,7 @@ def _renormalize(plan: Plan, work: Work) -> None:
     top, bottom = work.geometry.rows.interior
     left, right = work.geometry.columns.interior
     top, left = min(top, height), min(left, width)
-    bottom, right = max(bottom, top), max(right, left)
+    bottom, right = min(max(bottom, top), height), min(max(right, left), width)
     for rows, columns in (
         ((0, top), (0, width)),
         ((bottom, height), (0, width)),

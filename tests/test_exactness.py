@@ -1,0 +1,143 @@
+"""Exactness: constants stay, every 8-bit value is the rounded sum, on real photographs too."""
+
+import numpy as np
+import promise
+import pytest
+import skimage.data
+
+import cnnfilter as cf
+from cnnfilter.core.boundary import BOUNDARIES
+
+DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
+
+VALUES = {
+    "uint8": (0, 1, 77, 255),
+    "uint16": (0, 1, 777, 65535),
+    "int16": (-32768, -1, 0, 32767),
+    "float32": (0.0, 0.1, -1e30, 3.4e38, 1e-40),
+    "float64": (0.0, 0.1, -1e300, 1e-310),
+}
+
+SMOOTHINGS = {
+    "mean 3": lambda image, **more: cf.mean(image, 3, **more),
+    "mean 5x4": lambda image, **more: cf.mean(image, (5, 4), **more),
+    "mean 31": lambda image, **more: cf.mean(image, 31, **more),
+    "gaussian 0.8": lambda image, **more: cf.gaussian(image, 0.8, **more),
+    "gaussian 2.3": lambda image, **more: cf.gaussian(image, 2.3, **more),
+    "gaussian 0.5x7": lambda image, **more: cf.gaussian(image, (0.5, 7.0), **more),
+    "gaussian 1.4, integer 5": lambda image, **more: cf.gaussian(image, 1.4, 5, template="integer", **more),
+    "gaussian 1, integer 5x3": lambda image, **more: cf.gaussian(
+        image, 1, (5, 3), template="integer", **more
+    ),
+}
+
+
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_constant_stays_the_same(smoothing, dtype):
+    smooth = SMOOTHINGS[smoothing]
+    for value in VALUES[dtype]:
+        for shape in ((21, 70), (33, 24, 3), (3, 2), (65,)):
+            image = np.full(shape, value, dtype)
+            for boundary in BOUNDARIES:
+                if boundary != "zero":
+                    result = smooth(image, boundary=boundary, constant=float(image.flat[0]))
+                    np.testing.assert_array_equal(result, image, err_msg=f"{value} {shape} {boundary}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_constant_stays_the_same_by_every_method(dtype):
+    for weights in (np.full((3, 5), 1 / 15), np.outer([0.2, 0.5, 0.3], [0.1, 0.7, 0.2])):
+        for method in ("direct", "separable", "fft", "running sums"):
+            for value in VALUES[dtype][:4]:
+                image = np.full((40, 70), value, dtype)
+                try:
+                    result = cf.correlate(image, weights, boundary="reflect", dtype=dtype, method=method)
+                except cf.CnnFilterError:
+                    continue
+                np.testing.assert_array_equal(result, image, err_msg=f"{method} {value}")
+
+
+@pytest.mark.parametrize("shape", [(90, 121), (64, 65, 3)])
+def test_a_constant_colour_stays_the_same(shape):
+    image = np.empty(shape, np.uint8)
+    image[...] = (13, 200, 77) if len(shape) == 3 else 13
+    for smooth in SMOOTHINGS.values():
+        np.testing.assert_array_equal(smooth(image), image)
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """The public-domain portrait and the cameraman's successor, cut to odd sizes."""
+    return skimage.data.astronaut()[:301, 101:338], skimage.data.camera()[100:377, 40:333]
+
+
+@pytest.mark.parametrize("sigma", [0.5, 0.8, 1, 1.7, 2, 3, 4, 6.5, 10])
+def test_gaussians_of_photographs_are_the_rounded_sums(photographs, sigma):
+    kernel = cf.templates.gaussian(sigma=sigma).array
+    column, row = kernel.sum(axis=1)[:, None], kernel.sum(axis=0)[None]
+    for image in photographs:
+        half = kernel.shape[0] // 2
+        padded = np.pad(
+            image.astype(np.float64), [(half, half), (half, half), (0, 0)][: image.ndim], "reflect"
+        )
+        wanted = promise.exact(promise.exact(padded, column, padding="narrow"), row, padding="narrow")
+        for threads in (1, 2):
+            promise.assert_kept(cf.gaussian(image, sigma, threads=threads), wanted, 255, 0)
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 15, 31, (7, 2)])
+def test_means_of_photographs_are_the_rounded_sums(photographs, size):
+    kernel = cf.templates.mean(size).array
+    for image in photographs:
+        whole = promise.exact(image, np.ones(kernel.shape), boundary="reflect")
+        # Whole sums, so that ties are known and go to the even neighbour.
+        np.testing.assert_array_equal(cf.mean(image, size), np.rint(whole / kernel.size))
+
+
+def test_integer_templates_of_photographs_are_the_rounded_sums(photographs):
+    template = cf.templates.gaussian(3, 0.8, "integer")
+    for image in photographs:
+        whole = promise.exact(image, template.weights, boundary="reflect")
+        result = cf.gaussian(image, 0.8, 3, template="integer")
+        np.testing.assert_array_equal(result, np.rint(whole / template.divisor))
+
+
+@pytest.mark.parametrize("name", ["sobel-x", "laplacian-8", "sharpen", "emboss", "kirsch-n"])
+def test_whole_kernels_of_photographs_are_exact(photographs, name):
+    kernel = cf.templates.named(name)
+    for image in photographs:
+        whole = promise.exact(image, kernel.array)
+        np.testing.assert_array_equal(cf.correlate(image, kernel), whole)
+        np.testing.assert_array_equal(cf.correlate(image, kernel, dtype="uint8"), np.clip(whole, 0, 255))
+
+
+def test_16_bit_results_are_the_rounded_sums(photographs):
+    image = photographs[1].astype(np.uint16) * 257
+    for sigma in (0.8, 2, 4):
+        wanted = promise.exact(image, cf.templates.gaussian(sigma=sigma).array, boundary="reflect")
+        assert np.abs(cf.gaussian(image, sigma) - wanted).max() <= 0.51
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("place", [(0, 0), (25, 60), (49, 119)])
+def test_what_is_not_finite_stays_near(value, dtype, place):
+    clean = promise.random_image(np.random.default_rng(0), (50, 120), dtype)
+    image = clean.copy()
+    image[place] = value
+    for smooth, reach in [
+        (lambda x: cf.mean(x, 5), 2),
+        (lambda x: cf.gaussian(x, 2), 8),
+        (lambda x: cf.second_derivative(x), 1),
+        (lambda x: cf.correlate(x, promise.random_weights(np.random.default_rng(1), (9, 9), "signed")), 4),
+        (lambda x: cf.correlate(x, promise.random_weights(np.random.default_rng(1), (25, 25), "signed")), 12),
+    ]:
+        with np.errstate(invalid="ignore"):
+            result = smooth(image)
+        rows, columns = np.indices(image.shape)
+        # A mirrored boundary shows the pixel a second time, but never farther than the kernel reaches.
+        far = np.maximum(abs(rows - place[0]), abs(columns - place[1])) > reach
+        assert np.isfinite(result[far]).all()
+        np.testing.assert_allclose(result[far], smooth(clean)[far], rtol=0, atol=1e-3)
+        assert not np.isfinite(result[place])

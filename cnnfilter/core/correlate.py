@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from cnnfilter.core import threads as threading
 from cnnfilter.core.boundary import check_boundary, index_map
-from cnnfilter.core.geometry import Axis, Geometry, Number, Padding, make_geometry
+from cnnfilter.core.geometry import Axis, Geometry, Number, Padding, make_geometry, number_pair
 from cnnfilter.core.kernel import Kernel
 from cnnfilter.core.memory import aligned_empty
-from cnnfilter.core.methods import direct, fft, running, separable
+from cnnfilter.core.methods import direct, fft, recursive, running, separable
 from cnnfilter.core.methods.work import FORMS, Array, Work
 from cnnfilter.core.plan import Plan, make_plan, sums_to_one
 from cnnfilter.errors import DtypeError, ParameterError
@@ -219,15 +219,23 @@ def execute(plan: Plan, work: Work) -> None:
         direct.run(work, kernel.array, pivot)
     elif plan.method == "fft":
         fft.run(work, kernel.array, 1.0 if sums_to_one(kernel) else kernel.sum)
+    elif plan.method == "recursive":
+        assert plan.sigmas is not None, "a recursive plan has sigmas"
+        if not recursive.run(work, plan.sigmas):
+            _separable(plan, work, pivot)
     elif plan.method == "running sums":
         running.run(work)
     elif plan.method == "separable":
-        factors = kernel.factors()
-        assert factors is not None, "a separable plan has factors"
-        separable.run(work, [_normalised(*factors, kernel)], pivot)
+        _separable(plan, work, pivot)
     else:
         terms = [(column / kernel.divisor, row) for column, row in kernel.terms()]
         separable.run(work, terms, pivot=False)
+
+
+def _separable(plan: Plan, work: Work, pivot: bool) -> None:
+    factors = plan.kernel.factors()
+    assert factors is not None, "a separable plan has factors"
+    separable.run(work, [_normalised(*factors, plan.kernel)], pivot)
 
 
 def _normalised(
@@ -357,9 +365,11 @@ def _geometry(
 ) -> Geometry:
     if len(shape) > 1:
         return make_geometry((shape[0], shape[1]), kernel.shape, stride, padding, dilation)
-    if isinstance(padding, tuple | list):
-        sides = padding[-1] if isinstance(padding[-1], tuple | list) else padding
-        padding = ((0, 0), (sides[0], sides[-1]))
+    if not isinstance(padding, str):
+        nested = (
+            isinstance(padding, tuple | list) and len(padding) == 2 and isinstance(padding[1], tuple | list)
+        )
+        padding = ((0, 0), number_pair("padding", padding[1] if nested else padding, least=0))
     return make_geometry((1, shape[0]), kernel.shape, (1, _along(stride)), padding, (1, _along(dilation)))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnfilter.core.geometry import Geometry, Pair
 from cnnfilter.core.kernel import Kernel
-from cnnfilter.core.methods import fft
+from cnnfilter.core.methods import fft, recursive
 from cnnfilter.errors import ParameterError
 
 METHODS = ("direct", "separable", "low rank", "running sums", "fft", "recursive")
@@ -66,6 +66,7 @@ class Plan:
     error: float
     reason: str
     kernel: Kernel = field(repr=False)
+    sigmas: tuple[float, float] | None = None
 
     def text(self) -> str:
         """Return the plan as lines for people."""
@@ -167,13 +168,16 @@ def make_plan(
         offer = answer
     return Plan(
         method, shape, geometry.padding, geometry.stride, geometry.dilation, boundary, target,
-        offer.accumulator, offer.operations, offer.cost, offer.error, offer.reason, kernel,
+        offer.accumulator, offer.operations, offer.cost, offer.error, offer.reason, kernel, sigmas,
     )  # fmt: skip
 
 
 def _cheapest(question: _Question) -> tuple[str, _Offer]:
     best = "direct", _direct(question)
-    for method in METHODS[1:]:
+    for method in ("separable", "running sums", "fft", "recursive", "low rank"):
+        if method == "low rank" and 2 * _passes(question, 2) > best[1].cost:
+            # The least it could cost is too much, so the kernel need not be decomposed.
+            break
         offer = _OFFERS[method](question)
         if isinstance(offer, _Offer) and offer.cost < best[1].cost:
             best = method, offer
@@ -247,20 +251,38 @@ def _fft(question: _Question) -> _Offer | str:
     columns = question.sides[1]
     operations = fft.operations(reach, columns)
     # Errors of a transform add up like the root of the sum of squares of the weights.
-    concentration = float(np.linalg.norm(question.kernel.array) / max(np.abs(question.kernel.array).sum(), 1e-300))
+    concentration = float(
+        np.linalg.norm(question.kernel.array) / max(np.abs(question.kernel.array).sum(), 1e-300)
+    )
     spread = min(1.0, 4 * concentration) * 16 * UNIT
     accumulator = _accumulator(question, 0)
     largest = float(np.abs(question.kernel.array).sum()) * LARGEST_PIXEL["uint8"]
     if question.source == "uint8" and question.target != "float32" and spread * largest > 5e-4:
         accumulator = "float64"
-    reason = f"transforms of {fft.best_size(reach)} rows: about {operations:.0f} multiply-adds a value, " \
-             f"not {np.count_nonzero(question.kernel.weights)}"
+    reason = (
+        f"transforms of {fft.best_size(reach)} rows: about {operations:.0f} multiply-adds a value, "
+        f"not {np.count_nonzero(question.kernel.weights)}"
+    )
     error = spread if accumulator == "float32" else spread * UNIT
-    return _Offer(operations, _in_type(accumulator, 0.8 + 0.025 * operations), accumulator, error, reason)
+    return _Offer(operations, _in_type(accumulator, 0.4 + 0.042 * operations), accumulator, error, reason)
 
 
 def _recursive(question: _Question) -> _Offer | str:
-    return "not built in this version"
+    if question.accuracy != "fast":
+        return 'it is an approximation; ask for it with accuracy "fast"'
+    if question.sigmas is None or min(question.sigmas) <= 0:
+        return "the filter is not a two-dimensional Gaussian"
+    if question.geometry.stride != (1, 1) or question.geometry.dilation != (1, 1):
+        return "stride and dilation must be 1"
+    rows, columns = question.sides
+    if rows % 2 == 0 or columns % 2 == 0:
+        return "the template must have odd sides"
+    error = recursive.error_bound(question.sigmas, (rows // 2, columns // 2))
+    if 255 * error > 0.5:
+        return f"it would be off by up to {255 * error:.2g} of 255 grey levels; at most 0.5 are allowed"
+    accumulator = "float32" if question.source in ("uint8", "float32") else "float64"
+    reason = f"sigma does not matter: 48 multiply-adds a value, within {255 * error:.2f} of 255 grey levels"
+    return _Offer(48, _in_type(accumulator, 3.5), accumulator, error, reason)
 
 
 _OFFERS: dict[str, Callable[[_Question], _Offer | str]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ from cnnfilter.core.methods.work import (
     ELEMENTS,
     ROWS,
     Array,
+    Places,
     Work,
     four_rows,
     lengthened,
@@ -75,47 +78,41 @@ class _Correlation:
         stride = row_stride(work.image)
         self._correlate(first.ctypes.data, stride, work.channels, work.out[top:bottom, left:right])
 
-    def _copied(self, first: int, last: int, columns: NDArray[np.int64]) -> None:
+    def _copied(self, first: int, last: int, columns: Places) -> None:
         """Compute some columns of some rows through padded copies of a few rows at a time."""
         if last <= first or not len(columns):
             return
         work = self.work
         rows, step = work.geometry.rows, work.geometry.columns.stride
-        starts, places = _column_runs(columns, step, work.geometry.columns.reach)
+        runs = _runs(columns)
+        starts, places = _laid_out(runs, step, work.geometry.columns.reach)
         least = -(-ELEMENTS // work.channels)
         width = max(len(places) // step + 1, least)
         bytes_a_row = width * step * work.channels * work.image.itemsize * rows.stride
         height = max(ROWS, COPY_BYTES // bytes_a_row)
         for top in range(first, last, height):
-            self._copied_rows(top, min(top + height, last), columns, starts, places)
+            self._copied_rows(top, min(top + height, last), runs, starts, places)
 
     def _copied_rows(
-        self,
-        first: int,
-        last: int,
-        columns: NDArray[np.int64],
-        starts: NDArray[np.int64],
-        places: NDArray[np.int64],
+        self, first: int, last: int, runs: list[tuple[int, int]], starts: list[int], places: Places
     ) -> None:
         work = self.work
         rows, step = work.geometry.rows, work.geometry.columns.stride
         height = max(last - first, ROWS)
         row_map = lengthened(work.row_map[first * rows.stride :], (height - 1) * rows.stride + rows.reach)
         column_map = work.column_map[np.minimum(places, len(work.column_map) - 1)]
-        copy = padded_copy(work.image, row_map, column_map, work.constant)
         reach = (work.geometry.columns.reach - 1) // step
-        outputs = len(places) // step - reach
-        needed = max(outputs, -(-ELEMENTS // work.channels))
+        needed = max(len(places) // step - reach, -(-ELEMENTS // work.channels))
         plane = needed + reach
-        phases = np.zeros((len(row_map), step, plane, work.channels), copy.dtype)
-        for phase in range(step):
-            part = copy[:, phase::step][:, :plane]
-            phases[:, phase, : part.shape[1]] = part
+        copy = padded_copy(work.image, row_map, column_map, work.constant, plane * step)
+        if step > 1:
+            planes = copy.reshape(len(row_map), plane, step, work.channels)
+            copy = np.ascontiguousarray(planes.swapaxes(1, 2))
         result = aligned_empty((height, needed, work.channels), work.out.dtype)
-        self._correlate(
-            phases.ctypes.data, step * plane * work.channels, work.channels, result, plane * work.channels
-        )
-        work.out[first:last, columns] = result[: last - first, starts]
+        plane *= work.channels
+        self._correlate(copy.ctypes.data, step * plane, work.channels, result, plane)
+        for (column, length), start in zip(runs, starts, strict=True):
+            work.out[first:last, column : column + length] = result[: last - first, start : start + length]
 
     def _correlate(self, address: int, stride: int, channels: int, out: Array, plane: int = 0) -> None:
         step = self.work.geometry.columns.stride
@@ -141,19 +138,21 @@ def _column_offset(column, step, plane, channels):  # type: ignore[no-untyped-de
     return column % step * plane + column // step * channels
 
 
-def _column_runs(
-    columns: NDArray[np.int64], step: int, reach: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lay the padded places that some output columns read side by side.
+def _runs(columns: Places) -> list[tuple[int, int]]:
+    """Split ascending columns into runs of neighbours: first column and length of each."""
+    breaks = [0, *(np.flatnonzero(np.diff(columns) != 1) + 1).tolist(), len(columns)]
+    return [(int(columns[start]), stop - start) for start, stop in itertools.pairwise(breaks)]
 
-    Returns for each column its position among the outputs of the copy, and the places of the copy.
+
+def _laid_out(runs: list[tuple[int, int]], step: int, reach: int) -> tuple[list[int], Places]:
+    """Lay the padded places that some runs of output columns read side by side.
+
+    Returns for each run the output of the copy at which it begins, and the places of the copy.
     """
-    breaks = np.flatnonzero(np.diff(columns) != 1) + 1
     starts, places, done = [], [], 0
-    for run in np.split(columns, breaks):
-        span = (len(run) - 1) * step + reach
-        span = -(-span // step) * step
-        places.append(int(run[0]) * step + np.arange(span))
-        starts.append(done + np.arange(len(run)))
-        done += span // step
-    return np.concatenate(starts), np.concatenate(places)
+    for first, length in runs:
+        outputs = -(-((length - 1) * step + reach) // step)
+        places.append(first * step + np.arange(outputs * step))
+        starts.append(done)
+        done += outputs
+    return starts, np.concatenate(places)

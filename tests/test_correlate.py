@@ -261,3 +261,10 @@ def test_results_do_not_share_memory_with_each_other():
     del held
     third = cf.correlate(image + np.uint8(7), [[1]], dtype="uint8")
     assert not np.shares_memory(row, third) and not row.any()
+
+
+@pytest.mark.parametrize(
+    ("padding", "length"), [(2, 9), ((1, 2), 8), (((5, 5), (1, 2)), 8), ("wide", 9), ("same", 7), (0, 5)]
+)
+def test_padding_of_a_signal(padding, length):
+    assert cf.correlate(np.arange(7.0), [1, 2, 1], padding=padding).shape == (length,)

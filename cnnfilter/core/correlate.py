@@ -366,10 +366,10 @@ def _geometry(
     if len(shape) > 1:
         return make_geometry((shape[0], shape[1]), kernel.shape, stride, padding, dilation)
     if not isinstance(padding, str):
-        nested = (
-            isinstance(padding, tuple | list) and len(padding) == 2 and isinstance(padding[1], tuple | list)
-        )
-        padding = ((0, 0), number_pair("padding", padding[1] if nested else padding, least=0))
+        sides: object = padding
+        if isinstance(padding, tuple | list) and len(padding) == 2 and isinstance(padding[1], tuple | list):
+            sides = padding[1]
+        padding = ((0, 0), number_pair("padding", sides, least=0))
     return make_geometry((1, shape[0]), kernel.shape, (1, _along(stride)), padding, (1, _along(dilation)))
 
 

@@ -1,0 +1,58 @@
+"""Boundaries: as numpy.pad does it, as the pictures draw it, and as the reference walks it."""
+
+import re
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import cnnfilter as cf
+from cnnfilter.core import boundary
+from cnnfilter.errors import ParameterError
+
+MODES = {"edge": "edge", "reflect": "reflect", "symmetric": "symmetric", "wrap": "wrap"}
+
+
+@given(st.integers(1, 9), st.integers(0, 40), st.integers(0, 40), st.sampled_from(sorted(MODES)))
+def test_maps_are_those_of_numpy_pad(length, before, after, name):
+    wanted = np.pad(np.arange(length), (before, after), MODES[name])
+    np.testing.assert_array_equal(boundary.index_map(length, before, after, name), wanted)
+
+
+@given(st.integers(1, 9), st.integers(0, 20), st.integers(0, 20), st.sampled_from(boundary.BOUNDARIES))
+def test_maps_are_those_of_the_reference(length, before, after, name):
+    if name != "renormalize":
+        pixels = np.arange(1.0, length + 1)
+        wanted = naive.padded(pixels, before, after, name, 99.0)
+        found = boundary.index_map(length, before, after, name)
+        outside = {"zero": 0.0, "constant": 99.0}.get(name)
+        np.testing.assert_array_equal(np.where(found < 0, outside or 0, pixels[found]), wanted)
+
+
+@pytest.mark.parametrize("name", boundary.BOUNDARIES)
+def test_the_pictures_are_right(name):
+    """Filter the letters of the picture with a kernel that moves the image."""
+    line = re.search(rf"^ +{name} +(.*?)(  .*)?$", boundary.__doc__, re.MULTILINE).group(1)
+    left, inside, right = (part.split() for part in line.split("|"))
+    assert inside == list("abcd") and len(left) == len(right) == 3
+    if name == "renormalize":
+        assert {*left, *right} == {"-"}
+        return
+    values = {"a": 1, "b": 2, "c": 3, "d": 4, "k": 9, "0": 0}
+    shown = cf.correlate(np.array([1, 2, 3, 4], np.uint8), [1], padding=3, boundary=name,
+                         constant=9 if name == "constant" else 0)  # fmt: skip
+    assert shown.tolist() == [values[letter] for letter in [*left, *inside, *right]]
+
+
+def test_renormalize_divides_by_the_weights_inside():
+    result = cf.correlate(np.array([4, 8, 12], np.float64), [1, 2, 1], boundary="renormalize")
+    np.testing.assert_allclose(result, [(2 * 4 + 8) * 4 / 3, 4 + 16 + 12, (8 + 24) * 4 / 3])
+
+
+@pytest.mark.parametrize("name", ["mirror", "Reflect", "", None, 3, ["zero"]])
+def test_unknown_boundaries(name):
+    with pytest.raises(ParameterError) as caught:
+        cf.correlate(np.zeros((3, 3)), [[1]], boundary=name)
+    assert repr(name) in str(caught.value) and "symmetric" in str(caught.value)

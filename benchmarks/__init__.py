@@ -1,0 +1,1 @@
+"""Measurements beside other libraries. Run ``python -m benchmarks --help``."""

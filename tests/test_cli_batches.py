@@ -369,10 +369,23 @@ class TestClosedPipe:
         assert (folder / "head").read_bytes().startswith(b"P6")
 
     def test_of_reports(self, folder):
-        for number in range(30):
-            os.link("photos/a.png", f"photos/{number}.png")
+        large("photos/0.png", 500)
+        for number in range(1, 30):
+            os.link("photos/0.png", f"photos/{number}.png")
         line = f"{' '.join(COMMAND)} mean -r photos -o out/ --json -q | head -n 1 > /dev/null"
         assert subprocess.run(["sh", "-c", line], capture_output=True).stderr == b""
+        assert not [name for name in names(folder / "out") if name.startswith(".")], "no litter"
+
+
+class TestClosedStreams:
+    @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+    def test_nothing_else_takes_their_place(self, folder, closed):
+        """A message must not end up in an image that was opened in the place of standard error."""
+        Path("photos/b.png").write_bytes(b"bad")
+        line = f"{' '.join(COMMAND)} mean {' '.join(PHOTOS)} -o out/ -v --json {closed}"
+        assert subprocess.run(["sh", "-c", line], capture_output=True).returncode == 3
+        assert names(folder / "out") == ["a.png", "c.jpg"]
+        assert pixels("out/a.png").shape == pixels("out/c.jpg").shape
 
 
 def peak_memory(*arguments: str) -> int:

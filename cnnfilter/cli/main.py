@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import warnings
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -21,13 +22,11 @@ def main() -> NoReturn:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+    _open_closed_streams()
     try:
         status = run(sys.argv[1:])
     except Interrupted as interruption:
         _leave(INTERRUPTED + interruption.args[0])
-    except BrokenPipeError:
-        # Whoever read our output has gone, and has no use for a message either.
-        _leave(NOTHING_DONE, flush=False)
     _leave(status)
 
 
@@ -40,7 +39,9 @@ def run(arguments: list[str]) -> int:
         status = cnnfilter.main(arguments, prog_name="cnnfilter", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        raise
+        return NOTHING_DONE  # whoever read our output has gone, and has no use for a message either
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else DONE  # click's own way out, as for a closed pipe
     except Exception as error:
         if _is_help(error):
             return USAGE
@@ -121,22 +122,26 @@ def _status(error: Exception) -> int:
     return USAGE if isinstance(error, usage) else NOTHING_DONE
 
 
+def _open_closed_streams() -> None:
+    """Give a standard stream that was closed (``2>&-``) a place, lest its number fall to an image file."""
+    for name in ("stdin", "stdout", "stderr"):  # in this order, each gets its own number back
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))
+
+
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is not to be interrupted
     raise Interrupted(number)
 
 
-def _leave(status: int, *, flush: bool = True) -> NoReturn:
+def _leave(status: int) -> NoReturn:
     """End the process at once: a worker may be in the middle of a file, which shall not be waited for."""
     if "cnnfilter.batch.atomic" in sys.modules:
         from cnnfilter.batch.atomic import abandon
 
         abandon()
-    if flush:
-        try:
-            sys.stdout.flush()
-        except OSError:
-            status = status or NOTHING_DONE
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # closed: what was to be said of that has been said
+            stream.flush()
     # Not sys.exit: the interpreter's own end flushes a closed pipe with a complaint, and takes 10 ms.
     os._exit(status)

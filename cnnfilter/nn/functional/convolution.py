@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnnfilter.core.compiled import Loop, function
 from cnnfilter.core.geometry import Number, Padding, number_pair
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.nn.functional.windows import Array, Windows, require_batch
@@ -19,6 +20,15 @@ from cnnfilter.nn.functional.windows import Array, Windows, require_batch
 # Panels of windows are made in tiles of about this size so that they are still in the L2/L3 cache
 # when the matrix product reads them; benchmarks/layers.py shows less below 1 MiB and no gain above 2.
 _PANEL_BYTES = 2 << 20
+
+# Up to so many maps BLAS is faster with the taps as rows of the product (2.9 ms, not 3.5, for 64 maps of
+# 56 x 56); beyond, turning the result round costs more than that.
+_NARROW = 96
+
+_LOOPS = "cnnfilter.nn.functional.loops"
+_SIGNATURES = {
+    char: f"void({real}*, {real}*, {', '.join(['i64'] * 14)})" for char, real in (("f", "f32"), ("d", "f64"))
+}
 
 
 def convolution(
@@ -150,18 +160,22 @@ def convolution_weights_gradient(
     windows = _fit(x, blank, stride, padding, dilation, groups)
     _require_delta(delta, (x.shape[0], maps, *windows.output), x)
     planes = np.ascontiguousarray(delta).reshape(x.shape[0], groups, maps // groups, windows.pixels)
-    gradient = np.zeros((groups, maps // groups, blank[0].size), x.dtype)  # 'gpk'
-    target = gradient  # the first product is written where it belongs, the others are added
+    narrow = maps // groups <= _NARROW
+    shape = (blank[0].size, maps // groups) if narrow else (maps // groups, blank[0].size)
+    gradient = np.zeros((groups, *shape), x.dtype)
+    target = gradient  # the first product is written where it belongs, the others are added in order
     for tile, panel in _panels(x, windows, groups):
         parts = planes[tile.samples, :, :, tile.pixels]
         for sample, windows_of_sample in zip(parts, panel, strict=True):
-            # 'gpi,gki->gpk', added always in the same order, so repeatable
-            np.matmul(sample, windows_of_sample.swapaxes(-1, -2), out=target)
+            if narrow:  # 'gki,gpi->gkp', else 'gpi,gki->gpk'
+                np.matmul(windows_of_sample, sample.swapaxes(-1, -2), out=target)
+            else:
+                np.matmul(sample, windows_of_sample.swapaxes(-1, -2), out=target)
             if target is gradient:
                 target = np.empty_like(gradient)
             else:
                 gradient += target
-    return gradient.reshape(blank.shape)
+    return (gradient.swapaxes(-1, -2) if narrow else gradient).reshape(blank.shape)
 
 
 def convolution_bias_gradient(delta: Array) -> Array:
@@ -256,14 +270,14 @@ def _panels(x: Array, windows: Windows, groups: int) -> Iterator[tuple[_Tile, Ar
     if not tiles:
         return
     buffer = _panel_buffer(tiles, row, x.dtype)
-    padded, held = x, slice(0, 0)
+    x = np.ascontiguousarray(x)
     for tile in tiles:
-        if tile.samples != held:
-            padded, held = windows.pad(x[tile.samples]), tile.samples
-        views = windows.view(padded)[..., tile.rows, :]
-        panel = buffer[: views.size].reshape(views.shape)
-        np.copyto(panel, views)
-        yield tile, panel.reshape(len(views), groups, row // windows.output[1] // groups, -1)
+        part = x[tile.samples]
+        pixels = tile.pixels.stop - tile.pixels.start
+        sizes = (len(part), groups, row // windows.output[1] // groups, pixels)
+        panel = buffer[: math.prod(sizes)].reshape(sizes)
+        _move(part, panel, windows, tile, gather=True)
+        yield tile, panel
 
 
 def _spread(delta: Array, weights: Array, shape: tuple[int, ...], windows: Windows, groups: int) -> Array:
@@ -274,22 +288,19 @@ def _spread(delta: Array, weights: Array, shape: tuple[int, ...], windows: Windo
     planes = np.ascontiguousarray(delta).reshape(sizes)  # 'ngpi'
     if _is_pointwise(windows):
         return np.asarray(np.matmul(matrices, planes)).reshape(shape)
-    taps = [(u, v) for u in range(windows.size[0]) for v in range(windows.size[1])]
-    row = channels * len(taps) * windows.output[1]
+    row = channels * windows.size[0] * windows.size[1] * windows.output[1]
     tiles = _tiles(batch, windows, row * delta.itemsize)
-    padded = np.zeros((batch, channels, *windows.padded), delta.dtype)
+    gradient = np.zeros(shape, delta.dtype)
     if not tiles:
-        return padded.reshape(shape)
+        return gradient
     buffer = _panel_buffer(tiles, row, delta.dtype)
     for tile in tiles:
         part = planes[tile.samples, :, :, tile.pixels]
         sizes = (len(part), groups, matrices.shape[1], part.shape[-1])
         panel = buffer[: math.prod(sizes)].reshape(sizes)
         np.matmul(matrices, part, out=panel)  # 'gkp,ngpi->ngki'
-        panel = panel.reshape(len(part), channels, len(taps), -1, windows.output[1])
-        for k, (u, v) in enumerate(taps):
-            windows.tap(padded[tile.samples], u, v)[..., tile.rows, :] += panel[:, :, k]
-    return np.ascontiguousarray(padded[..., windows.interior[0], windows.interior[1]])
+        _move(gradient[tile.samples], panel, windows, tile, gather=False)
+    return gradient
 
 
 class _Scratch(threading.local):
@@ -310,6 +321,16 @@ def _panel_buffer(tiles: list[_Tile], row: int, dtype: np.dtype[Any]) -> Array:
     if _SCRATCH.memory.size < _PANEL_BYTES:
         _SCRATCH.memory = np.empty(_PANEL_BYTES, np.uint8)
     return _SCRATCH.memory[:size].view(dtype)
+
+
+def _move(planes: Array, panel: Array, windows: Windows, tile: _Tile, gather: bool) -> None:
+    """Fill a panel from the windows of contiguous planes, or add it to them."""
+    loop = function(Loop(_LOOPS, "move", (gather,), _SIGNATURES[planes.dtype.char]))
+    loop(
+        planes.ctypes.data, panel.ctypes.data, planes.shape[0] * planes.shape[1], *windows.shape,
+        *windows.size, *windows.stride, *windows.dilation, windows.padding[0][0], windows.padding[1][0],
+        tile.rows.start, tile.rows.stop - tile.rows.start, windows.output[1],
+    )  # fmt: skip
 
 
 def _is_pointwise(windows: Windows) -> bool:

@@ -98,20 +98,6 @@ class Windows:
             left : left + (self.output[1] - 1) * self.stride[1] + 1 : self.stride[1],
         ]
 
-    def view(self, padded: Array) -> Array:
-        """Read-only view (..., U, V, *output): all windows of a padded array without a copy."""
-        rows, columns = padded.strides[-2:]
-        return np.lib.stride_tricks.as_strided(
-            padded,
-            (*padded.shape[:-2], *self.size, *self.output),
-            (
-                *padded.strides[:-2],
-                rows * self.dilation[0], columns * self.dilation[1],
-                rows * self.stride[0], columns * self.stride[1],
-            ),
-            writeable=False,
-        )  # fmt: skip
-
 
 def require_batch(x: Array, name: str = "x") -> Array:
     """Return `x` if it is a float32 or float64 batch of shape (N, D, H, W), else raise."""

@@ -5,13 +5,13 @@ after another are a valid stream; their checksums are combined. zlib gives up Py
 run side by side.
 """
 
-import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import numpy as np
 
+from cnnfilter.core.threads import count
 from cnnfilter.imagefile.picture import Array
 from cnnfilter.pixels import packed
 
@@ -19,7 +19,7 @@ FAST = 1
 """Level unless asked for another: higher ones cost several times the time for a few per cent of size."""
 
 _STRIP = 1 << 20
-_SAMPLE = 1 << 17
+_SAMPLE = 1 << 15
 _SUB, _UP, _AVERAGE = 1, 2, 3
 _FILTERS = (_SUB, _UP, _AVERAGE)  # Paeth's predictor doubles the time in NumPy and gains 2 % after a blur
 _ADLER = 65521
@@ -61,8 +61,8 @@ def png_stream(image: Array, level: int = FAST, threads: int | None = None) -> I
 def in_order(function: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
     """Map over items on several threads; results come in the order of the items."""
     items = list(items)
-    threads = min(threads or len(os.sched_getaffinity(0)), len(items))
-    if threads == 1:
+    threads = min(count(threads), len(items))
+    if threads < 2:
         yield from map(function, items)
         return
     from concurrent.futures import ThreadPoolExecutor  # 7 ms that a small image need not pay

@@ -1,0 +1,205 @@
+"""A filter between pixels and pixels."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.pixels.kinds import (
+    DTYPES,
+    RANGES,
+    Applied,
+    Array,
+    Filter,
+    ValueRange,
+    depth_dtype,
+    white_of,
+)
+from cnnfilter.pixels.light import linear_to_srgb, srgb_to_linear
+from cnnfilter.pixels.memory import by_slices, four_channels, packed
+from cnnfilter.pixels.rounding import quantise, quantise_into
+
+
+def apply(
+    array: Array,
+    function: Filter,
+    *,
+    alpha: bool = False,
+    gain: float = 1.0,
+    bounded: bool = False,
+    linear: bool = False,
+    value_range: ValueRange | None = None,
+    depth: str | DTypeLike | None = None,
+    white: float | None = None,
+    threads: int | None = None,
+) -> Applied:
+    """Filter the pixels of one frame.
+
+    Parameters
+    ----------
+    array : ndarray of shape (H, W) or (H, W, C)
+        uint8, uint16, int16, float32 or float64. An RGB array may be a view of four interleaved
+        channels: then the filter is given all four (see `four_channels`).
+    function : callable
+        ``function(values, dtype)`` filters each channel of `values` and gives an array of `dtype`:
+        float32 or float64, or (only if `bounded`) an integer dtype, rounded half to even.
+    alpha : bool, optional
+        Whether the last channel is transparency. Colours are then multiplied by it before the filter
+        and divided by it after, so that the colour of hidden pixels never bleeds. Alpha itself is
+        filtered and divided by `gain`; a filter without gain (a derivative) gives an opaque result.
+    gain : float, optional
+        What the filter makes of a constant 1, the sum of its kernel. Default 1.
+    bounded : bool, optional
+        Whether results cannot leave the range of the input (a weighted mean, a pooling).
+    linear : bool, optional
+        Filter in linear light: the sRGB curve is undone before the filter and applied after it,
+        to negative values as to their absolute value. The alpha channel is linear already.
+    value_range : {"clip", "abs", "offset", "stretch"}, optional
+        What becomes of values outside the range: limited to it; absolute value, then limited;
+        mid-grey added, then limited; or the least and the greatest mapped to its ends.
+        None: "clip" for an integer depth; floats are kept as they are, signed.
+    depth : str or dtype, optional
+        "8", "16", "f32" or a dtype; default that of the array. Between 8 and 16 bits values are
+        scaled by 257; floats keep the values that they stand for.
+    white : float, optional
+        Value of `array` that stands for full intensity; default 255 or 65535 for uint8 and uint16.
+        To be given for floats that are pixels on their way between two filters.
+    threads : int, optional
+        For the work on pixels before and after the filter. Default: one for each processor.
+
+    Returns
+    -------
+    Applied
+        ``(array, clipped)``: the filtered frame and the number of values that were limited.
+
+    Raises
+    ------
+    DtypeError
+        For an array of another dtype.
+    ParameterError
+        For linear light without a `white`, an unknown depth or range.
+
+    Examples
+    --------
+    >>> double = lambda values, dtype: values.astype(dtype) * 2
+    >>> apply(np.array([[10, 200]], np.uint8), double, gain=2)
+    Applied(array=array([[ 20, 255]], dtype=uint8), clipped=1)
+    """
+    if array.dtype not in DTYPES:
+        raise DtypeError(f"image of {array.dtype}; use one of {', '.join(map(str, DTYPES))}")
+    if value_range not in (None, *RANGES):
+        raise ParameterError(f"range {value_range!r}; use one of {', '.join(RANGES)}")
+    dtype = array.dtype if depth is None else depth_dtype(depth)
+    white = white_of(array.dtype) if white is None else white
+    if linear and white is None:
+        raise ParameterError(
+            f"linear light of an image of {array.dtype}, whose white is unknown; "
+            f"leave --linear out (such values mostly are linear already), or convert it to 8 or 16 bits"
+        )
+    rounded = dtype == array.dtype and dtype.kind in "iu" and value_range in (None, "clip")
+    if bounded and rounded and not linear:
+        direct = _direct(array, function, alpha)
+        if direct is not None:
+            return Applied(direct, 0)
+    work = np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
+    if alpha or linear:
+        values = function(_mixable(array, work, alpha, linear, white, threads), work)
+        _restore(values, alpha, gain, linear, white, threads)
+    else:
+        values = function(packed(array), work)
+    return _ranged(values, dtype, value_range, white, alpha, threads)
+
+
+def _direct(array: Array, function: Filter, alpha: bool) -> Array | None:
+    """Let the filter round by itself, in one pass; None if alpha is not white before and after."""
+    white = white_of(array.dtype)
+    if alpha and array[..., -1].min() != white:
+        return None
+    padded = four_channels(array)
+    if padded is not None:
+        return function(padded, array.dtype)[..., :3]
+    result = function(packed(array), array.dtype)
+    return None if alpha and result[..., -1].min() != white else result
+
+
+def _mixable(
+    array: Array, work: np.dtype[Any], alpha: bool, linear: bool, white: float | None, threads: int | None
+) -> Array:
+    """Return floats, 1 for white, that may be added: in linear light, multiplied by alpha."""
+    values = np.empty(array.shape, work)
+    table = _linear_table(array.dtype) if linear and array.dtype.kind == "u" else None
+    scale = work.type(1 / (white or 1.0))
+
+    def work_on(rows: slice) -> None:
+        source, part = array[rows], values[rows]
+        np.multiply(source, scale, out=part)
+        colours = part[..., :-1] if alpha else part
+        if table is not None:
+            colours[...] = table[source[..., :-1] if alpha else source]
+        elif linear:
+            colours[...] = srgb_to_linear(colours)
+        if alpha:
+            _multiply(colours, part[..., -1])
+
+    by_slices(work_on, array, threads)
+    return values
+
+
+@cache
+def _linear_table(dtype: np.dtype[Any]) -> Array:
+    """Return the linear light of every value of a dtype."""
+    white = np.iinfo(dtype).max
+    return srgb_to_linear(np.arange(white + 1) / white).astype(np.float32)
+
+
+def _restore(
+    values: Array, alpha: bool, gain: float, linear: bool, white: float | None, threads: int | None
+) -> None:
+    """Undo `_mixable` in place."""
+
+    def work_on(rows: slice) -> None:
+        part = values[rows]
+        colours = part[..., :-1] if alpha else part
+        if alpha:
+            _divide(colours, part[..., -1], gain)
+        if linear:
+            colours[...] = linear_to_srgb(colours)
+        part *= part.dtype.type(white or 1.0)
+
+    by_slices(work_on, values, threads)
+
+
+def _divide(colours: Array, alpha: Array, gain: float) -> None:
+    """Divide colours by alpha, in place, and bring alpha to between 0 and 1."""
+    if abs(gain) < 1e-6:
+        alpha[...] = 1
+        return
+    seen = np.clip(alpha * alpha.dtype.type(1 / gain), 0, 1)
+    alpha[...] = seen
+    _multiply(colours, np.divide(1, seen, out=np.zeros_like(seen), where=seen > 0))
+
+
+def _multiply(colours: Array, factor: Array) -> None:
+    """Multiply each channel by one factor a pixel: three times the speed of doing it by broadcasting."""
+    for channel in range(colours.shape[-1]):
+        colours[..., channel] *= factor
+
+
+def _ranged(
+    values: Array,
+    dtype: np.dtype[Any],
+    value_range: ValueRange | None,
+    white: float | None,
+    alpha: bool,
+    threads: int | None,
+) -> Applied:
+    """Apply the range to the colours, and to alpha only the limits."""
+    if not alpha or (dtype.kind == "f" and value_range is None):
+        return quantise(values, dtype, value_range, white=white, threads=threads)
+    result = np.empty(values.shape, dtype)
+    colours, seen = values[..., :-1], values[..., -1:]
+    clipped = quantise_into(result[..., :-1], colours, value_range, white=white, threads=threads)
+    quantise_into(result[..., -1:], seen, white=white, threads=threads)
+    return Applied(result, clipped)

@@ -1,0 +1,66 @@
+"""The dtypes of pixels, the depths of files, and what a filter is."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from cnnfilter.errors import ParameterError
+
+Array = NDArray[Any]
+ValueRange = Literal["clip", "abs", "offset", "stretch"]
+Filter = Callable[[Array, np.dtype[Any]], Array]
+
+DEPTHS: dict[str, np.dtype[Any]] = {
+    "8": np.dtype(np.uint8),
+    "16": np.dtype(np.uint16),
+    "f32": np.dtype(np.float32),
+}
+"""What ``--depth`` accepts."""
+
+DTYPES = tuple(np.dtype(name) for name in ("uint8", "uint16", "int16", "float32", "float64"))
+RANGES = ("clip", "abs", "offset", "stretch")
+
+
+class Applied(NamedTuple):
+    """Result of `apply`: the array, and how many of its values were limited to the range."""
+
+    array: Array
+    clipped: int
+
+
+def depth_dtype(depth: str | DTypeLike) -> np.dtype[Any]:
+    """Return the dtype that a depth stands for: "8", "16", "f32", or any supported dtype.
+
+    Raises
+    ------
+    ParameterError
+        For anything else.
+
+    Examples
+    --------
+    >>> depth_dtype("16")
+    dtype('uint16')
+    """
+    if isinstance(depth, str) and depth in DEPTHS:
+        return DEPTHS[depth]
+    try:
+        dtype = np.dtype(depth)
+    except TypeError:
+        dtype = np.dtype(object)
+    if dtype not in DTYPES:
+        raise ParameterError(f"depth {depth!r}; use one of {', '.join(DEPTHS)}")
+    return dtype
+
+
+def white_of(dtype: DTypeLike) -> float | None:
+    """Return the value of full intensity: 255, 65535, or None for a dtype that does not say.
+
+    Examples
+    --------
+    >>> white_of("uint8"), white_of("float32")
+    (255.0, None)
+    """
+    dtype = np.dtype(dtype)
+    return float(np.iinfo(dtype).max) if dtype.kind == "u" else None

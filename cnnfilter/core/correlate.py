@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -391,7 +392,8 @@ def _output_dtype(source: np.dtype[Any], asked: DtypeLike) -> np.dtype[Any]:
 
 def _checked_constant(constant: float, dtype: np.dtype[Any]) -> float:
     try:
-        value = float(constant)
+        # Unlike float(), this takes no text.
+        value = math.fsum((constant,))
     except (TypeError, ValueError) as error:
         raise DtypeError(f"constant {constant!r} is not a number") from error
     if dtype.kind == "f":

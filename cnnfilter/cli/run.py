@@ -72,6 +72,11 @@ def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
             if isinstance(outcome, BrokenPipeError):
                 raise outcome
             report.add(job, outcome)
+    if settings.verbose:
+        from cnnfilter.core import compiled
+
+        if reason := compiled.note():
+            note(f"filters were compiled for this run alone: {reason}")
     return report.status
 
 

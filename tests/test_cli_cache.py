@@ -1,0 +1,106 @@
+"""The cache commands and the doctor."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commandline import cnnfilter, complaint, picture, pixels
+
+from cnnfilter.core.objectcache import VARIABLE
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A place for the cache, and the environment that names it."""
+    return {VARIABLE: str(tmp_path / "cache")}
+
+
+class TestCache:
+    def test_a_run_fills_it_and_clear_empties_it(self, home, tmp_path):
+        picture(tmp_path / "a.png")
+        assert json.loads(cnnfilter("cache", "info", "--json", env=home).stdout)["entries"] == 0
+        cnnfilter("mean", tmp_path / "a.png", "-o", tmp_path / "b.png", env=home)
+        facts = json.loads(cnnfilter("cache", "info", "--json", env=home).stdout)
+        assert facts["entries"] > 0
+        assert Path(facts["folder"]).is_relative_to(home[VARIABLE])
+        assert f"{facts['entries']} compiled loops removed" in complaint(
+            cnnfilter("cache", "clear", env=home)
+        )
+        assert json.loads(cnnfilter("cache", "info", "--json", env=home).stdout)["entries"] == 0
+        assert "entries" in cnnfilter("cache", "info", env=home).stdout.decode()
+
+    def test_a_warm_run_gives_the_same_pixels_without_numba(self, home, tmp_path):
+        picture(tmp_path / "a.png")
+        command = ["gaussian", "--sigma", "2", str(tmp_path / "a.png"), "-o"]
+        cnnfilter(*command, tmp_path / "cold.png", env=home)
+        process = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "cnnfilter", *command, tmp_path / "warm.png"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **home},
+        )
+        modules = {line.split("|")[-1].strip().split(".")[0] for line in process.stderr.splitlines()}
+        assert "numpy" in modules and "numba" not in modules
+        assert (pixels(tmp_path / "cold.png") == pixels(tmp_path / "warm.png")).all()
+
+    def test_without_a_place_for_it_the_results_are_the_same_and_v_tells(self, home, tmp_path):
+        picture(tmp_path / "a.png")
+        cnnfilter("mean", tmp_path / "a.png", "-o", tmp_path / "kept.png", env=home)
+        (tmp_path / "file").touch()
+        nowhere = {VARIABLE: str(tmp_path / "file")}
+        process = cnnfilter("mean", tmp_path / "a.png", "-o", tmp_path / "lost.png", "-v", env=nowhere)
+        assert b"cnnfilter: note: filters were compiled for this run alone: " in process.stderr
+        assert (
+            b"note" not in cnnfilter("mean", tmp_path / "a.png", "-o", tmp_path / "c.png", env=nowhere).stderr
+        )
+        assert (pixels(tmp_path / "kept.png") == pixels(tmp_path / "lost.png")).all()
+
+    def test_clearing_what_is_not_ours_alone_is_refused(self, home, tmp_path):
+        picture(tmp_path / "a.png")
+        cnnfilter("mean", tmp_path / "a.png", "-o", tmp_path / "b.png", env=home)
+        folder = Path(json.loads(cnnfilter("cache", "info", "--json", env=home).stdout)["folder"])
+        folder.chmod(0o777)
+        assert str(folder) in complaint(cnnfilter("cache", "clear", env=home, status=1))
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o777
+
+    @pytest.mark.slow
+    def test_warm_compiles_what_the_usual_filters_need(self, home, tmp_path):
+        cnnfilter("cache", "warm", "--quiet", env=home)
+        filled = json.loads(cnnfilter("cache", "info", "--json", env=home).stdout)["entries"]
+        picture(tmp_path / "a.png", (50, 60, 3))
+        picture(tmp_path / "b.png", (50, 60))
+        for filter in (["gaussian", "--sigma", "2"], ["mean"], ["second-derivative"], ["pool", "max"]):
+            cnnfilter(
+                *filter, tmp_path / "a.png", tmp_path / "b.png", "-o", f"{tmp_path}/{filter[0]}/", env=home
+            )
+        assert json.loads(cnnfilter("cache", "info", "--json", env=home).stdout)["entries"] == filled
+
+
+class TestDoctor:
+    def test_all_is_well(self):
+        said = cnnfilter("doctor").stdout.decode()
+        assert "cnnfilter " in said and "numpy" in said and "filters" in said and "WRONG" not in said
+
+    def test_what_is_wrong_is_told(self, tmp_path):
+        """A filter that does nothing, and a package that is missing."""
+        (tmp_path / "sitecustomize.py").write_text(
+            "import cnnfilter\ncnnfilter.gaussian = lambda image, *_: image * 0\n"
+        )
+        process = cnnfilter("doctor", "--json", status=1, env={"PYTHONPATH": str(tmp_path)})
+        report = json.loads(process.stdout)
+        assert report["checks"]["filters"].startswith("WRONG: a white image")
+        assert report["checks"]["images"].startswith("ok")
+        assert report["ok"] is False
+
+
+def test_the_installed_command_is_the_module(tmp_path):
+    command = Path(sys.executable).parent / "cnnfilter"
+    if not command.exists() and shutil.which("cnnfilter") is None:
+        pytest.skip("not installed")
+    process = subprocess.run([command, "--version"], capture_output=True, check=True)
+    assert process.stdout == cnnfilter("--version").stdout

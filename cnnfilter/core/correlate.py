@@ -21,6 +21,9 @@ from cnnfilter.errors import DtypeError, ParameterError
 KernelLike: TypeAlias = Kernel | ArrayLike
 DtypeLike: TypeAlias = Any
 
+LEAST_WORK = 400_000
+"""Nanoseconds of estimated work for each thread; handing a strip to another thread costs about 100 000."""
+
 
 def correlate(
     image: ArrayLike,
@@ -204,12 +207,18 @@ def filtered(
         image3, out, geometry,
         index_map(geometry.rows.length, geometry.rows.before, geometry.rows.after, outside),
         index_map(geometry.columns.length, geometry.columns.before, geometry.columns.after, outside),
-        constant, "f64" if plan.accumulator == "float64" else "f32", threading.count(threads),
+        constant, "f64" if plan.accumulator == "float64" else "f32", _useful_threads(plan, threads),
     )  # fmt: skip
     execute(plan, work)
     if boundary == "renormalize":
         _renormalize(plan, work)
     return out.reshape(plan.output_shape)
+
+
+def _useful_threads(plan: Plan, threads: int | None) -> int:
+    """Return how many threads are worth their start: each is to have some work to do."""
+    nanoseconds = float(np.prod(plan.output_shape)) * plan.cost
+    return max(1, min(threading.count(threads), int(nanoseconds / LEAST_WORK)))
 
 
 def execute(plan: Plan, work: Work) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,7 @@ def sums_to_one(kernel: Kernel) -> bool:
     return abs(kernel.sum - 1) < 1e-12
 
 
+@lru_cache(maxsize=64)
 def make_plan(
     kernel: Kernel,
     geometry: Geometry,

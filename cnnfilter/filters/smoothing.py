@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -51,7 +52,7 @@ def mean(
     array([0, 3, 3, 3, 0], dtype=uint8)
     """
     pixels = checked_image(image)
-    rows, columns = _size(size)
+    rows, columns = templates.size_pair(size)
     kernel = templates.mean((1, columns) if pixels.ndim == 1 else (rows, columns))
     return filtered(
         pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
@@ -112,12 +113,17 @@ def gaussian(
         kernel = _line(size, sigmas[1], template)
         sigmas = (0.0, sigmas[1])
     else:
-        kernel = templates.gaussian(size, sigma, template)
+        kernel = _template(size if size is None else templates.size_pair(size), sigmas, template)
     return filtered(
         pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
         dtype=pixels.dtype if dtype is None else dtype, accuracy=accuracy, method=method, threads=threads,
         sigmas=sigmas if template == "float" else None,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=32)
+def _template(size: tuple[int, int] | None, sigmas: tuple[float, float], template: str) -> Kernel:
+    return templates.gaussian(size, sigmas, template)  # type: ignore[arg-type]  # checked there
 
 
 def _line(size: int | tuple[int, int] | None, sigma: float, template: str) -> Kernel:
@@ -129,7 +135,3 @@ def _line(size: int | tuple[int, int] | None, sigma: float, template: str) -> Ke
         raise ParameterError(f"unknown template {template!r}; use float or integer")
     square = templates.gaussian(length, sigma, "integer")
     return Kernel(square.weights[:1], float(np.sum(square.weights[:1])))
-
-
-def _size(size: int | tuple[int, int]) -> tuple[int, int]:
-    return templates.size_pair(size)

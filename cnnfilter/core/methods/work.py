@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -115,7 +116,7 @@ def four_rows(
     ----------
     rows, columns : int64 arrays of shape (T,)
         Where each tap lies, from the kernel's first row and column.
-    weights : array of shape (T,)
+    weights : float64 array of shape (T,)
         Its weight.
 
     Returns
@@ -128,6 +129,15 @@ def four_rows(
         Where the groups end that reach the first row only, the first two, first three, all, the last three,
         the last two, the last only.
     """
+    return _four_rows(rows.tobytes(), columns.tobytes(), weights.tobytes(), stride, real.name)
+
+
+@lru_cache(maxsize=64)
+def _four_rows(
+    row_bytes: bytes, column_bytes: bytes, weight_bytes: bytes, stride: int, real: str
+) -> tuple[Places, Places, Array, Places]:
+    rows, columns = np.frombuffer(row_bytes, np.int64), np.frombuffer(column_bytes, np.int64)
+    weights = np.frombuffer(weight_bytes, np.float64)
     shifted = np.concatenate([rows + stride * row for row in range(ROWS)])
     keys = np.stack([shifted, np.tile(columns, ROWS)])
     places, where = np.unique(keys, axis=1, return_inverse=True)

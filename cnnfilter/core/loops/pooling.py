@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-NUMBERS = {"u8": np.uint8, "u16": np.uint16, "i16": np.int16, "f32": np.float32, "f64": np.float64}
+from cnnfilter.core.loops.blocks import NUMBERS
 
 
 def maximum(jit: Callable[..., Any], form: str) -> Callable[..., None]:

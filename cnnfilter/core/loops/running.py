@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-NUMBERS = {"f32": np.float32, "f64": np.float64, "u16": np.uint16}
+from cnnfilter.core.loops.blocks import NUMBERS
 
 
 def strip(
@@ -25,7 +25,6 @@ def strip(
     infinity that has entered a running sum never leaves it, and the caller computes the strip another way.
     """
     from cnnfilter.core.loops import vectors
-    from cnnfilter.core.loops.blocks import tile_columns
 
     down_count, count = vectors.lanes(sums), vectors.lanes(across)
     pixels = vectors.loader(source, sums, down_count)
@@ -36,11 +35,11 @@ def strip(
     math = vectors.arithmetic(across, count)
     splat, add, sub = math.splat, math.add, math.sub
     load = vectors.loader(sums, across, count)
-    load_part = vectors.loader(across, across, count)
+    load_line = vectors.loader(across, across, count)
     keep = vectors.storer(across, across, count)
     number, zero = NUMBERS[sums], NUMBERS[across](0)
+    sums_are_lines = sums == across
     divide = _divider(jit, target, across, count, pivot)
-    tile = tile_columns(count)
 
     @jit
     def change(image, row, constant, sums, first, length, sign):  # type: ignore[no-untyped-def]
@@ -72,22 +71,39 @@ def strip(
                     sums[i * channels + channel] = sums[(before + column_map[i]) * channels + channel]
 
     @jit
-    def column(sums, at, bases, channels):  # type: ignore[no-untyped-def]
-        value = load(sums, at)
-        if pivot:
-            value = sub(value, load_part(bases, at % channels))
-        return value
+    def converted(sums, line, bases, x, channels, length):  # type: ignore[no-untyped-def]
+        i = 0
+        while i < length:
+            value = load(sums, x + i)
+            if pivot:
+                value = sub(value, load_line(bases, i % channels))
+            keep(value, line, i)
+            i += count
 
     @jit
     def window(  # type: ignore[no-untyped-def]
-        sums, parts, bases, pivots, x, channels, width, part, span, divisor, inverse, shift, out, to
+        line,
+        start,
+        parts,
+        pivots,
+        x,
+        channels,
+        width,
+        part,
+        span,
+        divisor,
+        inverse,
+        shift,
+        out,
+        to,
+        streaming,
     ):
         if part > 1:
             i = 0
             while i < span + (width - part) * channels:
-                a = column(sums, x + i, bases, channels)
+                a = load_line(line, start + i)
                 for tap in range(1, part):
-                    a = add(a, column(sums, x + i + tap * channels, bases, channels))
+                    a = add(a, load_line(line, start + i + tap * channels))
                 keep(a, parts, i)
                 i += count
         i = 0
@@ -97,18 +113,28 @@ def strip(
             tap = 0
             if part > 1:
                 while tap + part <= width:
-                    a = add(a, load_part(parts, at + tap * channels))
+                    a = add(a, load_line(parts, at + tap * channels))
                     tap += part
             while tap < width:
-                a = add(a, column(sums, x + at + tap * channels, bases, channels))
+                a = add(a, load_line(line, start + at + tap * channels))
                 tap += 1
-            divide(a, divisor, inverse, shift, pivots, (x + at) % channels, out, to + x + at)
+            divide(
+                a,
+                divisor,
+                inverse,
+                shift,
+                pivots,
+                (x + at) % channels,
+                out,
+                to + x + at,
+                streaming and at == i,
+            )
             i += count
 
     def run(  # type: ignore[no-untyped-def]
         image, image_stride, row_map, column_map, before, image_columns, padded_columns, channels, constant,
-        height, width, part, divisor, inverse, shift, bases, pivots,
-        sums, parts, out, out_stride, rows, columns, report,
+        height, width, part, span, divisor, inverse, shift, bases, pivots,
+        sums, line, parts, out, out_stride, rows, columns, streaming, report,
     ):  # fmt: skip
         length = image_columns * channels
         first = before * channels
@@ -130,10 +156,15 @@ def strip(
             outside(sums, column_map, before + image_columns, padded_columns, before, channels, beyond)
             x = 0
             while x < columns:
-                span = min(tile, columns)
-                window(sums, parts, bases, pivots, min(x, columns - span), channels, width, part, span,
-                       divisor, inverse, shift, out, y * out_stride)  # fmt: skip
-                x += tile
+                at = min(x, columns - span)
+                if sums_are_lines:
+                    window(sums, at, parts, pivots, at, channels, width, part, span,
+                           divisor, inverse, shift, out, y * out_stride, False)  # fmt: skip
+                else:
+                    converted(sums, line, bases, at, channels, span + width * channels)
+                    window(line, 0, parts, pivots, at, channels, width, part, span,
+                           divisor, inverse, shift, out, y * out_stride, streaming != 0 and at == x)  # fmt: skip
+                x += span
         if source == "f32":
             total = number(0)
             for i in range(length):
@@ -156,7 +187,7 @@ def _divider(jit: Callable[..., Any], target: str, across: str, count: int, pivo
         store_quotient = vectors.quotient_storer(count)
 
         @jit
-        def divide(sums, divisor, inverse, shift, pivots, phase, out, to):  # type: ignore[no-untyped-def]
+        def divide(sums, divisor, inverse, shift, pivots, phase, out, to, streaming):  # type: ignore[no-untyped-def]
             store_quotient(sums, divisor, inverse, shift, out, to)
 
         return divide
@@ -164,15 +195,19 @@ def _divider(jit: Callable[..., Any], target: str, across: str, count: int, pivo
     splat, fma, mul, add = math.splat, math.fma, math.mul, math.add
     load = vectors.loader(across, across, count)
     store = vectors.storer(target, across, count)
+    stream = vectors.storer(target, across, count, streaming=True) if target == across else store
 
     @jit
-    def divide(sums, divisor, inverse, shift, pivots, phase, out, to):  # type: ignore[no-untyped-def]
+    def divide(sums, divisor, inverse, shift, pivots, phase, out, to, streaming):  # type: ignore[no-untyped-def]
         by = splat(inverse)
         quotient = mul(sums, by)
         quotient = fma(fma(quotient, splat(-divisor), sums), by, quotient)
         if pivot:
             quotient = add(quotient, load(pivots, phase))
-        store(quotient, out, to)
+        if streaming:
+            stream(quotient, out, to)
+        else:
+            store(quotient, out, to)
 
     return divide
 

@@ -11,7 +11,7 @@ import numpy as np
 def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: bool) -> Callable[..., None]:
     """Return the loop that correlates a strip of rows with a sum of `terms` separable kernels.
 
-    Each padded input row is converted once, filtered along its length for every term, and kept in a ring
+    Each padded input row is filtered along its length for every term, and kept in a ring
     that holds only the rows which the next four output rows need; so the image is read once, the output
     written once, and the rest stays in the caches. Down the columns four rows are summed side by side, as
     in the direct loop. With `pivot` (one term whose factors each sum to 1) both passes sum the differences
@@ -23,10 +23,11 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
     count = vectors.lanes(real)
     math = vectors.arithmetic(real, count)
     splat, fma, sub = math.splat, math.fma, math.sub
-    load = vectors.loader(real, real, count)
+    load = vectors.loader(source, real, count)
+    even = vectors.loader(real, real, count)
     store = vectors.storer(real, real, count)
     block = four_rows(jit, real, target, real, pivot)
-    fill = row_filler(jit, source, real)
+    fill = row_filler(jit, source, source)
     number = np.float32 if real == "f32" else np.float64
 
     @jit
@@ -36,7 +37,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
             column = min(x, columns - count)
             a = splat(number(0))
             if pivot:
-                centre = load(pivots, column % channels)
+                centre = even(pivots, column % channels)
                 a = centre
                 for tap in range(taps):
                     a = fma(splat(weights[first + tap]), sub(load(padded, column + offsets[tap]), centre), a)
@@ -68,7 +69,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
                     along(padded, across_offsets, across_weights, term * across_taps, across_taps, pivots,
                           channels, ring, term * term_stride + (done % ring_rows) * ring_stride, columns)  # fmt: skip
                 done += 1
-            for tap in range(ends[6]):
+            for tap in range(ends[8]):
                 offsets[tap] = (
                     down_terms[tap] * term_stride + ((top + down_rows[tap]) % ring_rows) * ring_stride
                 )

@@ -9,7 +9,7 @@ import numpy as np
 from cnnfilter.core import compiled, threads
 from cnnfilter.core.loops.running import reciprocal
 from cnnfilter.core.methods import separable
-from cnnfilter.core.methods.work import ELEMENTS, ROWS, Work, row_stride
+from cnnfilter.core.methods.work import ELEMENTS, ROWS, Work, row_stride, writes_past_caches
 
 
 def run(work: Work) -> None:
@@ -60,9 +60,9 @@ class _Averages:
                 "running",
                 "strip",
                 (source, target, sums, across, pivot),
-                f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, {sums}, i64, i64, i64, "
+                f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, {sums}, i64, i64, i64, i64, "
                 f"{across}, {across}, {across}, {across}*, {across}*, "
-                f"{sums}*, {across}*, {target}*, i64, i64, i64, i64*)",
+                f"{sums}*, {across}*, {across}*, {target}*, i64, i64, i64, i64, i64*)",
             )
         )
 
@@ -76,20 +76,31 @@ class _Averages:
         row_map = work.row_map[first:]
         constant = int(work.constant) if self.sums is np.uint16 else work.constant
         padded = columns.padded
+        span = min(_tile_elements(work.channels), work.out.shape[1] * work.channels)
         part = 1 if width < 8 else math.isqrt(width)
         sums = np.zeros(padded * work.channels + 8 * ELEMENTS, self.sums)
-        parts = np.empty((width + 4 * ELEMENTS) * work.channels + 32 * ELEMENTS, self.across)
+        parts = np.empty(span + width * work.channels + 8 * ELEMENTS, self.across)
+        line = np.empty_like(parts)
         out = work.out[first:last]
         report = np.zeros(1, np.int64)
         self.loop(
             work.image.ctypes.data, row_stride(work.image), row_map.ctypes.data, work.column_map.ctypes.data,
-            columns.before, columns.length, padded, work.channels, constant, height, width, part,
+            columns.before, columns.length, padded, work.channels, constant, height, width, part, span,
             *self.division, self.bases.ctypes.data, self.pivots.ctypes.data,
-            sums.ctypes.data, parts.ctypes.data, out.ctypes.data, row_stride(out), last - first,
-            out.shape[1] * work.channels, report.ctypes.data,
+            sums.ctypes.data, line.ctypes.data, parts.ctypes.data, out.ctypes.data, row_stride(out),
+            last - first, out.shape[1] * work.channels,
+            writes_past_caches(work.out) and out.ctypes.data % 64 == 0, report.ctypes.data,
         )  # fmt: skip
         if report[0]:
             _separably(work, first, last)
+
+
+def _tile_elements(channels: int) -> int:
+    """Return how many elements of a row are finished at a time: whole pixels and whole cache lines.
+
+    A few lines of this length fit the first cache together."""
+    least = math.lcm(channels, 16)
+    return max(1024 // least, 1) * least
 
 
 def _separably(work: Work, first: int, last: int) -> None:

@@ -65,7 +65,7 @@ class _Correlation:
                 (source, target, real, pivot),
                 f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, i64, i64, {real}, "
                 f"i64*, {real}*, i64, {real}*, i64, i64*, i64*, {real}*, i64*, i64, i64, "
-                f"{real}*, {real}*, i64, i64*, {target}*, i64, i64, i64, i64)",
+                f"{source}*, {real}*, i64, i64*, {target}*, i64, i64, i64, i64)",
             )
         )
 
@@ -99,7 +99,7 @@ class _Correlation:
         elements = (right - left) * channels
         # An odd number of cache lines a row, so that a column of the ring does not fall into one cache set.
         ring_stride = (elements // 16 | 1) * 16 + 32
-        padded = np.zeros(step * plane + 2 * ELEMENTS, work.real_type)
+        padded = np.zeros(step * plane + 2 * ELEMENTS, work.image.dtype)
         ring = np.empty(self.terms * ring_rows * ring_stride + 2 * ELEMENTS, work.real_type)
         row_map = work.row_map[first * rows.stride :]
         offsets = np.empty(len(self.down_rows), np.int64)

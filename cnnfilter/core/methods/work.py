@@ -125,9 +125,9 @@ def four_rows(
         The taps of all four rows, seen from the first.
     weights : array of shape (E, 4)
         Weight of the tap for each of the four rows.
-    ends : int64 array of shape (7,)
+    ends : int64 array of shape (9,)
         Where the groups end that reach the first row only, the first two, first three, all, the last three,
-        the last two, the last only.
+        the last two, the last only, the second only, the third only.
     """
     return _four_rows(rows.tobytes(), columns.tobytes(), weights.tobytes(), stride, real.name)
 
@@ -149,11 +149,11 @@ def _four_rows(
     np.bitwise_or.at(reached, where, 1 << row_of)
     group = np.array([_GROUPS.get(int(bits), 3) for bits in reached], np.int64)
     order = np.argsort(group, kind="stable")
-    ends = np.cumsum(np.bincount(group, minlength=7)).astype(np.int64)
+    ends = np.cumsum(np.bincount(group, minlength=9)).astype(np.int64)
     return places[0][order].copy(), places[1][order].copy(), table[order].copy(), ends
 
 
-_GROUPS = {0b0001: 0, 0b0011: 1, 0b0111: 2, 0b1111: 3, 0b1110: 4, 0b1100: 5, 0b1000: 6}
+_GROUPS = {0b0001: 0, 0b0011: 1, 0b0111: 2, 0b1111: 3, 0b1110: 4, 0b1100: 5, 0b1000: 6, 0b0010: 7, 0b0100: 8}
 
 
 def padded_copy(image: Array, rows: Places, columns: Places, constant: float, width: int) -> Array:

@@ -168,12 +168,14 @@ def test_equation_8_and_13_on_paper():
     np.testing.assert_array_equal(cf.correlate(image, kernel, padding="narrow"), -wanted)
 
 
-def test_wide_correlation_of_rotated_operands_commutes():
-    """Equation 21: W (*)~ X = rot180(X (*)~ W)."""
+def test_wide_correlation_of_swapped_operands_is_rotated():
+    """Equation 21, and what becomes of it when the operands change places."""
     generator = np.random.default_rng(0)
     x, w = generator.standard_normal((6, 7)), generator.standard_normal((3, 4))
-    forward = cf.correlate(x, w, padding="wide")
-    np.testing.assert_allclose(forward, cf.correlate(w, x, padding="wide")[::-1, ::-1], atol=1e-12)
+    wide = cf.correlate(x, w, padding="wide")
+    inside_zeros = cf.correlate(np.pad(x, ((2, 2), (3, 3))), w, padding="narrow")
+    np.testing.assert_allclose(wide, inside_zeros, atol=1e-12)
+    np.testing.assert_allclose(wide, cf.correlate(w, x, padding="wide")[::-1, ::-1], atol=1e-12)
 
 
 def test_wide_convolution_commutes():
@@ -196,8 +198,8 @@ def test_gradients_of_a_correlation_are_correlations():
 
     by_kernel = cf.correlate(x, g, padding="narrow")
     by_image = cf.correlate(g, w[::-1, ::-1], padding="wide")
-    swapped = cf.correlate(w[::-1, ::-1][::-1, ::-1], g[::-1, ::-1], padding="wide")
-    np.testing.assert_allclose(by_image, swapped, atol=1e-12)
+    # Equation 30, the other way round: rot180(g) wide-correlated with W, which gives the same.
+    np.testing.assert_allclose(by_image, cf.correlate(w, g[::-1, ::-1], padding="wide"), atol=1e-12)
     step = 1e-6
     for index in np.ndindex(w.shape):
         change = np.zeros_like(w)

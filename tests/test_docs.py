@@ -1,0 +1,148 @@
+"""Documentation: its commands run, its links lead somewhere, its functions and tests exist."""
+
+import ast
+import doctest
+import importlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("sample_images/*.md")])
+
+SET_UP = re.compile(r"python3 -m venv \.venv && \.venv/bin/pip install -e (\S+) && ")
+
+
+def page_name(page):
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page, language):
+    """Return the fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands(page):
+    """Return the commands of the page, one a line, in their order."""
+    return [line for block in blocks(page, "sh") for line in block.splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory):
+    """A folder with the sample images and a `cnnfilter` that is this Python's."""
+    folder = tmp_path_factory.mktemp("reader")
+    shutil.copytree(ROOT / "sample_images", folder / "sample_images")
+    programs = folder / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    program = programs / "cnnfilter"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cnnfilter "$@"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": python_path}
+
+    def run(command):
+        return subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=page_name)
+def test_commands_run(page, shell, tmp_path_factory):
+    """Every command of a page, in order; what a set-up installs is taken as installed."""
+    for command in commands(page):
+        command = SET_UP.sub("", command)
+        if command == ".venv/bin/python -m pytest":
+            continue
+        done = shell(command)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_the_first_command_makes_the_picture_it_names(shell):
+    command = SET_UP.sub("", commands(ROOT / "README.md")[0])
+    assert command.startswith(".venv/bin/cnnfilter ")
+    output = command.split()[-1]
+    done = shell(f"{command} && test -s {output}")
+    assert done.returncode == 0, done.stderr
+
+
+def test_continuous_integration_runs_the_test_command_of_the_readme():
+    set_up, tests = commands(ROOT / "README.md")[1].rsplit(" && ", 1)
+    script = (ROOT / ".ci" / "run").read_text().replace('"$environment"', ".venv")
+    assert f"\n{set_up}\n" in script
+    assert f"\n{tests}\n" in script
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=page_name)
+def test_python_examples(page):
+    text = "\n".join(blocks(page, "python"))
+    test = doctest.DocTestParser().get_doctest(text, {}, page_name(page), str(page), 0)
+    results = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test)
+    assert results.attempted and not results.failed
+
+
+def anchors(page):
+    """Return the names that a page's headings can be linked by."""
+    headings = re.findall(r"^#+ +(.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        other = (page.parent / path) if path else page
+        assert other.exists(), f"{page_name(page)} links to {target}"
+        assert not anchor or anchor in anchors(other), f"{page_name(page)} links to {target}"
+
+
+def named_in(page):
+    """Return the functions and the tests that a page names."""
+    quoted = re.findall(r"`([^`\n]+)`", page.read_text())
+    functions = [name for name in quoted if re.fullmatch(r"cnnfilter(\.\w+)+", name)]
+    tests = [name for name in quoted if re.fullmatch(r"test_\w+\.py::\w+", name)]
+    return functions, tests
+
+
+def test_equations_name_what_exists():
+    functions, tests = named_in(ROOT / "docs" / "equations.md")
+    assert len(functions) > 20 and len(tests) > 20
+    for name in functions:
+        parts = name.split(".")
+        found = importlib.import_module("cnnfilter")
+        for count, part in enumerate(parts[1:], 2):
+            if not hasattr(found, part):
+                importlib.import_module(".".join(parts[:count]))
+            found = getattr(found, part)
+        assert callable(found), name
+    for name in tests:
+        file, function = name.split("::")
+        tree = ast.parse((ROOT / "tests" / file).read_text())
+        defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        assert function in defined, name
+
+
+def test_every_row_of_the_equations_names_a_function_and_a_test():
+    rows = [
+        line for line in (ROOT / "docs" / "equations.md").read_text().splitlines() if line.startswith("| ")
+    ]
+    for row in rows:
+        if not row.startswith("| equation |"):
+            assert re.search(r"\| `cnnfilter\.[\w.]+` \| `test_\w+\.py::test_\w+` \|$", row), row

@@ -1,0 +1,198 @@
+"""A network: its layers, its tensors by name, forward and backward."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cnnfilter.errors import ParameterError
+from cnnfilter.nn.functional.windows import Array
+from cnnfilter.nn.layers import Activation, Convolution, Dropout, Layer, Shape
+from cnnfilter.nn.layers_joining import Auxiliary, Sequence, walk
+from cnnfilter.nn.layers_normalising import BatchNorm
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pixels from 0 to 1 become what a network reads: short side, centre crop, ``(x - mean) / std``."""
+
+    resize: int
+    crop: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Network:
+    """A sequence of layers with names, and what belongs to it.
+
+    Parameters
+    ----------
+    name : str
+    shape : tuple of int
+        (D, H, W) of the images it reads.
+    layers : iterable of Layer
+    preprocessing : Preprocessing, optional
+        Default: pixels from 0 to 1 as they are.
+    loss : {"cross_entropy", "radial"}
+        A name in `losses.LOSSES`.
+    options : mapping, optional
+        What the description was called with, kept in files.
+
+    Examples
+    --------
+    >>> from cnnfilter.nn.layers import Dense
+    >>> net = Network("line", (1, 1, 2), [Dense("fc", 3)]).initialise(seed=0)
+    >>> net.forward(np.ones((5, 1, 1, 2), np.float32)).shape, sorted(net.parameters)
+    ((5, 3), ['fc.bias', 'fc.weight'])
+    """
+
+    def __init__(
+        self, name: str, shape: Shape, layers: Iterable[Layer], *,
+        preprocessing: Preprocessing | None = None, loss: str = "cross_entropy",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.shape, self.loss, self.options = name, shape, loss, dict(options or {})
+        self.preprocessing = preprocessing or Preprocessing(
+            shape[1], shape[1], (0.0,) * shape[0], (1.0,) * shape[0]
+        )
+        self.body = Sequence("", layers)
+        self.output = self.body.connect(shape)
+        first = next((layer for _, layer in self.layers() if not layer.children), None)
+        if isinstance(first, Convolution):
+            first.reads_image = True
+
+    @property
+    def classes(self) -> int:
+        """Number of scores."""
+        return self.output[0]
+
+    @property
+    def auxiliaries(self) -> list[Auxiliary]:
+        """The heads that are asked while training."""
+        return [layer for _, layer in self.layers() if isinstance(layer, Auxiliary)]
+
+    def layers(self) -> list[tuple[str, Layer]]:
+        """Every layer with its full name, in the order of the description."""
+        return list(walk(self.body))
+
+    def layer(self, name: str) -> Layer:
+        """Find a layer by its full name, or raise with the list of names."""
+        named = {full: layer for full, layer in reversed(self.layers()) if full}
+        if name not in named:
+            raise ParameterError(
+                f"no layer {name!r} in {self.name}: choose one of {', '.join(reversed(named))}"
+            )
+        return named[name]
+
+    def shapes(self) -> dict[str, Shape]:
+        """Shapes of all tensors by full name."""
+        return {f"{n}.{key}": s for n, layer in self.layers() for key, s in layer.shapes().items()}
+
+    def initialise(self, seed: int = 0, dtype: Any = np.float32) -> "Network":
+        """Give all tensors their first values, and return the network."""
+        random = np.random.default_rng(seed)
+        for _, layer in self.layers():
+            layer.start(random, dtype)
+        return self
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """What is learned: the arrays themselves, by full name."""
+        return {f"{n}.{key}": a for n, layer in self.layers() for key, a in layer.parameters.items()}
+
+    @property
+    def gradients(self) -> dict[str, Array]:
+        """What the last `backward` found, by the names of `parameters`."""
+        return {f"{n}.{key}": a for n, layer in self.layers() for key, a in layer.gradients.items()}
+
+    def tensors(self) -> dict[str, Array]:
+        """Parameters and what is kept beside them: all that a file needs."""
+        kept = {f"{n}.{key}": a for n, layer in self.layers() for key, a in layer.buffers.items()}
+        return self.parameters | kept
+
+    def reseed(self, random: np.random.Generator) -> None:
+        """Let dropout draw from `random`."""
+        for _, layer in self.layers():
+            if isinstance(layer, Dropout):
+                layer.random = random
+
+    def forward(self, x: Array, train: bool = False) -> Array:
+        """Scores (N, classes) of a batch (N, D, H, W).
+
+        Raises
+        ------
+        ParameterError
+            If the batch has another shape than the network reads, or the tensors have no values yet.
+        """
+        if x.shape[1:] != self.shape:
+            raise ParameterError(f"batch of shape {x.shape}: {self.name} reads (N, {str(self.shape)[1:]}")
+        y = self.body.forward(x, train)
+        return y.reshape(len(y), -1)
+
+    def backward(self, delta: Array) -> None:
+        """Set the gradients of all parameters from that of the scores."""
+        last = self.body.children[-1]
+        self.body.backward(delta.reshape(len(delta), *last.output))
+
+    def outputs(self, x: Array, names: Iterable[str]) -> dict[str, Array]:
+        """Return the outputs of the layers of these names for a batch."""
+        wanted = {id(self.layer(name)): name for name in names}
+        found: dict[str, Array] = {}
+        _watch(self.body, wanted, found)
+        try:
+            self.forward(x)
+        finally:
+            _unwatch(self.body)
+        return found
+
+
+def _watch(layer: Layer, wanted: Mapping[int, str], found: dict[str, Array]) -> None:
+    """Let each layer that is wanted leave a copy of its output when it is run."""
+    for _, part in walk(layer):
+        if id(part) in wanted:
+            name, run = wanted[id(part)], part.forward
+
+            def keep(x: Array, train: bool = False, *, name: str = name, run: Any = run) -> Array:
+                y: Array = run(x, train)
+                found[name] = y.copy()
+                return y
+
+            part.forward = keep  # type: ignore[method-assign]
+
+
+def _unwatch(layer: Layer) -> None:
+    for _, part in walk(layer):
+        part.__dict__.pop("forward", None)
+
+
+def frozen(network: Network) -> Network:
+    """Fold batch normalisation into the convolutions before it, and leave dropout and heads out.
+
+    The network that comes back is for prediction alone; it is no copy but the same network, changed.
+    """
+    for _, layer in network.layers():
+        if isinstance(layer, Sequence):
+            layer.children = tuple(_folded(layer.children))
+    return network
+
+
+def _folded(layers: Iterable[Layer]) -> list[Layer]:
+    kept: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Dropout | Auxiliary):
+            continue
+        before = kept[-1] if kept else None
+        if isinstance(layer, BatchNorm) and isinstance(before, Convolution):
+            scale, shift = layer.line()
+            before.parameters["weight"] = before.parameters["weight"] * scale[:, None, None, None]
+            before.parameters["bias"] = before.parameters.get("bias", 0) * scale + shift
+            before.has_bias = True
+            continue
+        kept.append(layer)
+    return kept
+
+
+def relu() -> Activation:
+    """Make a rectifier: max(z, 0)."""
+    return Activation("relu")

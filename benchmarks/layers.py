@@ -1,13 +1,17 @@
-"""Time convolution layers, forward and backward, beside PyTorch: paired, alternating, medians.
+"""Time convolution layers, forward and backward, beside PyTorch at equal threads.
 
-Run ``python benchmarks/layers.py [--threads 1]``. PyTorch is optional. Backward is all three
-gradients; PyTorch's is asked for through `torch.ops.aten.convolution_backward`, so that neither side
-pays for a graph.
+Run ``python benchmarks/layers.py [--threads 1]``; PyTorch is optional. Each side runs in a process of its
+own, in turns: in one process the idle threads of one library spin on the cores that the other needs. A
+round gives the median of a cell's calls; printed is the median over the rounds, and of the ratios between
+two rounds that followed each other. Backward is all three gradients.
 """
 
 import argparse
+import importlib.util
+import json
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,67 +28,81 @@ ROWS = (  # N, D, H = W, P, K, stride, padding
 )
 
 
-def alternate(calls: list[Callable[[], object]], repeats: int, seconds: float, pause: float) -> list[float]:
-    """Median milliseconds of each call, taken in turns so that drift hits all alike.
-
-    `pause` seconds between them let the other side's idle threads stop spinning on our cores.
-    """
-    times: list[list[float]] = [[] for _ in calls]
+def median(call: Callable[[], object], seconds: float) -> float:
+    """Median milliseconds of a call, the first three left out."""
+    times: list[float] = []
     end = time.perf_counter() + seconds
-    for i in range(repeats):
-        for call, kept in zip(calls, times, strict=True):
-            time.sleep(pause)
-            call()
-            start = time.perf_counter()
-            call()
-            kept.append((time.perf_counter() - start) * 1e3)
-        if i >= 4 and time.perf_counter() > end:
-            break
-    return [statistics.median(kept) for kept in times]
+    while len(times) < 8 or time.perf_counter() < end:
+        start = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - start) * 1e3)
+    return statistics.median(times[3:])
+
+
+def measure(side: str, threads: int, seconds: float) -> list[list[float]]:
+    """Milliseconds forward and backward of every row."""
+    import numpy as np
+
+    if side == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+    else:
+        from cnnfilter.nn import functional
+    generator = np.random.default_rng(0)
+    cells = []
+    for n, d, h, p, k, s, pad in ROWS:
+        x = generator.standard_normal((n, d, h, h), np.float32)
+        w = generator.standard_normal((p, d, k, k), np.float32)
+        b = generator.standard_normal(p, np.float32)
+        m = (h + 2 * pad - k) // s + 1
+        delta = generator.standard_normal((n, p, m, m), np.float32)
+        if side == "torch":
+            tx, tw, tb, td = (torch.from_numpy(a) for a in (x, w, b, delta))
+            rest = ([p], [s, s], [pad, pad], [1, 1], False, [0, 0], 1, [True, True, True])
+            forward = partial(torch.conv2d, tx, tw, tb, s, pad)
+            backward = partial(torch.ops.aten.convolution_backward, td, tx, tw, *rest)
+        else:
+            forward = partial(functional.convolution, x, w, b, stride=s, padding=pad)
+            backward = partial(functional.convolution_backward, x, w, delta, stride=s, padding=pad)
+        cells.append([median(forward, seconds), median(backward, seconds)])
+    return cells
+
+
+def run(side: str, threads: int, seconds: float) -> list[list[float]]:
+    """`measure` in a process of its own."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    command = [sys.executable, __file__, "--side", side, "--threads", str(threads), "--seconds", str(seconds)]
+    environment = os.environ | dict.fromkeys(names, str(threads))
+    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--seconds", type=float, default=1.5, help="at most this long for each cell")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.3, help="for each cell of a round")
+    parser.add_argument("--side", choices=("ours", "torch"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(options.threads)
-
-    import numpy as np
-
-    from cnnfilter.nn import functional
-
-    try:
-        import torch
-    except ImportError:
-        torch = None
-    else:
-        torch.set_num_threads(options.threads)
-    peer = f"PyTorch {torch.__version__}" if torch else "PyTorch is not installed"
-    print(f"NumPy {np.__version__}, {peer}, {options.threads} thread(s), Python {sys.version.split()[0]}")
+    if options.side:
+        print(json.dumps(measure(options.side, options.threads, options.seconds)))
+        return
+    sides = ["ours"] + ["torch"] * bool(importlib.util.find_spec("torch"))
+    rounds = [
+        {side: run(side, options.threads, options.seconds) for side in sides} for _ in range(options.rounds)
+    ]
+    missing = "" if len(sides) > 1 else ", PyTorch is not installed"
+    print(f"{options.threads} thread(s), {len(rounds)} rounds{missing}")
     print("row (N, D, HxW, P, K, stride)   forward ms  torch  ratio   backward ms  torch  ratio")
-    generator = np.random.default_rng(0)
-    for row in ROWS:
-        n, d, h, p, k, s, pad = row
-        x = generator.standard_normal((n, d, h, h), np.float32)
-        w = generator.standard_normal((p, d, k, k), np.float32)
-        b = generator.standard_normal(p, np.float32)
-        geometry = {"stride": s, "padding": pad}
-        delta = generator.standard_normal(functional.convolution(x, w, b, **geometry).shape, np.float32)
-        forward = [partial(functional.convolution, x, w, b, **geometry)]
-        backward = [partial(functional.convolution_backward, x, w, delta, **geometry)]
-        if torch:
-            tx, tw, tb, td = (torch.from_numpy(a) for a in (x, w, b, delta))
-            rest = ([p], [s, s], [pad, pad], [1, 1], False, [0, 0], 1, [True, True, True])
-            forward.append(partial(torch.conv2d, tx, tw, tb, s, pad))
-            backward.append(partial(torch.ops.aten.convolution_backward, td, tx, tw, *rest))
+    for k, row in enumerate(ROWS):
         cells = []
-        for calls in (forward, backward):
-            ours, *theirs = alternate(calls, options.repeats, options.seconds, 0.02 * (options.threads > 1))
-            ratio = f"{theirs[0]:7.2f} {theirs[0] / ours:6.2f}" if theirs else "      -      -"
-            cells.append(f"{ours:10.2f} {ratio}")
+        for way in (0, 1):
+            times = {side: [r[side][k][way] for r in rounds] for side in sides}
+            cell = f"{statistics.median(times['ours']):10.2f}"
+            if "torch" in times:
+                ratio = statistics.median(b / a for a, b in zip(times["ours"], times["torch"], strict=True))
+                cell += f" {statistics.median(times['torch']):7.2f} {ratio:6.2f}"
+            cells.append(cell)
         print(f"{row[:6]!s:30} " + "   ".join(cells))
 
 

@@ -27,7 +27,7 @@ _NARROW = 96
 
 _LOOPS = "cnnfilter.nn.functional.loops"
 _SIGNATURES = {
-    char: f"void({real}*, {real}*, {', '.join(['i64'] * 14)})" for char, real in (("f", "f32"), ("d", "f64"))
+    char: f"void({real}*, {real}*, {', '.join(['i64'] * 15)})" for char, real in (("f", "f32"), ("d", "f64"))
 }
 
 
@@ -85,10 +85,10 @@ def convolution(
     out = np.empty((x.shape[0], maps, *windows.output), x.dtype)
     planes = out.reshape(x.shape[0], groups, maps // groups, windows.pixels)  # 'ngpi'
     for tile, panel in _panels(x, windows, groups):
-        # 'gpk,ngki->ngpi'
-        np.matmul(matrices, panel, out=planes[tile.samples, :, :, tile.pixels])
-    if bias is not None:
-        out += bias[:, None, None]
+        part = planes[tile.samples, :, :, tile.pixels]
+        np.matmul(matrices, panel, out=part)  # 'gpk,ngki->ngpi'
+        if bias is not None:  # while the tile is in the cache
+            part += bias.reshape(groups, -1, 1)
     return out
 
 
@@ -249,7 +249,8 @@ def _tiles(batch: int, windows: Windows, row_bytes: int) -> list[_Tile]:
     """Cut the output so that a panel stays within its bytes; the first tile is the largest."""
     rows, columns = windows.output
     samples = max(1, _PANEL_BYTES // (row_bytes * rows))
-    step = rows if samples > 1 else min(rows, max(1, _PANEL_BYTES // row_bytes))
+    most = rows if samples > 1 else min(rows, max(1, _PANEL_BYTES // row_bytes))
+    step = -(-rows // -(-rows // most))  # equal tiles: a thin last one would waste the matrix product
     return [
         _Tile(slice(n, min(n + samples, batch)), slice(top, bottom), slice(top * columns, bottom * columns))
         for n in range(0, batch, samples)
@@ -270,9 +271,9 @@ def _panels(x: Array, windows: Windows, groups: int) -> Iterator[tuple[_Tile, Ar
     if not tiles:
         return
     buffer = _panel_buffer(tiles, row, x.dtype)
-    x = np.ascontiguousarray(x)
+    runs = _runs(x, windows.stride[1])
     for tile in tiles:
-        part = x[tile.samples]
+        part = runs[tile.samples]
         pixels = tile.pixels.stop - tile.pixels.start
         sizes = (len(part), groups, row // windows.output[1] // groups, pixels)
         panel = buffer[: math.prod(sizes)].reshape(sizes)
@@ -290,17 +291,21 @@ def _spread(delta: Array, weights: Array, shape: tuple[int, ...], windows: Windo
         return np.asarray(np.matmul(matrices, planes)).reshape(shape)
     row = channels * windows.size[0] * windows.size[1] * windows.output[1]
     tiles = _tiles(batch, windows, row * delta.itemsize)
-    gradient = np.zeros(shape, delta.dtype)
+    right = windows.stride[1]
+    runs = np.zeros((*shape[:3], right, -(-shape[3] // right)), delta.dtype)
     if not tiles:
-        return gradient
+        return runs.reshape(shape)
     buffer = _panel_buffer(tiles, row, delta.dtype)
     for tile in tiles:
         part = planes[tile.samples, :, :, tile.pixels]
         sizes = (len(part), groups, matrices.shape[1], part.shape[-1])
         panel = buffer[: math.prod(sizes)].reshape(sizes)
         np.matmul(matrices, part, out=panel)  # 'gkp,ngpi->ngki'
-        _move(gradient[tile.samples], panel, windows, tile, gather=False)
-    return gradient
+        _move(runs[tile.samples], panel, windows, tile, gather=False)
+    if right == 1:
+        return runs.reshape(shape)
+    rows = runs.swapaxes(-1, -2).reshape(*shape[:3], -1)
+    return np.ascontiguousarray(rows[..., : shape[3]])
 
 
 class _Scratch(threading.local):
@@ -323,11 +328,23 @@ def _panel_buffer(tiles: list[_Tile], row: int, dtype: np.dtype[Any]) -> Array:
     return _SCRATCH.memory[:size].view(dtype)
 
 
+def _runs(x: Array, step: int) -> Array:
+    """Return `x` as (N, D, H, step, columns / step): every `step`-th column in one run, zeros to fill."""
+    *sizes, width = x.shape
+    span = -(-width // step)
+    if step == 1:
+        return np.ascontiguousarray(x).reshape(*sizes, 1, span)
+    if width % step:
+        x = np.concatenate([x, np.zeros((*sizes, span * step - width), x.dtype)], axis=-1)
+    return np.ascontiguousarray(x.reshape(*sizes, span, step).swapaxes(-1, -2))
+
+
 def _move(planes: Array, panel: Array, windows: Windows, tile: _Tile, gather: bool) -> None:
-    """Fill a panel from the windows of contiguous planes, or add it to them."""
+    """Fill a panel from the windows of planes laid out by `_runs`, or add it to them."""
     loop = function(Loop(_LOOPS, "move", (gather,), _SIGNATURES[planes.dtype.char]))
     loop(
-        planes.ctypes.data, panel.ctypes.data, planes.shape[0] * planes.shape[1], *windows.shape,
+        planes.ctypes.data, panel.ctypes.data,
+        planes.shape[0] * planes.shape[1], *windows.shape, planes.shape[4],
         *windows.size, *windows.stride, *windows.dilation, windows.padding[0][0], windows.padding[1][0],
         tile.rows.start, tile.rows.stop - tile.rows.start, windows.output[1],
     )  # fmt: skip

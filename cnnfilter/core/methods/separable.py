@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnfilter.core import compiled, threads
+from cnnfilter.core.methods import short
 from cnnfilter.core.methods.work import (
     ELEMENTS,
     ROWS,
@@ -39,6 +40,9 @@ def run(work: Work, terms: Terms, pivot: bool) -> None:
         enlarged = work.enlarged(ROWS, least)
         _Correlation(enlarged, terms, pivot).strip(0, enlarged.out.shape[0])
         work.out[...] = enlarged.out[:height, :width]
+        return
+    if short.fits(work, len(terms)):
+        short.run(work, *terms[0], pivot)
         return
     correlation = _Correlation(work, terms, pivot)
     threads.run_strips(correlation.strip, height, work.threads, max(ROWS, work.geometry.rows.reach // 2))

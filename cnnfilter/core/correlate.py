@@ -125,7 +125,8 @@ def convolve(
            [7., 8., 9.]], dtype=float32)
     """
     return correlate(
-        image, as_kernel(kernel).rotated(), stride=stride, padding=padding, boundary=boundary, constant=constant,
+        image, as_kernel(kernel).rotated(), stride=stride, padding=padding, boundary=boundary,
+        constant=constant,
         dilation=dilation, dtype=dtype, accuracy=accuracy, method=method, threads=threads,
     )  # fmt: skip
 

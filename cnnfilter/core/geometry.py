@@ -159,8 +159,8 @@ def make_geometry(
         if axis.output < 1:
             raise ParameterError(
                 f"the output would be empty: {taps} kernel {name} with dilation {apart} reach over "
-                f"{axis.reach}, but the padded image has {length} + {before} + {after} = {axis.padded} {name}; "
-                "use a smaller kernel or more padding"
+                f"{axis.reach}, but the padded image has {before} + {length} + {after} = {axis.padded} "
+                f"{name}; use a smaller kernel or more padding"
             )
         axes.append(axis)
     return Geometry(*axes)

@@ -23,7 +23,11 @@ UNIT = 2.0**-24
 LARGEST_PIXEL = {"uint8": 255.0, "uint16": 65535.0, "int16": 32768.0}
 
 LOW_RANK_SIDE = 64
-"""Kernels with more rows and columns than this are not decomposed: the decomposition itself would cost more."""
+"""Kernels with more rows and columns than this are not decomposed, which would itself cost more."""
+
+
+LONGEST_FLOAT32 = 512
+"""Longest sum in float32 for float32 results: errors of 2404 terms reached 1.7e-6 of sum|k| max|x|, above 1e-6."""
 
 
 @dataclass(frozen=True)
@@ -298,7 +302,7 @@ _OFFERS: dict[str, Callable[[_Question], _Offer | str]] = {
 
 
 def _passes(question: _Question, rank: int) -> float:
-    """Nanoseconds a value of `rank` separable passes: taps along a row meet unaligned pixels and cost more."""
+    """Estimate `rank` separable passes in nanoseconds: taps along a row meet unaligned pixels."""
     rows, columns = question.sides
     return 0.35 + rank * (0.020 * rows + 0.033 * columns)
 
@@ -323,7 +327,7 @@ def _accumulator(question: _Question, operations: int) -> str:
     if question.source in ("uint16", "int16", "float64") or question.target == "float64":
         return "float64"
     if question.source == "float32" or question.target == "float32":
-        return "float32"
+        return "float32" if operations <= LONGEST_FLOAT32 else "float64"
     largest = float(np.abs(question.kernel.array).sum()) * LARGEST_PIXEL["uint8"]
     if _is_dyadic(question.kernel.array, largest) or 2 * operations**0.5 * UNIT * largest < 5e-4:
         return "float32"

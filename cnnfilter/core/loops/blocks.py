@@ -41,14 +41,14 @@ def four_rows(jit: Callable[..., Any], source: str, target: str, real: str, pivo
     stream = vectors.storer(target, real, count, streaming=True) if target == real else store
 
     @jit
-    def pixels(image, at, centre):  # type: ignore[no-untyped-def]
+    def pixels(image, at, centre):
         p = load(image, at)
         if pivot:
             p = sub(p, centre)
         return p
 
     @jit
-    def block(image, at, offsets, weights, ends, pivots, phase, out, to, out_stride, streaming):  # type: ignore[no-untyped-def]
+    def block(image, at, offsets, weights, ends, pivots, phase, out, to, out_stride, streaming):
         if pivot:
             centre = even(pivots, phase)
         else:
@@ -114,16 +114,16 @@ def four_rows(jit: Callable[..., Any], source: str, target: str, real: str, pivo
 
 
 def row_filler(jit: Callable[..., Any], source: str, real: str) -> Any:
-    """Return the function that copies one row with its boundary into a padded row of type `real`, from `padded[to]` on.
+    """Return the function that copies one row with its boundary into `padded`, of type `real`, from `to` on.
 
     Between `left` and `right` the padded columns follow the image; outside `column_map` names the pixel that
     stands there, or -1 for the constant. With a column `step` above 1 the row is dealt out to `step` planes,
     so that the pixels which a tap meets on its way stand side by side.
     """
-    number = NUMBERS[real]
+    number: Any = NUMBERS[real]
 
     @jit
-    def place(image, start, column_map, i, channels, at, constant, padded):  # type: ignore[no-untyped-def]
+    def place(image, start, column_map, i, channels, at, constant, padded):
         for channel in range(channels):
             if column_map[i] < 0:
                 padded[at + channel] = number(constant)
@@ -132,7 +132,7 @@ def row_filler(jit: Callable[..., Any], source: str, real: str) -> Any:
 
     @jit
     def fill(image, start, outside, column_map, left, right, padded_columns, channels, step, plane,
-             constant, padded, to):  # type: ignore[no-untyped-def]  # fmt: skip
+             constant, padded, to):  # fmt: skip
         if outside:
             for i in range(step * plane):
                 padded[to + i] = number(constant)

@@ -20,7 +20,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
 
     def run(
         image, image_step, offsets, weights, ends, pivots, channels, out, out_stride, rows, columns, streaming
-    ):  # type: ignore[no-untyped-def]
+    ):
         # The last block of a row and the last four rows overlap those before, so nothing is read or
         # written outside; a strip is therefore at least ROWS x count.
         y = 0

@@ -37,7 +37,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
     number = np.float32 if real == "f32" else np.float64
 
     @jit
-    def forward(re, im, x, size, stride, cosines, sines):  # type: ignore[no-untyped-def]
+    def forward(re, im, x, size, stride, cosines, sines):
         half = size // 2
         while half > 0:
             for j in range(half):
@@ -57,7 +57,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
             half //= 2
 
     @jit
-    def inverse(re, im, x, size, stride, cosines, sines):  # type: ignore[no-untyped-def]
+    def inverse(re, im, x, size, stride, cosines, sines):
         half = 1
         while half < size:
             for j in range(half):
@@ -78,7 +78,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
             half *= 2
 
     @jit
-    def along(re, im, at, length, kernel_re, kernel_im, first, taps, places):  # type: ignore[no-untyped-def]
+    def along(re, im, at, length, kernel_re, kernel_im, first, taps, places):
         # In place: a block reads only what lies to the right of the blocks before it.
         x = 0
         while x < length:
@@ -97,7 +97,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
             x += count
 
     @jit
-    def take(part, at, length, pivots, channels, report):  # type: ignore[no-untyped-def]
+    def take(part, at, length, pivots, channels, report):
         check = splat(number(0))
         i = 0
         while i < length:
@@ -113,14 +113,14 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
                 report[2 * count] = number(1)
 
     @jit
-    def give(part, at, columns, offsets, channels, out, to):  # type: ignore[no-untyped-def]
+    def give(part, at, columns, offsets, channels, out, to):
         x = 0
         while x < columns:
             column = min(x, columns - count)
             store(add(load(part, at + column), load(offsets, column % channels)), out, to + column)
             x += count
 
-    def run(  # type: ignore[no-untyped-def]
+    def run(
         image, image_stride, row_map, column_map, left, right, padded_columns, channels, constant,
         size, reach, cosines, sines, kernel_re, kernel_im, taps, places, pivots, offsets,
         re, im, stride, report, out, out_stride, rows, columns,

@@ -18,11 +18,11 @@ def maximum(jit: Callable[..., Any], form: str) -> Callable[..., None]:
     """
 
     @jit
-    def larger(a, b):  # type: ignore[no-untyped-def]
+    def larger(a, b):
         return b if b > a or b != b else a
 
     def run(image, image_stride, rows, columns, channels, height, width, down, across, top, left,
-            line, out, out_stride, first, last, out_columns):  # type: ignore[no-untyped-def]  # fmt: skip
+            line, out, out_stride, first, last, out_columns):  # fmt: skip
         for y in range(first, last):
             start = max(y * down - top, 0)
             stop = min(y * down - top + height, rows)
@@ -49,7 +49,7 @@ def average(jit: Callable[..., Any], form: str) -> Callable[..., None]:
     whole = not form.startswith("f")
 
     def run(image, image_stride, rows, columns, channels, height, width, down, across, top, left,
-            line, out, out_stride, first, last, out_columns):  # type: ignore[no-untyped-def]  # fmt: skip
+            line, out, out_stride, first, last, out_columns):  # fmt: skip
         for y in range(first, last):
             start = max(y * down - top, 0)
             stop = min(y * down - top + height, rows)

@@ -26,7 +26,7 @@ def _line(jit: Callable[..., Any], real: str) -> Any:
     zero = np.float32(0) if real == "f32" else np.float64(0)
 
     @jit
-    def line(x, forth, first, length, step, numbers):  # type: ignore[no-untyped-def]
+    def line(x, forth, first, length, step, numbers):
         p_re, p_im, q_re, q_im = splat(numbers[0]), splat(numbers[1]), splat(numbers[2]), splat(numbers[3])
         a_re, a_im, b_re, b_im = splat(numbers[4]), splat(numbers[5]), splat(numbers[6]), splat(numbers[7])
         s_re, s_im, t_re, t_im = splat(zero), splat(zero), splat(zero), splat(zero)
@@ -70,7 +70,7 @@ def across(jit: Callable[..., Any], source: str, real: str) -> Callable[..., Non
     line = _line(jit, real)
     number = np.float32 if real == "f32" else np.float64
 
-    def run(  # type: ignore[no-untyped-def]
+    def run(
         image, image_stride, column_map, left, right, padded_columns, channels, constant, pivots, numbers,
         padded, turned, forth, report, out, out_stride, first_row, last_row, before, columns,
     ):  # fmt: skip
@@ -110,7 +110,7 @@ def down(jit: Callable[..., Any], target: str, real: str) -> Callable[..., None]
     store = vectors.storer(target, real, count)
     line = _line(jit, real)
 
-    def run(  # type: ignore[no-untyped-def]
+    def run(
         image, image_stride, row_map, padded_rows, constant, pivots, numbers,
         column, forth, channels, out, out_stride, rows, before, first, last,
     ):  # fmt: skip

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from cnnfilter.core.loops.blocks import NUMBERS
 
 
@@ -42,7 +40,7 @@ def strip(
     divide = _divider(jit, target, across, count, pivot)
 
     @jit
-    def change(image, row, constant, sums, first, length, sign):  # type: ignore[no-untyped-def]
+    def change(image, row, constant, sums, first, length, sign):
         if row < 0:
             for i in range(length):
                 sums[first + i] += number(sign) * constant
@@ -51,7 +49,7 @@ def strip(
                 sums[first + i] += number(sign) * number(image[row + i])
 
     @jit
-    def exchange(image, new, old, sums, first, length):  # type: ignore[no-untyped-def]
+    def exchange(image, new, old, sums, first, length):
         i = 0
         while i + down_count <= length:
             difference = sub_down(pixels(image, new + i), pixels(image, old + i))
@@ -62,7 +60,7 @@ def strip(
             i += 1
 
     @jit
-    def outside(sums, column_map, start, stop, before, channels, constant):  # type: ignore[no-untyped-def]
+    def outside(sums, column_map, start, stop, before, channels, constant):
         for i in range(start, stop):
             for channel in range(channels):
                 if column_map[i] < 0:
@@ -71,7 +69,7 @@ def strip(
                     sums[i * channels + channel] = sums[(before + column_map[i]) * channels + channel]
 
     @jit
-    def converted(sums, line, bases, x, channels, length):  # type: ignore[no-untyped-def]
+    def converted(sums, line, bases, x, channels, length):
         i = 0
         while i < length:
             value = load(sums, x + i)
@@ -81,7 +79,7 @@ def strip(
             i += count
 
     @jit
-    def window(  # type: ignore[no-untyped-def]
+    def window(
         line,
         start,
         parts,
@@ -131,7 +129,7 @@ def strip(
             )
             i += count
 
-    def run(  # type: ignore[no-untyped-def]
+    def run(
         image, image_stride, row_map, column_map, before, image_columns, padded_columns, channels, constant,
         height, width, part, span, divisor, inverse, shift, bases, pivots,
         sums, line, parts, out, out_stride, rows, columns, streaming, report,
@@ -163,7 +161,8 @@ def strip(
                 else:
                     converted(sums, line, bases, at, channels, span + width * channels)
                     window(line, 0, parts, pivots, at, channels, width, part, span,
-                           divisor, inverse, shift, out, y * out_stride, streaming != 0 and at == x)  # fmt: skip
+                           divisor, inverse, shift, out, y * out_stride,
+                           streaming != 0 and at == x)  # fmt: skip
                 x += span
         if source == "f32":
             total = number(0)
@@ -187,10 +186,10 @@ def _divider(jit: Callable[..., Any], target: str, across: str, count: int, pivo
         store_quotient = vectors.quotient_storer(count)
 
         @jit
-        def divide(sums, divisor, inverse, shift, pivots, phase, out, to, streaming):  # type: ignore[no-untyped-def]
+        def divide_whole(sums, divisor, inverse, shift, pivots, phase, out, to, streaming):
             store_quotient(sums, divisor, inverse, shift, out, to)
 
-        return divide
+        return divide_whole
     math = vectors.arithmetic(across, count)
     splat, fma, mul, add = math.splat, math.fma, math.mul, math.add
     load = vectors.loader(across, across, count)
@@ -198,7 +197,7 @@ def _divider(jit: Callable[..., Any], target: str, across: str, count: int, pivo
     stream = vectors.storer(target, across, count, streaming=True) if target == across else store
 
     @jit
-    def divide(sums, divisor, inverse, shift, pivots, phase, out, to, streaming):  # type: ignore[no-untyped-def]
+    def divide(sums, divisor, inverse, shift, pivots, phase, out, to, streaming):
         by = splat(inverse)
         quotient = mul(sums, by)
         quotient = fma(fma(quotient, splat(-divisor), sums), by, quotient)

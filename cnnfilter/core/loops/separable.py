@@ -31,7 +31,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
     number = np.float32 if real == "f32" else np.float64
 
     @jit
-    def along(padded, offsets, weights, first, taps, pivots, channels, ring, to, columns):  # type: ignore[no-untyped-def]
+    def along(padded, offsets, weights, first, taps, pivots, channels, ring, to, columns):
         x = 0
         while x < columns:
             column = min(x, columns - count)
@@ -47,9 +47,9 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
             store(a, ring, to + column)
             x += count
 
-    def run(  # type: ignore[no-untyped-def]
-        image, image_stride, row_map, column_map, left, right, padded_columns, channels, step, plane, constant,
-        across_offsets, across_weights, across_taps, pivots, terms,
+    def run(
+        image, image_stride, row_map, column_map, left, right, padded_columns, channels, step, plane,
+        constant, across_offsets, across_weights, across_taps, pivots, terms,
         down_rows, down_terms, down_weights, ends, row_step, span,
         padded, ring, ring_stride, offsets,
         out, out_stride, rows, columns, streaming,
@@ -66,8 +66,9 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
                 fill(image, row_map[done] * image_stride, row_map[done] < 0, column_map, left, right,
                      padded_columns, channels, step, plane, constant, padded, 0)  # fmt: skip
                 for term in range(terms):
+                    to = term * term_stride + (done % ring_rows) * ring_stride
                     along(padded, across_offsets, across_weights, term * across_taps, across_taps, pivots,
-                          channels, ring, term * term_stride + (done % ring_rows) * ring_stride, columns)  # fmt: skip
+                          channels, ring, to, columns)  # fmt: skip
                 done += 1
             for tap in range(ends[8]):
                 offsets[tap] = (

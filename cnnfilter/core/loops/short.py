@@ -29,7 +29,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
     number = np.float32 if real == "f32" else np.float64
 
     @jit
-    def along(lines, start, offsets, weights, taps, pivots, channels, out, to, span, streaming):  # type: ignore[no-untyped-def]
+    def along(lines, start, offsets, weights, taps, pivots, channels, out, to, span, streaming):
         i = 0
         while i < span:
             at = min(i, span - count)
@@ -47,12 +47,12 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
             i += count
 
     @jit
-    def beside(lines, line, column_map, at, before, channels, begin, end):  # type: ignore[no-untyped-def]
+    def beside(lines, line, column_map, at, before, channels, begin, end):
         for i in range(begin, end):
             column = column_map[(at + i) // channels] + before
             lines[line + i] = lines[line + column * channels + (at + i) % channels - at]
 
-    def run(  # type: ignore[no-untyped-def]
+    def run(
         image, row_starts, column_map, before, image_elements, channels,
         offsets_across, weights_across, taps_across, pivots, rows_down, weights_down, ends, row_step,
         offsets, lines, line_stride, span, halo, out, out_stride, rows, columns, streaming,

@@ -23,7 +23,7 @@ INTEGER_BITS = {"u8": 8, "u16": 16, "i16": 16, "i32": 32}
 LIMITS = {"u8": (0, 255), "u16": (0, 65535), "i16": (-32768, 32767)}
 
 
-class Block(types.Type):  # type: ignore[misc]
+class Block(types.Type):
     """Numba's name for an LLVM vector of `count` elements of type `form`."""
 
     def __init__(self, form: str, count: int) -> None:
@@ -42,7 +42,7 @@ def _vector(form: str, count: int) -> ir.VectorType:
 
 
 @register_model(Block)
-class _BlockModel(models.PrimitiveModel):  # type: ignore[misc]
+class _BlockModel(models.PrimitiveModel):
     def __init__(self, manager: Any, block: Block) -> None:
         super().__init__(manager, block, _vector(block.form, block.count))
 
@@ -76,23 +76,23 @@ def arithmetic(form: str, count: int) -> SimpleNamespace:
     scalar = {"f32": types.float32, "f64": types.float64, "u16": types.uint16}[form]
 
     @intrinsic
-    def splat(context, value):  # type: ignore[no-untyped-def]
-        def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def splat(context, value):
+        def build(context, builder, signature, arguments):
             return _splat(builder, arguments[0], vector)
 
         return block(scalar), build
 
     @intrinsic
-    def fma(context, a, b, c):  # type: ignore[no-untyped-def]
-        def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def fma(context, a, b, c):
+        def build(context, builder, signature, arguments):
             return _call(builder, "fma", vector, REAL_BITS[form], list(arguments))
 
         return block(block, block, block), build
 
     def binary(operation: str) -> Any:
         @intrinsic
-        def function(context, a, b):  # type: ignore[no-untyped-def]
-            def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        def function(context, a, b):
+            def build(context, builder, signature, arguments):
                 return getattr(builder, f"f{operation}" if real else operation)(*arguments)
 
             return block(block, block), build
@@ -119,8 +119,8 @@ def quotient_storer(count: int) -> Any:
     sixteen, wide, stored = (ir.VectorType(ir.IntType(bits), count) for bits in (16, 32, 8))
 
     @intrinsic
-    def store(context, sums, bias, magic, shift, pointer, index):  # type: ignore[no-untyped-def]
-        def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def store(context, sums, bias, magic, shift, pointer, index):
+        def build(context, builder, signature, arguments):
             total, bias, magic, shift, pointer, index = arguments
             total = builder.add(total, _splat(builder, bias, sixteen))
             product = builder.mul(
@@ -144,8 +144,8 @@ def loader(form: str, real: str, count: int) -> Any:
     vector, stored = _vector(real, count), _vector(form, count)
 
     @intrinsic
-    def load(context, pointer, index):  # type: ignore[no-untyped-def]
-        def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def load(context, pointer, index):
+        def build(context, builder, signature, arguments):
             address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), stored.as_pointer())
             value = builder.load(address)
             value.align = 1
@@ -179,8 +179,8 @@ def storer(form: str, real: str, count: int, streaming: bool = False) -> Any:
     vector, stored = _vector(real, count), _vector(form, count)
 
     @intrinsic
-    def store(context, value, pointer, index):  # type: ignore[no-untyped-def]
-        def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def store(context, value, pointer, index):
+        def build(context, builder, signature, arguments):
             result = _from_real(builder, arguments[0], form, real, vector, stored)
             address = builder.bitcast(builder.gep(arguments[1], [arguments[2]]), stored.as_pointer())
             written = builder.store(result, address)

@@ -133,7 +133,7 @@ class _Correlation:
         )
 
 
-def _column_offset(column, step, plane, channels):  # type: ignore[no-untyped-def]
+def _column_offset(column: Places, step: int, plane: int, channels: int) -> Places:
     """Elements from the start of a row, dealt out to `step` planes, to a column."""
     return column % step * plane + column // step * channels
 

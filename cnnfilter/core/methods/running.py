@@ -98,7 +98,8 @@ class _Averages:
 def _tile_elements(channels: int) -> int:
     """Return how many elements of a row are finished at a time: whole pixels and whole cache lines.
 
-    A few lines of this length fit the first cache together."""
+    A few lines of this length fit the first cache together.
+    """
     least = math.lcm(channels, 16)
     return max(1024 // least, 1) * least
 

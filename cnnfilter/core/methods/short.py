@@ -19,7 +19,7 @@ SPAN = 768
 
 
 def fits(work: Work, terms: int) -> bool:
-    """Tell whether this loop can do the work: few rows, and only pixels of the same lines beside the image."""
+    """Tell whether this loop can do the work: few rows, and only near pixels beside the image."""
     rows, columns = work.geometry.rows, work.geometry.columns
     span = _span(work)
     halo = max(columns.before, columns.after, columns.reach) * work.channels

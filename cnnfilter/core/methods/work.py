@@ -17,7 +17,6 @@ Array: TypeAlias = NDArray[Any]
 Places: TypeAlias = NDArray[np.int64]
 
 FORMS = {"uint8": "u8", "uint16": "u16", "int16": "i16", "float32": "f32", "float64": "f64"}
-REALS = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
 
 ROWS = 4
 """Fewest rows that a loop computes: its sums are four rows high."""
@@ -62,7 +61,7 @@ class Work:
     @property
     def real_type(self) -> np.dtype[Any]:
         """NumPy's name for the type of the sums."""
-        return REALS[self.real]
+        return np.dtype(np.float32 if self.real == "f32" else np.float64)
 
     def pivots(self, wanted: bool) -> Array:
         """Return the image's first pixel over and over, as the loops read it; zeros where it is not wanted.

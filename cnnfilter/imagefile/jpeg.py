@@ -51,7 +51,7 @@ def write(picture: Picture, file: IO[bytes], quality: int | None) -> None:
         options |= {"qtables": encoding["qtables"], "subsampling": encoding["subsampling"]}
     else:
         options["quality"] = QUALITY if quality is None else quality
-    image.save(file, "JPEG", progressive=encoding.get("progressive", False), **options)
+    pillow.save(image, file, "JPEG", progressive=encoding.get("progressive", False), **options)
 
 
 def _fits(encoding: dict[str, Any], image: Image.Image) -> bool:

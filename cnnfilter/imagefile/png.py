@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from cnnfilter.errors import ImageFileError
-from cnnfilter.imagefile import animation, pillow
+from cnnfilter.imagefile import pillow
 from cnnfilter.imagefile.deflate import FAST, png_stream
 from cnnfilter.imagefile.limit import Limit
 from cnnfilter.imagefile.picture import Array, Metadata, Picture
@@ -46,6 +46,8 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     if b"acTL" in chunks:
         if header.bits == 16:
             raise ImageFileError("an animation of 16 bits is not read; make it one of 8 bits")
+        from cnnfilter.imagefile import animation  # 5 ms that a still image need not pay
+
         picture = animation.read(io.BytesIO(data), "PNG", limit)
     else:
         limit.spend(header.width, header.height)

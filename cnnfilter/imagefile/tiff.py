@@ -223,7 +223,7 @@ class _Page:
                 raise ImageFileError("truncated TIFF file (a strip is too short); get a whole copy")
             return data[: height * row]
 
-        parts = list(in_order(unpack, list(zip(segments, heights, strict=True))))
+        parts = in_order(unpack, list(zip(segments, heights, strict=True)))
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         return np.frombuffer(data, np.uint8).reshape(rows, row)
 

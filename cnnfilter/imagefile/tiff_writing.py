@@ -74,7 +74,7 @@ def _strips(frame: Array, level: int, threads: int | None) -> tuple[list[bytes |
             part = np.diff(part, axis=1, prepend=np.zeros_like(part[:, :1]))
         return zlib.compress(part.astype(little, copy=False).tobytes(), level)
 
-    strips = list(in_order(pack, tops, threads if level else 1))
+    strips = in_order(pack, tops, threads if level else 1)
     return strips, {
         tiff.WIDTH: ifd.long(width),
         tiff.HEIGHT: ifd.long(height),

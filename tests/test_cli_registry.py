@@ -41,7 +41,7 @@ def test_options_and_defaults_are_those_of_the_function(name):
 def test_gains(name):
     defaults = {"mean": {"size": 3}, "gaussian": {"sigma": 1.0}}.get(name, {})
     constant = np.full((12, 12), 7, np.float64)
-    result = Step.of(name, **defaults)(constant, np.float64)
+    result = Step.of(name, **defaults).run(constant, np.float64)
     assert np.allclose(result, 7 * FILTERS[name].gain)
 
 
@@ -70,7 +70,7 @@ def test_the_kernel_of_a_step_is_what_it_computes():
         step("convolve", {"kernel": kernel("1 2 3; 4 5 6; 7 8 9")}),
         step("correlate", {"kernel": kernel("1 2 3; 4 5 6; 7 8 9")}),
     ):
-        response = made(impulse, np.float64)
+        response = made.run(impulse, np.float64)
         turned = made.kernel().rotated().array
         rows, columns = turned.shape
         top, left = 4 - rows // 2, 4 - columns // 2

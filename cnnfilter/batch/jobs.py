@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cnnfilter.errors import ParameterError
 
@@ -12,16 +11,14 @@ STREAM = "-"
 Existing = Literal["replace", "refuse", "skip"]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """An input: its path, or ``-``; and its place below the folder that was named, if one was."""
 
     path: str
     relative: str
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One file's way: from `source` to `target`, either of them ``-`` for the standard streams."""
 
     source: str

@@ -4,9 +4,8 @@ import io
 import os
 import sys
 import time
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +17,7 @@ from cnnfilter.imagefile import MAX_PIXELS, Picture, form_named, form_of, read, 
 from cnnfilter.pixels import Applied, Array, apply, depth_dtype, white_of
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one file: of its first frame, where frames differ.
 
     Attributes
@@ -50,9 +48,8 @@ class Outcome:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A function of a `Job` that does it; many threads may call one.
+class Process(NamedTuple):
+    """What is done to each file of a batch; many threads may run one.
 
     Attributes
     ----------
@@ -85,7 +82,7 @@ class Process:
     max_pixels: int = MAX_PIXELS
     threads: int | None = None
 
-    def __call__(self, job: Job) -> Outcome | None:
+    def run(self, job: Job) -> Outcome | None:
         """Read, filter and write one file; return None for one that is left alone."""
         started = time.perf_counter()
         if job.existing == "skip" and _is_whole(job.target):
@@ -153,7 +150,7 @@ class Process:
     ) -> Applied:
         return apply(
             frame,
-            partial(step, threads=self.threads),
+            partial(step.run, threads=self.threads),
             alpha=alpha,
             gain=step.gain,
             bounded=step.bounded,

@@ -1,8 +1,7 @@
 """The options that image commands share, each defined once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,8 +14,7 @@ Parameters = list[click.Parameter]
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The values of the options that say what is read and written, and how; named as the options."""
 
     inputs: tuple[str, ...]
@@ -46,7 +44,7 @@ class Settings:
     @classmethod
     def taken_from(cls, values: dict[str, Any]) -> "Settings":
         """Move the shared options' values out of a command's, leaving the filter's own."""
-        return cls(**{field.name: values.pop(field.name) for field in fields(cls)})
+        return cls(**{name: values.pop(name) for name in cls._fields})
 
 
 def inputs(complete: Complete | None = None) -> click.Argument:

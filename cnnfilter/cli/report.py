@@ -1,9 +1,7 @@
 """What the user hears about many files: a bar, a line for each, a sum, an exit status."""
 
-import json
 import sys
 import time
-from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -87,11 +85,13 @@ class Report:
         return SOME_FAILED if self.counts["done"] + self.counts["skipped"] else NOTHING_DONE
 
     def _write_json(self, job: Job, status: str, outcome: Outcome | Exception | None) -> None:
+        import json
+
         entry: dict[str, object] = {"input": job.source, "output": job.target, "status": status}
         if isinstance(outcome, Exception):
             entry["error"] = reason(outcome)
         elif outcome is not None:
-            entry |= asdict(outcome) | {"seconds": round(outcome.seconds, 4)}
+            entry |= outcome._asdict() | {"seconds": round(outcome.seconds, 4)}
         # ensure_ascii: names that are not UTF-8 come out as escapes, and survive the way back.
         print(json.dumps(entry), file=self.stream, flush=True)
 

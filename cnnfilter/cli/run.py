@@ -1,5 +1,6 @@
 """The run of an image command: settings to jobs, each job read, filtered and written."""
 
+import gc
 import os
 import sys
 import warnings
@@ -45,6 +46,8 @@ def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
         complain(click.ClickException("no image was found in the inputs; nothing was done"))
         return NOTHING_DONE
     make_folders(jobs)
+    gc.freeze()
+    gc.enable()
     if settings.output and is_folder(settings.output):
         remove_stale(settings.output)
     workers = min(settings.jobs or processors(), len(jobs))
@@ -68,7 +71,7 @@ def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
         stream=sys.stderr if jobs[0].target == STREAM else sys.stdout,
     )
     with report:
-        for job, outcome in run(process, jobs, workers):
+        for job, outcome in run(process.run, jobs, workers):
             if isinstance(outcome, BrokenPipeError):
                 raise outcome
             report.add(job, outcome)

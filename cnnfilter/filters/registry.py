@@ -5,10 +5,9 @@ The functions are ordinary ones and live elsewhere; a specification names its fu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cnnfilter.errors import ParameterError
 
@@ -20,8 +19,7 @@ Range = Literal["clip", "abs", "offset", "stretch"]
 GEOMETRY = ("stride", "padding", "boundary", "constant", "accuracy")
 
 
-@dataclass(frozen=True, slots=True)
-class FilterSpec:
+class FilterSpec(NamedTuple):
     """One filter as a command line offers it.
 
     Attributes
@@ -67,9 +65,8 @@ FILTERS: Mapping[str, FilterSpec] = MappingProxyType({spec.name: spec for spec i
 """The filters by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A filter with its arguments: a function of an image.
+class Step(NamedTuple):
+    """A filter with its arguments.
 
     Examples
     --------
@@ -126,7 +123,7 @@ class Step:
                 return given["kernel"].rotated()  # type: ignore[no-any-return]
         return given.get("kernel")
 
-    def __call__(self, image: Any, dtype: Any, threads: int | None = None) -> Any:
+    def run(self, image: Any, dtype: Any, threads: int | None = None) -> Any:
         """Filter an array; the result has `dtype`."""
         module, attribute = FILTERS[self.name].function.split(":")
         function = getattr(import_module(module), attribute)

@@ -111,6 +111,41 @@ class Network:
         kept = {f"{n}.{key}": a for n, layer in self.layers() for key, a in layer.buffers.items()}
         return self.parameters | kept
 
+    def load(self, tensors: Mapping[str, Array], dtype: Any = np.float32) -> "Network":
+        """Take up tensors by their full names, all of them checked first; return the network.
+
+        ``num_batches_tracked`` and heads that this network does not have are passed over, and a
+        ``module.`` before the names is taken off.
+
+        Raises
+        ------
+        ParameterError
+            If a shape differs (the first one in the order of the layers is named, with both shapes), or
+            tensors are missing or unexpected (all are named).
+        """
+        given = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+        shapes = self.shapes()
+        for name, shape in shapes.items():
+            if name in given and given[name].shape != shape:
+                raise ParameterError(
+                    f"weights of another network: {name} is {given[name].shape}, {self.name} has {shape}"
+                )
+        missing = [name for name in shapes if name not in given]
+        unexpected = [
+            name
+            for name in given
+            if name not in shapes and not name.endswith("num_batches_tracked") and not name.startswith("aux")
+        ]
+        if missing or unexpected:
+            told = [f"missing {', '.join(missing)}"] if missing else []
+            told += [f"unexpected {', '.join(unexpected)}"] if unexpected else []
+            raise ParameterError(f"weights of another network than {self.name}: {'; '.join(told)}")
+        for prefix, layer in self.layers():
+            for key in layer.shapes():
+                kept = layer.buffers if key.startswith("running") else layer.parameters
+                kept[key] = np.array(given[f"{prefix}.{key}"], dtype, order="C")
+        return self
+
     def reseed(self, random: np.random.Generator) -> None:
         """Let dropout draw from `random`."""
         for _, layer in self.layers():

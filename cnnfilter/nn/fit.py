@@ -1,0 +1,247 @@
+"""Training: epochs of batches, a schedule, and a state from which a run goes on as if never interrupted.
+
+All that is random in an epoch (order, variation, dropout) is drawn from the seed and the epoch's number.
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+from cnnfilter.nn.data import Data, augmented
+from cnnfilter.nn.functional.windows import Array
+from cnnfilter.nn.losses import loss_named
+from cnnfilter.nn.network import Network
+from cnnfilter.nn.optimisers import SGD, Adam
+from cnnfilter.weightsfile import read_tensors, write_tensors
+
+AUXILIARY_WEIGHT = 0.3
+SCHEDULES = ("constant", "cosine", "step")
+
+
+class DivergenceError(CnnFilterError, ArithmeticError):
+    """The loss is no number any more."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes
+    ----------
+    epochs, batch : int
+    optimiser : {"adam", "sgd"}
+    rate : float
+        Learning rate at the start.
+    momentum : float
+        Of sgd.
+    decay : float
+        Weight decay.
+    schedule : {"cosine", "step", "constant"}
+        To zero along half a cosine; to a tenth after a half and again after three quarters; the same.
+    seed : int
+    shift, angle, scale : float
+        Variation of the images: most pixels, degrees and share; see `data.augmented`.
+    patience : int
+        Stop after so many epochs without a better validation loss; 0: never.
+    """
+
+    epochs: int = 20
+    batch: int = 32
+    optimiser: str = "adam"
+    rate: float = 0.001
+    momentum: float = 0.9
+    decay: float = 0.0
+    schedule: str = "cosine"
+    seed: int = 0
+    shift: float = 0.0
+    angle: float = 0.0
+    scale: float = 0.0
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 1:
+            raise ParameterError(f"epochs {self.epochs} and batch {self.batch} must be at least 1")
+        if self.schedule not in SCHEDULES:
+            raise ParameterError(f"schedule is {self.schedule!r}: choose one of {', '.join(SCHEDULES)}")
+        if self.optimiser not in ("adam", "sgd"):
+            raise ParameterError(f"optimiser is {self.optimiser!r}: choose adam or sgd")
+
+    def rate_at(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
+        done = epoch / self.epochs
+        if self.schedule == "cosine":
+            return self.rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+        if self.schedule == "step":
+            return float(self.rate * 0.1 ** ((done >= 0.5) + (done >= 0.75)))
+        return self.rate
+
+
+class Training:
+    """A network being trained: what an interrupted run must keep.
+
+    Parameters
+    ----------
+    network : Network
+        With values.
+    settings : Settings
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs that are done.
+    history : list of dict
+        For each epoch: train_loss, valid_loss, valid_accuracy, rate.
+    best : dict of str to ndarray
+        Tensors after the epoch with the lowest validation loss.
+    """
+
+    def __init__(self, network: Network, settings: Settings) -> None:
+        self.network, self.settings = network, settings
+        self.optimiser: Adam | SGD = (
+            Adam(settings.rate, decay=settings.decay)
+            if settings.optimiser == "adam"
+            else SGD(settings.rate, settings.momentum, settings.decay)
+        )
+        self.epoch, self.history = 0, list[dict[str, float]]()
+        self.best: dict[str, Array] = {}
+
+    def run_epoch(self, train: Data, valid: Data, progress: Callable[[int], object] | None = None) -> None:
+        """Go once through `train`, then judge by `valid`.
+
+        Raises
+        ------
+        DivergenceError
+            If the loss becomes NaN or infinite; history and best stay those of the epoch before.
+        """
+        settings, network = self.settings, self.network
+        random = np.random.default_rng([settings.seed, self.epoch])
+        network.reseed(random)
+        self.optimiser.rate = settings.rate_at(self.epoch)
+        order, total = random.permutation(len(train)), 0.0
+        for start in range(0, len(order), settings.batch):
+            chosen = order[start : start + settings.batch]
+            images = train.images[chosen]
+            if settings.shift or settings.angle or settings.scale:
+                images = augmented(images, random, settings.shift, settings.angle, settings.scale)
+            total += self._step(images, train.labels[chosen]) * len(chosen)
+            if progress:
+                progress(len(chosen))
+        scores = predict(network, valid.images)
+        loss, _ = loss_named(network.loss)(scores, valid.labels)
+        if not math.isfinite(loss):
+            self._diverged(loss)
+        lowest = min((row["valid_loss"] for row in self.history), default=math.inf)
+        accuracy = float((scores.argmax(axis=1) == valid.labels).mean())
+        row = {"train_loss": total / len(order), "valid_loss": loss, "valid_accuracy": accuracy}
+        self.history.append(row | {"rate": self.optimiser.rate})
+        self.epoch += 1
+        if loss < lowest:
+            self.best = {name: tensor.copy() for name, tensor in network.tensors().items()}
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or patience is at its end."""
+        losses = [row["valid_loss"] for row in self.history]
+        waited = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+        return self.epoch >= self.settings.epochs or 0 < self.settings.patience <= waited
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint, whole or not at all."""
+        tensors = {f"now/{name}": tensor for name, tensor in self.network.tensors().items()}
+        tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
+        tensors |= {f"optimiser/{name}": tensor for name, tensor in self.optimiser.state().items()}
+        facts = {
+            "network": self.network.name, "options": self.network.options, "settings": asdict(self.settings),
+            "epoch": self.epoch, "history": self.history,
+        }  # fmt: skip
+        write_tensors(path, tensors, {"cnnfilter_checkpoint": json.dumps(facts)})
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Take up a checkpoint of the same network and settings (but for more epochs or patience)."""
+        tensors, metadata = read_tensors(path)
+        try:
+            facts: Any = json.loads(metadata["cnnfilter_checkpoint"])
+            settings, history, epoch = facts["settings"], list(facts["history"]), int(facts["epoch"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise FilterFileError(f"{path}: not a checkpoint of training") from error
+        mine = {"network": self.network.name, "options": self.network.options, **asdict(self.settings)}
+        theirs = {"network": facts["network"], "options": facts["options"], **settings}
+        differ = [k for k in mine if mine[k] != theirs.get(k) and k not in ("patience",)]
+        if differ:
+            told = ", ".join(f"{k} was {theirs.get(k)!r}, is {mine[k]!r}" for k in differ)
+            raise ParameterError(f"{path}: cannot resume, {told}")
+        self.network.load(_under("now/", tensors))
+        self.optimiser.restore(_under("optimiser/", tensors))
+        self.best, self.history, self.epoch = _under("best/", tensors), history, epoch
+
+    def _step(self, images: Array, labels: Array) -> float:
+        network, loss_of = self.network, loss_named(self.network.loss)
+        scores = network.forward(images, train=True)
+        loss, delta = loss_of(scores, labels)
+        for head in network.auxiliaries:
+            assert head.scores is not None
+            more, gradient = loss_of(head.scores, labels)
+            loss += AUXILIARY_WEIGHT * more
+            head.delta = AUXILIARY_WEIGHT * gradient
+        if not math.isfinite(loss):
+            self._diverged(loss)
+        network.backward(delta.astype(scores.dtype, copy=False))
+        self.optimiser.step(network.parameters, network.gradients)
+        return loss
+
+    def _diverged(self, loss: float) -> None:
+        raise DivergenceError(
+            f"the loss became {loss} in epoch {self.epoch + 1} at rate {self.optimiser.rate:g}: "
+            "a lower rate may help"
+        )
+
+
+def fit(network: Network, train: Data, valid: Data, settings: Settings) -> Training:
+    """Train to the end and leave the best tensors in the network.
+
+    Parameters
+    ----------
+    network : Network
+        With values; changed in place.
+    train, valid : Data
+    settings : Settings
+
+    Returns
+    -------
+    Training
+        With history and best.
+    """
+    training = Training(network, settings)
+    while not training.finished:
+        training.run_epoch(train, valid)
+    network.load(training.best)
+    return training
+
+
+def predict(network: Network, images: Array, batch: int = 64) -> Array:
+    """Scores (N, classes), a batch at a time."""
+    parts = [network.forward(images[i : i + batch].copy()) for i in range(0, len(images), batch)]
+    return np.concatenate(parts) if parts else np.empty((0, network.classes), np.float32)
+
+
+def confusion(scores: Array, labels: Array) -> Array:
+    """Count (true class, predicted class) pairs.
+
+    Examples
+    --------
+    >>> confusion(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1])).tolist()
+    [[1, 0], [1, 0]]
+    """
+    table = np.zeros((scores.shape[1],) * 2, int)
+    np.add.at(table, (labels, scores.argmax(axis=1)), 1)
+    return table
+
+
+def _under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    return {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}

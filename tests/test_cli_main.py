@@ -58,7 +58,7 @@ class TestStart:
         imported(*command)  # the first run may compile
         modules = imported(*command)
         assert "numpy" in modules
-        unneeded = ("numba", "tqdm", "matplotlib", "scipy", "cnnfilter.nn", "cnnfilter.learning", "difflib")
+        unneeded = ("numba", "tqdm", "matplotlib", "scipy", "cnnfilter.nn", "cnnfilter.learning")
         assert not [name for name in unneeded if name in modules]
 
     def test_version(self):

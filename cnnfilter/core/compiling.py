@@ -53,6 +53,8 @@ def object_code(factory: Factory, constants: tuple[Any, ...], arguments: list[st
         cpu_target.typing_context, context, loop, tuple(map(_type, arguments)), types.void, flags, {}
     )
     result.library.add_ir_module(_entry(context, result.fndesc))
+    # Called from nowhere else, so that it is optimised and kept once.
+    result.library.get_function(result.fndesc.llvm_func_name).linkage = "internal"
     result.library.finalize()
     if not is_native():
         return bytes(result.library.emit_native_object())

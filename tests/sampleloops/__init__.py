@@ -1,0 +1,1 @@
+"""Small loops, for the tests of how loops are compiled and kept."""

@@ -142,7 +142,7 @@ def test_padding_in_every_form(padding, shape):
         ({"w": np.ones((2, 3, 3, 3))}, r"take 3 channels, but x has shape \(1, 2, 5, 5\)"),
         (
             {"w": np.ones((2, 2, 6, 3))},
-            "6 kernel rows with dilation 1 reach over 6, but the padded image has 5",
+            "the output would be empty: 6 kernel rows",
         ),
         ({"w": np.ones((3, 1, 3, 3)), "groups": 2}, "groups is 2: it must divide"),
         ({"x": np.ones((2, 5, 5))}, r"x has shape \(2, 5, 5\)"),

@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +19,10 @@ import numpy as np
 from cnnfilter.core.boundary import check_boundary, index_map
 from cnnfilter.core.correlate import correlate
 from cnnfilter.core.kernel import Kernel
+from cnnfilter.core.threads import count
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
 from cnnfilter.learning.pairs import Array, full_scale
+from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.functional import activation, convolution
 from cnnfilter.weightsfile import read_tensors, write_tensors
 
@@ -145,7 +148,8 @@ class LearnedFilter:
         (top, bottom), (left, right) = self.reach
         rows, columns = index_map(height, top, bottom, boundary), index_map(width, left, right, boundary)
         out = np.empty((height, width, channels if self.each_channel else self.outputs), dtype)
-        for first in range(0, height, rows_at_once):
+
+        def work(first: int) -> None:
             last = min(first + rows_at_once, height)
             x = _extended(pixels, rows[first : last + top + bottom], columns, dtype)
             if self.each_channel:  # the channels are a batch of planes
@@ -156,6 +160,9 @@ class LearnedFilter:
             if self.residual:
                 y = y + x[..., top : x.shape[2] - bottom, left : x.shape[3] - right]
             out[first:last] = y.reshape(-1, last - first, width).transpose(1, 2, 0)
+
+        with single_threaded() as alone, ThreadPoolExecutor(count() if alone else 1) as pool:
+            list(pool.map(work, range(0, height, rows_at_once)))
         return out
 
     def apply(self, image: Array, *, boundary: str = "reflect", strip: int | None = None) -> Array:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnfilter.core.correlate import correlate
 from cnnfilter.core.geometry import number_pair
 from cnnfilter.core.threads import count
 from cnnfilter.errors import ParameterError
@@ -24,7 +25,7 @@ from cnnfilter.nn.functional import convolution
 
 AUTO_SIZES = (3, 5, 7)
 _PIXELS_PER_TAP = 10  # fewer and the fit follows the noise
-_SSIM_PIXELS = 1 << 20  # of the held-out region: SSIM costs more than all the rest
+_SSIM_PIXELS = 1 << 19  # of the held-out region: SSIM costs more than all the rest
 _SHOWN = 192  # rows and columns of the detail that a report shows
 _CHANNELS = ("shared", "separate", "mixed")
 
@@ -307,13 +308,19 @@ def _predicted(
     source = pair.before[
         rows.start + top : rows.start + top + height + kernel[0] - 1, left : left + width + kernel[1] - 1
     ]
+    plain = learned.kernel()
+    if plain is not None:
+        return _rounded(correlate(source, plain, padding="narrow"), given, wanted)
     x = source.transpose(2, 0, 1)[None].astype(np.float64 if source.dtype == np.float64 else np.float32)
     layer = learned.layers[0]
     if learned.each_channel:
         x = x.transpose(1, 0, 2, 3)
     bias = None if layer.bias is None else (layer.bias * full_scale(pair.before.dtype)).astype(x.dtype)
     y = convolution(np.ascontiguousarray(x), layer.weights.astype(x.dtype), bias, groups=layer.groups)
-    guess = y.reshape(-1, height, width).transpose(1, 2, 0)
+    return _rounded(y.reshape(-1, height, width).transpose(1, 2, 0), given, wanted)
+
+
+def _rounded(guess: Array, given: Array, wanted: Array) -> tuple[Array, Array, Array, int]:
     if not np.issubdtype(wanted.dtype, np.integer):
         return guess.astype(wanted.dtype), given, wanted, 0
     limits = np.iinfo(wanted.dtype)

@@ -23,7 +23,7 @@ class LinearReport:
     bias : ndarray of shape (P,) or None
         In shares of the full range.
     psnr, psnr_identity, ssim, ssim_identity : float
-        Of our image, rounded and clipped, and of the unfiltered one. SSIM on at most a megapixel.
+        Of our image, rounded and clipped, and of the unfiltered one. SSIM on at most half a megapixel.
     psnr_usable : float
         Of the unrounded result on the pixels that are not saturated.
     r2 : float

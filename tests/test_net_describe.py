@@ -46,7 +46,8 @@ def test_lenet5_is_table_1():
     rows = {row.name: (row.parameters, row.connections, row.output) for row in description.rows}
     assert rows == {
         "c1": (156, 122_304, (6, 28, 28)), "s2": (12, 5_880, (6, 14, 14)),
-        "c3": (1_516, 151_600, (16, 10, 10)), "s4": (32, 2_000, (16, 5, 5)), "c5": (48_120, 48_120, (120, 1, 1)), "f6": (10_164, 10_164, (84,)),
+        "c3": (1_516, 151_600, (16, 10, 10)), "s4": (32, 2_000, (16, 5, 5)),
+        "c5": (48_120, 48_120, (120, 1, 1)), "f6": (10_164, 10_164, (84,)),
         "output": (0, 840, (10,)),
     }  # fmt: skip
     assert description.totals["connections"] == 340_908

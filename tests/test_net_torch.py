@@ -169,7 +169,7 @@ def test_every_network_has_a_reference():
 
 def varied(network, random):
     """Give what begins as zero or one other values, so that a mistake in its use is seen."""
-    for name, tensor in network.tensors().items():
+    for tensor in network.tensors().values():
         if tensor.ndim == 1:
             tensor += random.uniform(-0.2, 0.2, tensor.shape).astype(tensor.dtype)
     return network

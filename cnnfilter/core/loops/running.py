@@ -35,6 +35,8 @@ def strip(
     load = vectors.loader(sums, across, count)
     load_line = vectors.loader(across, across, count)
     keep = vectors.storer(across, across, count)
+    prefetch = vectors.prefetcher()
+    line_length = 64 * 8 // (vectors.REAL_BITS.get(source) or vectors.INTEGER_BITS[source])
     number, zero = NUMBERS[sums], NUMBERS[across](0)
     sums_are_lines = sums == across
     divide = _divider(jit, target, across, count, pivot)
@@ -79,23 +81,12 @@ def strip(
             i += count
 
     @jit
-    def window(
-        line,
-        start,
-        parts,
-        pivots,
-        x,
-        channels,
-        width,
-        part,
-        span,
-        divisor,
-        inverse,
-        shift,
-        out,
-        to,
-        streaming,
-    ):
+    def window(line, start, parts, pivots, x, channels, width, part, span, divisor, inverse, shift,
+               out, to, streaming, image, next_row):  # fmt: skip
+        if next_row >= 0:
+            # The row that enters next: it comes from memory while this one is computed.
+            for i in range(x, x + span, line_length):
+                prefetch(image, next_row + i)
         if part > 1:
             i = 0
             while i < span + (width - part) * channels:
@@ -152,17 +143,20 @@ def strip(
             beyond = constant * number(height)
             outside(sums, column_map, 0, before, before, channels, beyond)
             outside(sums, column_map, before + image_columns, padded_columns, before, channels, beyond)
+            next_row = -1
+            if y + 1 < rows and row_map[y + height] >= 0:
+                next_row = row_map[y + height] * image_stride
             x = 0
             while x < columns:
                 at = min(x, columns - span)
                 if sums_are_lines:
                     window(sums, at, parts, pivots, at, channels, width, part, span,
-                           divisor, inverse, shift, out, y * out_stride, False)  # fmt: skip
+                           divisor, inverse, shift, out, y * out_stride, False, image, next_row)  # fmt: skip
                 else:
                     converted(sums, line, bases, at, channels, span + width * channels)
                     window(line, 0, parts, pivots, at, channels, width, part, span,
                            divisor, inverse, shift, out, y * out_stride,
-                           streaming != 0 and at == x)  # fmt: skip
+                           streaming != 0 and at == x, image, next_row)  # fmt: skip
                 x += span
         if source == "f32":
             total = number(0)

@@ -109,6 +109,25 @@ def _splat(builder: Any, value: Any, vector: ir.VectorType) -> Any:
     return builder.shuffle_vector(one, nothing, mask)
 
 
+def prefetcher() -> Any:
+    """Return `prefetch(pointer, index)`: ask for the cache line of an element that will be read soon."""
+
+    @intrinsic
+    def prefetch(context, pointer, index):
+        def build(context, builder, signature, arguments):
+            byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), byte)
+            read, keep_near, data = (ir.Constant(word, value) for value in (0, 3, 1))
+            builder.call(function, [address, read, keep_near, data])
+            return context.get_dummy_value()
+
+        return types.void(pointer, types.int64), build
+
+    return prefetch
+
+
 def quotient_storer(count: int) -> Any:
     """Return `store(sums, bias, magic, shift, pointer, index)` for sums of 8-bit pixels in 16 bits.
 

@@ -100,7 +100,7 @@ def _tile_elements(channels: int) -> int:
 
     A few lines of this length fit the first cache together.
     """
-    least = math.lcm(channels, 16)
+    least = math.lcm(channels, ELEMENTS)
     return max(1024 // least, 1) * least
 
 

@@ -38,7 +38,7 @@ def fits(work: Work, terms: int) -> bool:
 
 def _span(work: Work) -> int:
     """Whole pixels and whole cache lines."""
-    least = math.lcm(work.channels, 16)
+    least = math.lcm(work.channels, ELEMENTS)
     return max(SPAN // least, 1) * least
 
 

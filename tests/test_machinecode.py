@@ -7,6 +7,7 @@ import pytest
 from sampleloops import elementwise
 
 from cnnfilter.core import compiling, machinecode
+from cnnfilter.core.machinecode import _HEADER
 
 native = pytest.mark.skipif(not machinecode.is_native(), reason="laid out by LLVM here")
 
@@ -118,6 +119,24 @@ def test_other_relocations_are_refused(codes):
     assert changed
     with pytest.raises(machinecode.Unlinkable, match="relocation 1 of"):
         machinecode.link(bytes(code))
+
+
+@native
+@pytest.mark.parametrize("alignment", [1, 64, 4096])
+def test_sections_begin_where_they_ask_to(codes, alignment):
+    code = bytearray(codes["choice"])
+    whole = _HEADER.unpack_from(code)
+    for index, (_, kind, flags, _, offset, size, *_) in enumerate(machinecode._sections(bytes(code))):
+        if kind == machinecode._PROGRAM_BITS and flags == 2 | 0x10 and size:  # constants, to be merged
+            place = whole[6] + whole[11] * index
+            struct.pack_into("<Q", code, place + 48, alignment)
+            image, _, _ = machinecode.link(bytes(code))
+            assert image.find(code[offset : offset + size]) % alignment == 0
+            struct.pack_into("<Q", code, place + 48, 1 << 40)
+            with pytest.raises(machinecode.Unlinkable, match=f"multiple of {1 << 40}"):
+                machinecode.link(bytes(code))
+            return
+    raise AssertionError("the loop has no constants")
 
 
 @native

@@ -12,9 +12,6 @@ import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 from numba import types
-from numba.core import compiler
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import CPUDispatcher, cpu_target
 
 from cnnfilter.core.machinecode import ENTRY, is_native
 
@@ -31,38 +28,50 @@ _NUMBERS = {
     "f64": types.float64,
 }
 _OPTIONS = {"nopython": True, "fastmath": FASTMATH, "error_model": "numpy", "boundscheck": False}
-_BARE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 Factory = Callable[..., Callable[..., None]]
 
 
-@global_compiler_lock  # type: ignore[untyped-decorator]
 def object_code(factory: Factory, constants: tuple[Any, ...], arguments: list[str]) -> bytes:
     """Compile the loop that the factory makes; its function in the object is `ENTRY`.
 
     This uses inner parts of Numba: `numba.cfunc` would wrap the loop in calls of Python that report an
     exception, and a loop raises none.
     """
-    loop = factory(_dispatcher, *constants)
+    from numba.core.compiler_lock import global_compiler_lock
+
+    with global_compiler_lock:
+        library = _library(factory, constants, arguments)
+        if not is_native():
+            return bytes(library.emit_native_object())
+        _, name, features = library.codegen.magic_tuple()
+        machine = llvm.Target.from_default_triple().create_target_machine(
+            cpu=name, features=features, opt=3, reloc="pic", codemodel="small"
+        )
+        return bytes(machine.emit_object(llvm.parse_assembly(library.get_llvm_str())))
+
+
+def _library(factory: Factory, constants: tuple[Any, ...], arguments: list[str]) -> Any:
+    """Return Numba's library with the loop and `ENTRY`, optimised."""
+    from numba.core import compiler
+    from numba.core.registry import CPUDispatcher, cpu_target
+
+    options = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    loop = factory(lambda inner: CPUDispatcher(inner, targetoptions=options), *constants)
     context = cpu_target.target_context
     flags = compiler.Flags()
-    cpu_target.options.parse_as_flags(flags, _OPTIONS | _BARE)
+    cpu_target.options.parse_as_flags(flags, options)
     flags.enable_pyobject = False
     flags.no_compile = True
+    types_of_arguments = tuple(map(_type, arguments))
     result = compiler.compile_extra(
-        cpu_target.typing_context, context, loop, tuple(map(_type, arguments)), types.void, flags, {}
+        cpu_target.typing_context, context, loop, types_of_arguments, types.void, flags, {}
     )
     result.library.add_ir_module(_entry(context, result.fndesc))
     # Called from nowhere else, so that it is optimised and kept once.
     result.library.get_function(result.fndesc.llvm_func_name).linkage = "internal"
     result.library.finalize()
-    if not is_native():
-        return bytes(result.library.emit_native_object())
-    _, name, features = context.codegen().magic_tuple()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=name, features=features, opt=3, reloc="pic", codemodel="small"
-    )
-    return bytes(machine.emit_object(llvm.parse_assembly(result.library.get_llvm_str())))
+    return result.library
 
 
 def function(factory: Factory, constants: tuple[Any, ...], arguments: list[str]) -> Any:
@@ -70,10 +79,6 @@ def function(factory: Factory, constants: tuple[Any, ...], arguments: list[str])
     jit = numba.njit(fastmath=FASTMATH, error_model="numpy")
     compiled = numba.cfunc(types.void(*map(_type, arguments)), fastmath=FASTMATH, error_model="numpy")
     return compiled(factory(jit, *constants))
-
-
-def _dispatcher(function: Callable[..., Any]) -> Any:
-    return CPUDispatcher(function, targetoptions=_OPTIONS | _BARE)
 
 
 def _type(name: str) -> types.Type:

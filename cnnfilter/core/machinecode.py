@@ -96,6 +96,8 @@ def _link(code: bytes) -> tuple[bytearray, int, dict[int, str]]:
     for index, (_, kind, flags, _, offset, size, _, _, alignment, _) in enumerate(sections):
         if kind != _PROGRAM_BITS or flags & (_ALLOCATED | _WRITE | _THREAD_LOCAL) != _ALLOCATED:
             continue
+        if alignment > mmap.PAGESIZE:
+            raise Unlinkable(f"a section is to begin at a multiple of {alignment}")
         image += bytes(-len(image) % max(alignment, 1))
         starts[index] = len(image)
         image += code[offset : offset + size]

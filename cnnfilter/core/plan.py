@@ -172,9 +172,12 @@ def make_plan(
         if isinstance(answer, str):
             raise ParameterError(f"method {method!r} cannot be used here: {answer}")
         offer = answer
+    # Sums in float64 are rounded once more when they are stored as float32.
+    stored = UNIT if target == "float32" and offer.accumulator == "float64" else 0.0
+    error = offer.error + stored
     return Plan(
         method, shape, geometry.padding, geometry.stride, geometry.dilation, boundary, target,
-        offer.accumulator, offer.operations, offer.cost, offer.error, offer.reason, kernel, sigmas,
+        offer.accumulator, offer.operations, offer.cost, error, offer.reason, kernel, sigmas,
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def four_rows(jit: Callable[..., Any], source: str, target: str, real: str, pivo
 
     count = vectors.lanes(real)
     math = vectors.arithmetic(real, count)
-    splat, fma, sub = math.splat, math.fma, math.sub
+    splat, fma, add, sub = math.splat, math.fma, math.add, math.sub
     load = vectors.loader(source, real, count)
     even = vectors.loader(real, real, count)
     number = np.float32 if real == "f32" else np.float64
@@ -49,11 +49,8 @@ def four_rows(jit: Callable[..., Any], source: str, target: str, real: str, pivo
 
     @jit
     def block(image, at, offsets, weights, ends, pivots, phase, out, to, out_stride, streaming):
-        if pivot:
-            centre = even(pivots, phase)
-        else:
-            centre = splat(number(0))
-        a = centre
+        centre = even(pivots, phase)
+        a = splat(number(0))
         b = a
         c = a
         d = a
@@ -99,6 +96,12 @@ def four_rows(jit: Callable[..., Any], source: str, target: str, real: str, pivo
         while tap < ends[8]:
             c = fma(splat(weights[4 * tap + 2]), pixels(image, at + offsets[tap], centre), c)
             tap += 1
+        if pivot:
+            # Only now: sums that began at the pivot would be rounded to its size at every step.
+            a = add(a, centre)
+            b = add(b, centre)
+            c = add(c, centre)
+            d = add(d, centre)
         if streaming:
             stream(a, out, to)
             stream(b, out, to + out_stride)

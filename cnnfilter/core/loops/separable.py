@@ -22,7 +22,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
 
     count = vectors.lanes(real)
     math = vectors.arithmetic(real, count)
-    splat, fma, sub = math.splat, math.fma, math.sub
+    splat, fma, add, sub = math.splat, math.fma, math.add, math.sub
     load = vectors.loader(source, real, count)
     even = vectors.loader(real, real, count)
     store = vectors.storer(real, real, count)
@@ -38,9 +38,9 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
             a = splat(number(0))
             if pivot:
                 centre = even(pivots, column % channels)
-                a = centre
                 for tap in range(taps):
                     a = fma(splat(weights[first + tap]), sub(load(padded, column + offsets[tap]), centre), a)
+                a = add(a, centre)
             else:
                 for tap in range(taps):
                     a = fma(splat(weights[first + tap]), load(padded, column + offsets[tap]), a)

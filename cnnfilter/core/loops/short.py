@@ -21,7 +21,7 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
 
     count = vectors.lanes(real)
     math = vectors.arithmetic(real, count)
-    splat, fma, sub = math.splat, math.fma, math.sub
+    splat, fma, add, sub = math.splat, math.fma, math.add, math.sub
     load = vectors.loader(real, real, count)
     store = vectors.storer(target, real, count)
     stream = vectors.storer(target, real, count, streaming=True) if target == real else store
@@ -34,12 +34,14 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: b
         while i < span:
             at = min(i, span - count)
             centre = load(pivots, at % channels)
-            a = centre if pivot else splat(number(0))
+            a = splat(number(0))
             for tap in range(taps):
                 pixels = load(lines, start + at + offsets[tap])
                 if pivot:
                     pixels = sub(pixels, centre)
                 a = fma(splat(weights[tap]), pixels, a)
+            if pivot:
+                a = add(a, centre)
             if streaming and at == i:
                 stream(a, out, to + at)
             else:

@@ -273,6 +273,18 @@ def test_results_do_not_share_memory_with_each_other():
     del held
     third = cf.correlate(image + np.uint8(7), [[1]], dtype="uint8")
     assert not np.shares_memory(row, third) and not row.any()
+    del row, other, third
+    again = [cf.correlate(image, [[1]], dtype="uint8") for _ in range(6)]
+    for number, result in enumerate(again):
+        assert not any(np.shares_memory(result, later) for later in again[number + 1 :])
+
+
+def test_results_grow_and_shrink():
+    """Memory that is taken again has room for what is stored in it."""
+    for side in (1100, 1050, 1150, 1300, 1024, 1200):
+        result = cf.correlate(np.full((side, side), 7, np.uint8), [[1]], dtype="uint8")
+        assert result.shape == (side, side) and (result == 7).all()
+        del result
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,52 @@ def test_whole_kernels_of_photographs_are_exact(photographs, name):
         np.testing.assert_array_equal(cf.correlate(image, kernel, dtype="uint8"), np.clip(whole, 0, 255))
 
 
+def test_sums_that_grow_before_they_shrink_are_rounded_right():
+    """Partial sums of 2000 with a result of 100: float32 sums would be off by more than 1e-3 here."""
+    generator = np.random.default_rng(0)
+    weights = generator.uniform(0.5, 1, (40, 41))
+    weights[:20] *= 8.2 / weights[:20].sum()
+    weights[20:] *= -7.8 / weights[20:].sum()
+    image = generator.integers(240, 256, (300, 300), np.uint8)
+    wanted = promise.exact(image, weights, padding="narrow")
+    for method in ("auto", "direct"):
+        result = cf.correlate(image, weights, padding="narrow", dtype="uint8", method=method)
+        promise.assert_kept(result, wanted, 0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+def test_very_tall_and_very_wide_kernels(dtype):
+    image = promise.random_image(np.random.default_rng(0), (20, 150), dtype)
+    tall = np.outer(cf.templates.gaussian(sigma=(300, 1)).array.sum(axis=1), [0.2, 0.7, 0.1])
+    for pixels, weights in ((image, tall), (np.ascontiguousarray(image.T), tall.T)):
+        scale = np.abs(pixels.astype(np.float64)).max()
+        for method in ("separable", "direct"):
+            result = cf.correlate(pixels, weights, boundary="reflect", dtype=dtype, method=method)
+            wanted = promise.exact(pixels, weights, boundary="reflect")
+            promise.assert_kept(result, wanted, scale)
+
+
+@pytest.mark.parametrize("source", ["uint8", "float32"])
+def test_long_float32_sums_keep_the_promise(source):
+    """As long as sums in float32 ever are."""
+    generator = np.random.default_rng(2)
+    image = promise.random_image(generator, (130, 300), source)
+    for method, weights in (
+        ("direct", promise.random_weights(generator, (23, 22), "mean")),
+        ("direct", promise.random_weights(generator, (31, 33), "signed")),
+        ("separable", cf.templates.gaussian(sigma=31).array),
+        ("separable", cf.templates.mean(255).array),
+    ):
+        scale = np.abs(weights).sum() * np.abs(image.astype(np.float64)).max()
+        if method == "separable":
+            column, row = weights.sum(axis=1)[:, None], weights.sum(axis=0)[None]
+            wanted = promise.exact(promise.exact(image, column, boundary="wrap"), row, boundary="wrap")
+        else:
+            wanted = promise.exact(image, weights, boundary="wrap")
+        result = cf.correlate(image, weights, boundary="wrap", method=method)
+        promise.assert_kept(result, wanted, scale)
+
+
 def test_16_bit_results_are_the_rounded_sums(photographs):
     image = photographs[1].astype(np.uint16) * 257
     for sigma in (0.8, 2, 4):

@@ -51,7 +51,12 @@ _NETWORK = click.option("--network", metavar="NAME", help="What FILE holds. [as 
 _LAYER = click.option("--layer", metavar="NAME", help="Its name in 'net describe'. [the first convolution]")
 
 
-@net.command("list", cls=Examples, context_settings=CONTEXT, examples=["cnnfilter net list"])
+@net.command(
+    "list",
+    cls=Examples,
+    context_settings=CONTEXT,
+    examples=["cnnfilter net list", "cnnfilter net list --json"],
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_networks(as_json: bool) -> None:
     """List the networks."""
@@ -89,7 +94,10 @@ def describe(name: str, options: dict[str, Any], as_json: bool, markdown: bool, 
 @net.command(
     cls=Examples,
     context_settings=CONTEXT,
-    examples=["cnnfilter net predict --weights resnet18.safetensors --labels imagenet.txt cat.jpg"],
+    examples=[
+        "cnnfilter net predict --weights lenet5.safetensors digit.png",
+        "cnnfilter net predict --weights resnet18.pth --labels names.txt cat.jpg",
+    ],
 )
 @click.argument("inputs", nargs=-1, required=True, metavar="IMAGE...")
 @_WEIGHTS
@@ -129,7 +137,10 @@ def predict(
 @net.command(
     cls=Examples,
     context_settings=CONTEXT,
-    examples=["cnnfilter net features --weights lenet5.safetensors --layer c1 digit.png -o maps.png"],
+    examples=[
+        "cnnfilter net features --weights lenet5.safetensors digit.png -o maps.png",
+        "cnnfilter net features --weights F.safetensors --layer c3 D.png -o m.npy",
+    ],
 )
 @click.argument("image")
 @_WEIGHTS

@@ -21,7 +21,7 @@ def codes(classes: int) -> Array:
     Examples
     --------
     >>> codes(10).shape, int(codes(10)[8].sum())
-    ((10, 84), 36)
+    ((10, 84), 48)
     """
     pictures = np.full((min(classes, 10), 12, 7), -1.0)
     for picture, lit in zip(pictures, _DIGITS, strict=False):

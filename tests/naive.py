@@ -43,7 +43,7 @@ def correlate(
         inside = np.moveaxis(padded(np.moveaxis(inside, axis, 0), *padding[axis], "zero"), 0, axis)
     rows, columns = (
         (size - (taps - 1) * apart - 1) // step + 1
-        for size, taps, apart, step in zip(image.shape, weights.shape, dilation, stride)
+        for size, taps, apart, step in zip(image.shape, weights.shape, dilation, stride, strict=False)
     )
     out = np.zeros((rows, columns, *image.shape[2:]))
     norm = np.zeros((rows, columns))

@@ -111,7 +111,7 @@ def test_an_even_kernel_is_padded_as_the_picture_shows():
 
 def test_an_empty_output_names_the_numbers():
     with pytest.raises(
-        ParameterError, match=r"empty: 7 kernel columns with dilation 2 reach over 13.*5 \+ 1 \+ 2 = 8"
+        ParameterError, match=r"empty: 7 kernel columns with dilation 2 reach over 13.*1 \+ 5 \+ 2 = 8"
     ):
         make_geometry((20, 5), (3, 7), padding=((0, 0), (1, 2)), dilation=(1, 2))
 

@@ -200,7 +200,7 @@ def kernels(weights: str, network: str | None, layer: str | None, output: str) -
     context_settings=CONTEXT,
     examples=[
         "cnnfilter net train lenet5 --data digits/ -o lenet5.safetensors",
-        "cnnfilter net train resnet20 --data photos.npz --epochs 40 -o net.safetensors --resume",
+        "cnnfilter net train resnet20 --data photos.npz -o net.safetensors --resume",
     ],
 )
 @click.argument("name")

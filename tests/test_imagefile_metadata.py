@@ -121,6 +121,19 @@ def test_exif_that_is_rubbish_does_no_harm(rubbish, form, picture):
     assert imagefile.read(copy_of(data)).frames[0].shape == (32, 48, 3)
 
 
+def test_exif_within_a_text_of_a_png(picture):
+    """As ImageMagick wrote it before PNG had a chunk for EXIF."""
+    whole = block(6).tobytes()
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", f"\nexif\n{len(whole):8}\n{whole.hex()}\n", zip=True)
+    copy = imagefile.read(copy_of(file_of(picture, "PNG", pnginfo=text)))
+    assert copy.frames[0].shape == (48, 32, 3)
+    assert copy.metadata.text == {}
+    exif = Image.Exif()
+    exif.load(b"Exif\0\0" + copy.metadata.exif)
+    assert (exif[ORIENTATION], exif[MAKE]) == (1, "A maker")
+
+
 def test_comments_and_texts_are_kept(picture):
     jpeg = copy_of(file_of(picture, "JPEG", comment="Grüße".encode()))
     with Image.open(io.BytesIO(jpeg)) as image:

@@ -24,6 +24,8 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
 _INCHES_PER_METRE = 1 / 0.0254
+_XMP = "XML:com.adobe.xmp"
+_RAW_EXIF = "Raw profile type exif"
 
 
 class _Header(NamedTuple):
@@ -78,30 +80,31 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _still(data: bytes, header: _Header, key: bytes | None) -> Picture:
     """Read the one frame; `key` is what says which pixels are transparent."""
     image = PngImagePlugin.PngImageFile(io.BytesIO(data))
-    kind, bits = header.kind, header.bits
     notes: list[str] = []
-    if kind == _PALETTE:
-        image_info = image
-        expanded = pillow.expanded(image, notes)
-        frame, mode = np.asarray(expanded), expanded.mode
+    if header.kind != _PALETTE:
+        image.info.pop("transparency", None)  # applied here, as Pillow forgets to scale it
+    if header.kind == _PALETTE or image.mode == "1":
+        frame = np.asarray(pillow.expanded(image, notes))
+    elif header.bits == 16 and header.kind != _GREY:
+        frame = _deep(data, image, header.kind)
     else:
-        image.info.pop("transparency", None)
-        image_info = image
-        frame = _deep(data, image, kind) if bits == 16 and kind != _GREY else _shallow(image, notes)
-        if key is not None and kind in (_GREY, _RGB):
-            frame = _with_alpha(frame, key, bits)
-        mode = "L" if frame.ndim == 2 else ("LA", "RGB", "RGBA")[frame.shape[-1] - 2]
-    model, alpha = pillow.MODELS[mode]
-    kept = pillow.metadata(image_info.info)
-    kept.text = {str(k): str(v) for k, v in image_info.text.items() if k != "XML:com.adobe.xmp"}
+        frame = pillow.pixels(image)
+    if key is not None and header.kind in (_GREY, _RGB):
+        frame = _with_alpha(frame, key, header.bits)
+    model, alpha = pillow.MODELS["L" if frame.ndim == 2 else ("LA", "RGB", "RGBA")[frame.shape[-1] - 2]]
+    kept = pillow.metadata(image.info)
+    kept.text = {str(name): str(text) for name, text in image.text.items() if name != _XMP}
+    kept.exif = kept.exif or _exif_in_text(kept.text.pop(_RAW_EXIF, ""))
     return Picture([frame], model, alpha, metadata=kept, notes=notes)
 
 
-def _shallow(image: Image.Image, notes: list[str]) -> Array:
-    """Decode what Pillow can hold."""
-    if image.mode == "1":
-        return np.asarray(pillow.expanded(image, notes))
-    return pillow.pixels(image)
+def _exif_in_text(text: str) -> bytes | None:
+    """Return the EXIF block of a text chunk, ImageMagick's way before PNG had a chunk for it."""
+    try:
+        block = bytes.fromhex("".join(text.split("\n")[3:]))
+    except ValueError:
+        return None
+    return block.removeprefix(b"Exif\0\0") or None
 
 
 def _deep(data: bytes, image: Image.Image, kind: int) -> Array:
@@ -198,7 +201,7 @@ def _ancillary(kept: Metadata) -> Iterator[tuple[bytes, bytes]]:
     if kept.exif:
         yield b"eXIf", kept.exif
     if kept.xmp:
-        yield b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + kept.xmp
+        yield b"iTXt", _XMP.encode() + bytes(5) + kept.xmp
     for key, text in kept.text.items():
         keyword = re.sub(rb"[^\x20-\x7e\xa1-\xff]", b"", key.encode("latin-1", "ignore")).strip()[:79]
         yield b"iTXt", (keyword or b"Comment") + b"\0\0\0\0\0" + text.encode()

@@ -91,7 +91,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         "second-derivative": ("cnnfilter.cli.images:second_derivative", "Find edges and lines."),
         "convolve": ("cnnfilter.cli.images:convolve", "Convolve with a kernel (turned by 180 degrees)."),
         "correlate": ("cnnfilter.cli.images:correlate", "Correlate with a kernel (as it is written)."),
-        "learned": ("cnnfilter.cli.learned:learned", "Apply a filter that was learned."),
+        "learned": ("cnnfilter.cli.images:learned", "Apply a filter that was learned."),
         "pool": ("cnnfilter.cli.images:pool", "Take the maximum or mean of each window."),
         "pipe": ("cnnfilter.cli.pipe:pipe", "Run several filters, rounding once."),
         "learn": ("cnnfilter.cli.learn:learn", "Learn a filter from a picture before and after."),

@@ -7,7 +7,7 @@ import click
 
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.options import ImageCommand, Parameters, Settings, geometry, inputs, shared, value_range
-from cnnfilter.cli.types import SIZE, KernelText, Sigma
+from cnnfilter.cli.types import SIZE, FilterFile, KernelText, Sigma
 from cnnfilter.filters.registry import FILTERS, Range, Step
 
 GEOMETRY = ("stride", "padding", "boundary")
@@ -96,6 +96,16 @@ OWN: dict[str, Parameters] = {
     ],
     "convolve": [_kernel(), *geometry(*GEOMETRY, "dilation", "accuracy")],
     "correlate": [_kernel(), *geometry(*GEOMETRY, "dilation", "accuracy")],
+    "learned": [
+        click.Option(
+            ["--filter"],
+            type=FilterFile(),
+            required=True,
+            metavar="FILE",
+            help="A .json or .safetensors by 'cnnfilter learn'.",
+        ),
+        *geometry("boundary"),
+    ],
     "pool": [
         click.Argument(["kind"], type=click.Choice(["max", "mean"]), metavar="max|mean"),
         _size("Rows x columns of the window, in pixels. [2]", "2"),
@@ -154,4 +164,14 @@ pool = _command(
     "Take the maximum or the mean of each window; the image shrinks by --stride.",
     OWN["pool"],
     ["cnnfilter pool max photo.png -o small.png", "cnnfilter pool mean --size 4 photo.jpg -o quarter.jpg"],
+)
+
+learned = _command(
+    "learned",
+    "Apply a filter that 'cnnfilter learn' wrote, or a kernel file.",
+    OWN["learned"],
+    [
+        "cnnfilter learned --filter sharp.json photo.jpg -o sharp.jpg",
+        "cnnfilter learned --filter sharp.json < photo.png > sharp.png",
+    ],
 )

@@ -57,6 +57,9 @@ _SPECS = (
     FilterSpec(
         "correlate", "cnnfilter.core.correlate:correlate", ("kernel", *GEOMETRY, "dilation"), gain=None
     ),
+    FilterSpec(
+        "learned", "cnnfilter.learning.application:apply", ("filter", "boundary", "constant"), gain=None
+    ),
     FilterSpec("pool max", "cnnfilter.filters:max_pool", ("size", "stride", "padding")),
     FilterSpec("pool mean", "cnnfilter.filters:mean_pool", ("size", "stride", "padding")),
 )
@@ -97,13 +100,17 @@ class Step(NamedTuple):
     def gain(self) -> float:
         """What the filter makes of a constant 1."""
         gain = FILTERS[self.name].gain
-        return float(self.arguments["kernel"].sum) if gain is None else gain
+        kernel = self.kernel() if gain is None else None
+        return gain if gain is not None else 1.0 if kernel is None else float(kernel.sum)
 
     @property
     def bounded(self) -> bool:
         """Whether results stay within the range of the input: the filter is a mean of some kind."""
         if FILTERS[self.name].gain is None:
-            weights = self.arguments["kernel"].array
+            kernel = self.kernel()
+            if kernel is None:
+                return False
+            weights = kernel.array
             return bool(weights.min() >= 0 and abs(weights.sum() - 1) < 1e-12)
         return self.gain == 1
 
@@ -121,6 +128,8 @@ class Step(NamedTuple):
                 return templates.second_derivative(given["axis"])
             case "convolve":
                 return given["kernel"].rotated()  # type: ignore[no-any-return]
+            case "learned":
+                return given["filter"].kernel()  # type: ignore[no-any-return]
         return given.get("kernel")
 
     def run(self, image: Any, dtype: Any, threads: int | None = None) -> Any:

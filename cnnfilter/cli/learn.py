@@ -79,7 +79,7 @@ def _kernel(befores: list[Any], afters: list[Any], values: dict[str, Any]) -> An
 
 
 def _stack(befores: list[Any], afters: list[Any], output: str, layers: int, values: dict[str, Any]) -> Any:
-    from click.termui import progressbar
+    from tqdm import tqdm
 
     from cnnfilter.learning.stack import StackOptions, learn_stack
 
@@ -89,20 +89,16 @@ def _stack(befores: list[Any], afters: list[Any], output: str, layers: int, valu
         layers=layers, maps=values["channels"], size=values["kernel"], activation=values["activation"],
         channels=values["colour"], steps=values["steps"], seed=values["seed"],
     )  # fmt: skip
-    with progressbar(length=values["steps"], label="training", file=click.get_text_stream("stderr")) as bar:
+    with tqdm(total=options.steps, unit="step", leave=False, disable=None) as bar:
 
         def progress(step: int, steps: int, quality: float) -> None:
-            bar.label = f"{quality:.2f} dB held out"
-            bar.update(step - bar.pos)
+            bar.set_postfix_str(f"{quality:.2f} dB held out")
+            bar.update(step - bar.n)
 
         return learn_stack(
-            befores,
-            afters,
-            options,
-            checkpoint=f"{output}.checkpoint",
-            resume=values["resume"],
-            progress=progress,
-        )
+            befores, afters, options,
+            checkpoint=f"{output}.checkpoint", resume=values["resume"], progress=progress,
+        )  # fmt: skip
 
 
 def _pictures(

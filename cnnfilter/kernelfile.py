@@ -87,7 +87,7 @@ def save(kernel: Kernel, path: str | os.PathLike[str]) -> None:
     FilterFileError
         The suffix is unknown, the text would be too large to be read again, or the file cannot be written.
     """
-    from cnnfilter.batch.atomic import whole_file
+    from cnnfilter.wholefile import whole_file
 
     path = Path(path)
     form_name = _form_of(path)

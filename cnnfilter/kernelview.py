@@ -124,7 +124,7 @@ def plot(kernel: Kernel, path: str | os.PathLike[str]) -> None:
     ImageFileError
         The file cannot be written.
     """
-    from cnnfilter.batch.atomic import whole_file
+    from cnnfilter.wholefile import whole_file
 
     suffix = Path(path).suffix.lower()
     if suffix not in (".png", ".svg", ".pdf"):

@@ -98,7 +98,7 @@ def write_tensors(
     FilterFileError
         If the file cannot be written.
     """
-    from cnnfilter.batch.atomic import whole_file
+    from cnnfilter.wholefile import whole_file
 
     for name, tensor in tensors.items():
         if tensor.dtype.newbyteorder("<").str not in _DTYPES.values():

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from cnnfilter.batch import atomic
-from cnnfilter.batch.atomic import remove_stale, whole_file
+from cnnfilter import wholefile
 from cnnfilter.batch.jobs import Job, Source, find_sources, into_folder, refuse_collisions
 from cnnfilter.batch.workers import run
 from cnnfilter.errors import ImageFileError, ParameterError
+from cnnfilter.wholefile import remove_stale, whole_file
 
 PNG = frozenset({".png"})
 
@@ -104,7 +104,7 @@ class TestWholeFile:
     def test_abandon_removes_what_is_unfinished_and_lets_nothing_begin(self, tmp_path):
         program = f"""
 import os, sys
-from cnnfilter.batch.atomic import abandon, whole_file
+from cnnfilter.wholefile import abandon, whole_file
 folder = {str(tmp_path)!r}
 with whole_file(folder + "/a") as file:
     assert len(os.listdir(folder)) == 1
@@ -132,8 +132,8 @@ with whole_file(folder + "/a") as file:
     def test_the_names_of_unfinished_files_are_ours(self, tmp_path):
         with whole_file(str(tmp_path / "a")):
             (name,) = names(tmp_path)
-        assert name.startswith(atomic.PREFIX)
-        assert name.endswith(atomic.SUFFIX)
+        assert name.startswith(wholefile.PREFIX)
+        assert name.endswith(wholefile.SUFFIX)
 
 
 class TestSources:

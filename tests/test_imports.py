@@ -13,6 +13,7 @@ ROOT = Path(cnnfilter.__file__).parent
 
 LAYERS = (
     {"errors"},
+    {"wholefile"},
     {"core"},
     {"pixels"},
     {"filters", "nn", "learning", "kernelfile", "kernelsyntax", "kernelview", "weightsfile"},
@@ -23,9 +24,6 @@ LAYERS = (
 """From the bottom up: a module imports from its own layer and from those below."""
 
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-
-WHOLE_FILES = "batch.atomic"
-"""The one way to replace a file, for everything that writes one: it knows the errors alone."""
 
 ALLOWED_UPWARDS = {
     # `Kernel.load`, `.save` and `.parse` are written for convenience; the work is done in kernelfile.
@@ -44,7 +42,7 @@ FORBIDDEN = {
 
 def level(name):
     """Return the layer of a module, whose name is given without the package's."""
-    return LEVEL["errors"] if name.startswith(WHOLE_FILES) else LEVEL[name.split(".")[0]]
+    return LEVEL[name.split(".")[0]]
 
 
 def modules():

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnfilter.batch.atomic import whole_file
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.errors import ImageFileError
 from cnnfilter.filters.registry import Range, Step
 from cnnfilter.imagefile import MAX_PIXELS, Picture, form_named, form_of, read, write
 from cnnfilter.pixels import Applied, Array, apply, depth_dtype, white_of
+from cnnfilter.wholefile import whole_file
 
 
 class Outcome(NamedTuple):

@@ -44,7 +44,7 @@ def _write(kernel: "Kernel", syntax: str | None, output: str | None) -> None:
     text = as_text(kernel, syntax or "table")
     content = text.encode() if isinstance(text, str) else text
     if output is not None:
-        from cnnfilter.batch.atomic import whole_file
+        from cnnfilter.wholefile import whole_file
 
         with whole_file(output) as file:
             file.write(content)

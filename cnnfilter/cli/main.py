@@ -138,8 +138,8 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 def _leave(status: int) -> NoReturn:
     """End the process at once: a worker may be in the middle of a file, which shall not be waited for."""
-    if "cnnfilter.batch.atomic" in sys.modules:
-        from cnnfilter.batch.atomic import abandon
+    if "cnnfilter.wholefile" in sys.modules:
+        from cnnfilter.wholefile import abandon
 
         abandon()
     for stream in (sys.stdout, sys.stderr):

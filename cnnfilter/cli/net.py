@@ -373,7 +373,7 @@ def _write_sheet(tiles: "Array", title: str, output: str) -> None:
     import numpy as np
 
     if output.endswith(".npy"):
-        from cnnfilter.batch.atomic import whole_file
+        from cnnfilter.wholefile import whole_file
 
         with whole_file(output) as file:
             np.save(file, tiles)

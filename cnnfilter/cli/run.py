@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import click
 
-from cnnfilter.batch.atomic import remove_stale
 from cnnfilter.batch.jobs import (
     STREAM,
     Existing,
@@ -28,6 +27,7 @@ from cnnfilter.cli.report import Report
 from cnnfilter.errors import ImageFileError
 from cnnfilter.filters.registry import Step
 from cnnfilter.imagefile import FORMS, form_named, form_of
+from cnnfilter.wholefile import remove_stale
 
 
 def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:

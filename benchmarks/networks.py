@@ -1,7 +1,6 @@
-"""Networks: accuracy on scikit-learn's digits beside an SVC, and speed beside PyTorch where it is installed.
+"""Networks: their speed beside PyTorch's, where it is installed.
 
-python -m benchmarks.networks digits [NAME...]
-python -m benchmarks.networks speed [NAME...]
+python -m benchmarks.networks [NAME...]
 """
 
 import sys
@@ -10,53 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnnfilter.nn.data import Data, resize
-from cnnfilter.nn.fit import Settings, Training, fit, predict
+from cnnfilter.nn.data import Data
+from cnnfilter.nn.fit import Settings, Training
 from cnnfilter.nn.models import build
 from cnnfilter.nn.network import Network, frozen
-
-VARIED = {"shift": 1.5, "angle": 8.0, "scale": 0.08}
-DIGITS = {
-    "lenet5": ({}, Settings(epochs=60, rate=0.005, shift=1, angle=5, scale=0.05)),
-    "lenet5-modern": ({}, Settings(epochs=20, rate=0.002, **VARIED)),
-    "resnet20": ({"depth": 1}, Settings(epochs=6, rate=0.004, shift=1, angle=5, scale=0.05)),
-    "highway": ({}, Settings(epochs=40, rate=0.002, shift=1, angle=5, scale=0.05)),
-    "highway-convolutional": ({}, Settings(epochs=12, rate=0.003, shift=1, angle=5, scale=0.05)),
-}
-SEEDS = 3
-
-
-def digits(names: list[str]) -> None:
-    """Train with a stratified quarter held out; a tenth of the rest chooses the epoch."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-    from sklearn.svm import SVC
-
-    images, labels = load_digits(return_X_y=True)
-    enlarged = resize((images / 16).astype(np.float32).reshape(-1, 1, 8, 8), (32, 32))
-    classes = [str(i) for i in range(10)]
-    print(f"{'network':22} {'accuracy':>9} {'SVC':>7} {'seconds':>8}  each seed")
-    for name in names or DIGITS:
-        options, settings = DIGITS[name]
-        found, beside, seconds = [], [], []
-        for seed in range(SEEDS):
-            rest, held = train_test_split(
-                np.arange(len(labels)), test_size=0.25, stratify=labels, random_state=seed
-            )
-            network = build(name, **options).initialise(seed)
-            how = network.preprocessing
-            data = Data((enlarged - np.float32(how.mean[0])) / np.float32(how.std[0]), labels, classes)
-            train, valid = data.part(rest).split(0.1, seed)
-            begin = time.perf_counter()
-            fit(network, train, valid, Settings(**{**vars(settings), "seed": seed}))
-            seconds.append(time.perf_counter() - begin)
-            scores = predict(network, data.images[held])
-            found.append(float((scores.argmax(axis=1) == labels[held]).mean()))
-            machine = SVC(gamma=0.001).fit(images[rest], labels[rest])
-            beside.append(machine.score(images[held], labels[held]))
-        each = " ".join(f"{a:.4f}" for a in found)
-        means = f"{np.mean(found):9.4f} {np.mean(beside):7.4f} {np.mean(seconds):8.1f}"
-        print(f"{name:22} {means}  {each}", flush=True)
 
 
 def speed(names: list[str]) -> None:
@@ -142,7 +98,4 @@ def _paired(
 
 
 if __name__ == "__main__":
-    commands = {"digits": digits, "speed": speed}
-    if len(sys.argv) < 2 or sys.argv[1] not in commands:
-        sys.exit(f"{__doc__}")
-    commands[sys.argv[1]](sys.argv[2:])
+    speed(sys.argv[1:])

@@ -1,6 +1,7 @@
 """Run the command line as a user does: a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,12 @@ def cnnfilter(
     if status is not None:
         assert process.returncode == status, (arguments, process.returncode, process.stderr.decode())
     return process
+
+
+def hear_signals() -> None:
+    """Before a command starts: hear interruptions, even where these tests run in the background."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def complaint(process: subprocess.CompletedProcess[bytes]) -> str:

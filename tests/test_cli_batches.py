@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import COMMAND, cnnfilter, complaint, names, picture, pixels
+from commandline import COMMAND, cnnfilter, complaint, hear_signals, names, picture, pixels
 
 
 @pytest.fixture
@@ -201,7 +201,9 @@ def large(path: str, side: int = 1500) -> bytes:
 
 def in_the_middle(arguments: list[str], out: Path, sent: int) -> subprocess.Popen[bytes]:
     """Start a batch and send it a signal once the first output is done and another one is begun."""
-    process = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, preexec_fn=hear_signals
+    )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         there = os.listdir(out) if out.exists() else []
@@ -266,7 +268,11 @@ class TestNothingIsLost:
 
     def test_interrupted_while_it_waits_for_standard_input(self):
         process = subprocess.Popen(
-            [*COMMAND, "mean"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*COMMAND, "mean"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=hear_signals,
         )
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)

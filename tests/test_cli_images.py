@@ -98,6 +98,14 @@ class TestFilters:
         for command in (["mean"], ["gaussian", "--sigma=2"], ["correlate", "--kernel=mean:5"]):
             assert (through(png(white), *command) == 255).all()
 
+    def test_renormalize_says_why_it_cannot(self):
+        image = png(np.ones((3, 3), np.uint8))
+        arguments = ["correlate", "--boundary", "renormalize", "--kernel"]
+        cancelled = complaint(cnnfilter(*arguments, "-1 1 5", input=image, status=1))
+        assert "negative weights cancel" in cancelled and "dilation" not in cancelled
+        outside = complaint(cnnfilter(*arguments, "1 1", "--dilation", "9", input=image, status=1))
+        assert "less dilation" in outside and "negative" not in outside
+
     def test_clipping_is_counted(self):
         process = cnnfilter("correlate", "--kernel", "0 1 0; 1 99 1; 0 1 0", "--json", input=png(IMPULSE * 9))
         assert json.loads(process.stderr)["clipped"] == 1

@@ -3,14 +3,16 @@
 import io
 import json
 import os
+import pty
 import subprocess
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from commandline import cnnfilter, complaint, names, pixels
 
-from cnnfilter import Kernel, templates
+from cnnfilter import Kernel, kernelsyntax, templates
 from cnnfilter.cli.kernel import SYNTAXES
 
 
@@ -40,8 +42,21 @@ class TestTemplates:
         assert said("mean", "--size", "1x2", "--as", "csv").splitlines()[0] == "1,1"
         assert said("second-derivative", "--axis", "x").split() == ["1", "-2", "1"]
 
+    @pytest.mark.parametrize(("options", "cut"), [(["--size", "3"], "11.8 %"), (["--size", "5x3"], "6.25 %")])
+    @pytest.mark.parametrize("form", [[], ["--integer"]])
+    def test_a_size_that_cuts_off_much_is_noted(self, options, cut, form):
+        process = cnnfilter("kernel", "gaussian", "--sigma", "0.8", *options, *form)
+        assert complaint(process).startswith(f"note: this size cuts off {cut} of the Gaussian")
+
+    @pytest.mark.parametrize("size", [[], ["--size", "7"]])
+    def test_a_size_that_holds_enough_is_not(self, size):
+        assert cnnfilter("kernel", "gaussian", *size).stderr == b""
+
 
 class TestConvert:
+    def test_every_syntax_there_is_is_offered(self):
+        assert kernelsyntax.SYNTAXES == SYNTAXES
+
     @pytest.mark.parametrize("syntax", SYNTAXES)
     def test_every_syntax_is_printed_and_written(self, syntax, tmp_path):
         printed = cnnfilter("kernel", "convert", "sobel-x", "--as", syntax).stdout
@@ -88,6 +103,34 @@ class TestShow:
         text = said("show", "sobel-x")
         assert "rank      1" in text and "█" in text
         assert "\x1b" not in text, "no colours but on a terminal"
+
+    @pytest.mark.parametrize(
+        ("variables", "colored"),
+        [
+            ({"TERM": "xterm-256color"}, True),
+            ({"TERM": "xterm-256color", "NO_COLOR": ""}, True),
+            ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
+            ({"TERM": "dumb"}, False),
+        ],
+    )
+    def test_colours_on_a_terminal_that_shows_them_unless_unwanted(self, variables, colored):
+        master, slave = pty.openpty()
+        environment = {**os.environ, **variables}
+        if "NO_COLOR" not in variables:
+            environment.pop("NO_COLOR", None)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cnnfilter", "kernel", "show", "sobel-x"], stdout=slave, env=environment
+        )
+        os.close(slave)
+        text = b""
+        with suppress(OSError):  # what the end of a terminal is
+            while chunk := os.read(master, 4096):
+                text += chunk
+        os.close(master)
+        assert process.wait() == 0
+        assert (b"\x1b[48;5;196m" in text) == colored
+        assert (b"\x1b" in text) == colored
+        assert "█".encode() in text or colored
 
     def test_plot(self, tmp_path):
         said("show", "log:9:1.4", "--plot", tmp_path / "log.png")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
-from commandline import COMMAND, cnnfilter, complaint, picture
+from commandline import COMMAND, cnnfilter, complaint, hear_signals, picture
 
 from cnnfilter.cli.group import cnnfilter as root
 
@@ -231,3 +231,24 @@ class TestManual:
         )
         assert checked.returncode == 0
         assert checked.stderr == ""
+
+
+class TestInterruptions:
+    @pytest.mark.parametrize("module", ["cnnfilter.cli.main", "click", "cnnfilter.cli.images", "numpy"])
+    @pytest.mark.parametrize(("sent", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+    def test_while_modules_are_imported(self, module, sent, status, tmp_path):
+        """The signal comes exactly when a module is looked for."""
+        if (module, sent) == ("cnnfilter.cli.main", "SIGTERM"):
+            status = -15  # nobody listens yet; the system ends the process, as quietly
+        (tmp_path / "sitecustomize.py").write_text(
+            "import os, signal, sys\n\nclass Finder:\n    def find_spec(self, name, *_):\n"
+            f"        if name == {module!r} and sys.meta_path[0] is self:\n"
+            f"            del sys.meta_path[0]\n            os.kill(os.getpid(), signal.{sent})\n\n"
+            "sys.meta_path.insert(0, Finder())\n"
+        )
+        picture(tmp_path / "a.png")
+        process = cnnfilter(
+            "mean", "a.png", "-o", "b.png",
+            status=None, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, preexec_fn=hear_signals,
+        )  # fmt: skip
+        assert (process.returncode, process.stderr) == (status, b"")

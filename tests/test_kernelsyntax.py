@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -61,6 +62,15 @@ def run(*command):
     return subprocess.run([program, *command[1:]], check=True, capture_output=True).stdout
 
 
+def imagemagick():
+    """Return the program that is ImageMagick; another may have its name."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    for program in (shutil.which(name, path=folder) for name in ("magick", "convert") for folder in folders):
+        if program and b"ImageMagick" in subprocess.run([program, "-version"], capture_output=True).stdout:
+            return program
+    pytest.skip("ImageMagick is not installed")
+
+
 def every(kernels):
     return pytest.mark.parametrize("kernel", kernels.values(), ids=kernels)
 
@@ -70,7 +80,7 @@ class TestRunByTheProgram:
     def test_imagemagick(self, kernel, image, tmp_path):
         source = tmp_path / "in.png"
         Image.fromarray(image).save(source)
-        result = run("convert", str(source), *shlex.split(as_text(kernel, "imagemagick")), "pgm:-")
+        result = run(imagemagick(), str(source), *shlex.split(as_text(kernel, "imagemagick")), "pgm:-")
         pixels = np.asarray(Image.open(io.BytesIO(result)))
         reference = np.clip(expected(image, kernel), 0, 255)
         assert np.abs(interior(pixels - reference, kernel)).max() < 0.51

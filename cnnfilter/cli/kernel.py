@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
+from cnnfilter.cli.main import note_cut_gaussian
 from cnnfilter.cli.types import SIZE, KernelText, Sigma
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # The weights of a kernel may begin with a minus, as options do.
 WEIGHTS_CONTEXT = CONTEXT | {"ignore_unknown_options": True}
+# kernelsyntax.SYNTAXES written out, for that module needs NumPy and help does not; a test compares them.
 SYNTAXES = (
     "table", "json", "csv", "npy", "numpy", "c", "latex", "imagemagick", "vips", "gmic", "ffmpeg",
 )  # fmt: skip
@@ -57,6 +59,11 @@ def _write(kernel: "Kernel", syntax: str | None, output: str | None) -> None:
         sys.stdout.buffer.flush()
 
 
+def _shows_colors() -> bool:
+    """Whether standard output is a terminal with colours, and its user wants them (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
 @click.group(
     cls=LazyGroup,
     context_settings=CONTEXT,
@@ -94,6 +101,8 @@ def gaussian(
 
     if rounding and not integer:
         raise click.UsageError("--rounding needs --integer", click.get_current_context())
+    if size is not None:
+        note_cut_gaussian(size, sigma)
     form = "integer" if integer else "float"
     _write(template(size, sigma, form, rounding or "floor"), syntax, output)  # type: ignore[arg-type]
 
@@ -172,7 +181,7 @@ def show(kernel: "Kernel", plot: str | None) -> None:
     from cnnfilter import kernelview
 
     click.echo(kernelview.describe(kernel))
-    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    color = _shows_colors()
     click.echo(f"\n{kernelview.heatmap(kernel, color)}", color=color)
     if plot:
         kernelview.plot(kernel, plot)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 DONE, NOTHING_DONE, USAGE, SOME_FAILED = 0, 1, 2, 3
 INTERRUPTED = 128  # and the signal's number, as shells count it: 130 for Ctrl-C
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interrupted(BaseException):
@@ -19,16 +20,15 @@ class Interrupted(BaseException):
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit status."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
-    gc.disable()  # nothing that is imported at the start is garbage; looking for it takes 12 ms
-    _open_closed_streams()
     try:
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _interrupt)
+        gc.disable()  # nothing that is imported at the start is garbage; looking for it takes 12 ms
+        _open_closed_streams()
         status = run(sys.argv[1:])
     except Interrupted as interruption:
-        _leave(INTERRUPTED + interruption.args[0])
+        status = INTERRUPTED + interruption.args[0]
     _leave(status)
 
 
@@ -101,6 +101,15 @@ def note(message: str) -> None:
     print(f"cnnfilter: note: {' '.join(message.split())}", file=sys.stderr)
 
 
+def note_cut_gaussian(size: Any, sigma: Any) -> None:
+    """Tell when a size cuts off more than a hundredth of a Gaussian: it is then no longer one."""
+    from cnnfilter.core.gaussian import gaussian_cutoff
+
+    cut = gaussian_cutoff(size, sigma)
+    if cut > 0.01:
+        note(f"this size cuts off {100 * cut:.3g} % of the Gaussian; without --size nothing is lost")
+
+
 def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
     note(str(message))
 
@@ -132,12 +141,18 @@ def _open_closed_streams() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is not to be interrupted
+    _ignore_signals()  # once is enough: cleaning up is not to be interrupted
     raise Interrupted(number)
+
+
+def _ignore_signals() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _leave(status: int) -> NoReturn:
     """End the process at once: a worker may be in the middle of a file, which shall not be waited for."""
+    _ignore_signals()
     if "cnnfilter.wholefile" in sys.modules:
         from cnnfilter.wholefile import abandon
 

@@ -21,7 +21,7 @@ from cnnfilter.batch.jobs import (
 )
 from cnnfilter.batch.process import Process
 from cnnfilter.batch.workers import processors, run
-from cnnfilter.cli.main import NOTHING_DONE, complain, note
+from cnnfilter.cli.main import NOTHING_DONE, complain, note, note_cut_gaussian
 from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
 from cnnfilter.errors import ImageFileError
@@ -36,7 +36,9 @@ def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
     if settings.quiet:
         warnings.simplefilter("ignore")
     else:
-        note_cut_gaussians(steps)
+        for step in steps:
+            if step.name == "gaussian" and "size" in step.arguments:
+                note_cut_gaussian(step.arguments["size"], step.arguments["sigma"])
     if settings.explain:
         from cnnfilter.cli.explain import explain_images
 
@@ -81,17 +83,6 @@ def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
         if reason := compiled.note():
             note(f"filters were compiled for this run alone: {reason}")
     return report.status
-
-
-def note_cut_gaussians(steps: Sequence[Step]) -> None:
-    """Tell when a size cuts off more than a hundredth of a Gaussian: it is then no longer one."""
-    for step in steps:
-        if step.name == "gaussian" and "size" in step.arguments:
-            from cnnfilter.core.gaussian import gaussian_cutoff
-
-            cut = gaussian_cutoff(step.arguments["size"], step.arguments["sigma"])
-            if cut > 0.01:
-                note(f"this size cuts off {100 * cut:.3g} % of the Gaussian; without --size nothing is lost")
 
 
 def _refuse_contradictions(settings: Settings) -> None:

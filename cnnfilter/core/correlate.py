@@ -291,11 +291,17 @@ def _renormalize_part(plan: Plan, work: Work, rows: tuple[int, int], columns: tu
     )  # fmt: skip
     direct.run(part, plan.kernel.array, pivot=False)
     weights = _inside(down) @ plan.kernel.array @ _inside(across).T
+    magnitudes = _inside(down) @ np.abs(plan.kernel.array) @ _inside(across).T
     least = 1e-9 * float(np.abs(plan.kernel.array).sum())
     if not (np.abs(weights) > least).all():
+        cause = (
+            "its negative weights cancel the others near the border"
+            if (magnitudes > least).all()
+            else "near the border all its weights but zeros lie outside (less dilation or padding may help)"
+        )
         raise ParameterError(
-            "boundary 'renormalize' needs weights whose sum over the pixels inside is never 0; "
-            "use another boundary for kernels with negative weights"
+            "boundary 'renormalize' divides by the sum of the weights that lie on the image, which is 0 for "
+            f"this kernel: {cause}; use another boundary, such as 'edge'"
         )
     exact = sums * (plan.kernel.sum / weights)[:, :, None] + first
     target = work.out[rows[0] : rows[1], columns[0] : columns[1]]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from commandline import cnnfilter, complaint, picture, pixels
 
+import cnnfilter as cnnfilter_package
+from cnnfilter.cli.doctor import ENVIRONMENT
 from cnnfilter.core.objectcache import VARIABLE
 
 
@@ -96,6 +99,42 @@ class TestDoctor:
         assert report["checks"]["filters"].startswith("WRONG: a white image")
         assert report["checks"]["images"].startswith("ok")
         assert report["ok"] is False
+
+    @pytest.mark.parametrize(
+        ("variables", "words"),
+        [
+            ({"CNNFILTER_JIT": "plain"}, "CNNFILTER_JIT=plain"),
+            ({VARIABLE: "/dev/null"}, "/dev/null"),
+        ],
+    )
+    def test_loops_that_are_not_kept_are_noted(self, variables, words):
+        """It costs time and harms no result, so the exit status stays 0."""
+        report = json.loads(cnnfilter("doctor", "--json", env=variables).stdout)
+        assert report["checks"]["cache"].startswith("note: ") and words in report["checks"]["cache"]
+        assert report.items() >= variables.items() and report["ok"] is True
+
+    def test_a_compiler_that_cannot_give_its_code_is_noted(self, home, tmp_path):
+        (tmp_path / "sitecustomize.py").write_text(
+            "from cnnfilter.core import compiling\n\n"
+            "def refused(*_):\n    raise AttributeError('no such inner part')\n\n"
+            "compiling.object_code = refused\n"
+        )
+        report = cnnfilter("doctor", env={"PYTHONPATH": str(tmp_path), **home}).stdout.decode()
+        assert re.search(r"^cache +note: .*AttributeError: no such inner part", report, re.MULTILINE)
+
+    def test_help_names_every_variable_that_is_heeded(self):
+        source = "".join(file.read_text() for file in Path(cnnfilter_package.__file__).parent.rglob("*.py"))
+        heeded = set(re.findall(r"\bCNNFILTER_[A-Z]+(?:_[A-Z]+)*\b", source))
+        assert heeded < set(ENVIRONMENT)
+        said = cnnfilter("doctor", "--help").stdout.decode()
+        assert all(name in said for name in ENVIRONMENT)
+
+    def test_threads_of_the_environment_are_those_of_a_command(self, tmp_path):
+        picture(tmp_path / "a.png")
+        command = ["mean", tmp_path / "a.png", "-o", tmp_path / "b.png"]
+        process = cnnfilter(*command, status=2, env={"CNNFILTER_THREADS": "many"})
+        assert "CNNFILTER_THREADS='many'" in complaint(process)
+        cnnfilter(*command, env={"CNNFILTER_THREADS": "1"})
 
 
 def test_the_installed_command_is_the_module(tmp_path):

@@ -1,6 +1,7 @@
 """``cnnfilter doctor``: what is installed, and whether it computes what it should."""
 
 import json
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -13,29 +14,49 @@ from cnnfilter.batch.workers import processors
 from cnnfilter.cli.group import CONTEXT, Examples
 from cnnfilter.cli.main import DONE, NOTHING_DONE, reason
 
+ENVIRONMENT = {
+    "CNNFILTER_CACHE_DIR": "Folder of the compiled loops. [~/.cache/cnnfilter]",
+    "CNNFILTER_THREADS": "Threads that filter, shared by --jobs. [all processors]",
+    "CNNFILTER_JIT": "plain: every run compiles its loops, and keeps none.",
+    "CNNFILTER_DEBUG": "1: errors show where they arose.",
+    "NO_COLOR": "1: heat maps of kernels have no colour.",
+}
+"""The variables that are heeded, and what they do."""
+
 NEEDED = ("numpy", "numba", "llvmlite", "pillow", "click", "safetensors", "tqdm")
 WANTED = ("matplotlib",)
 
 
+class DoctorCommand(Examples):
+    """A command whose help names the variables of the environment."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the options, then the variables."""
+        super().format_options(ctx, formatter)
+        with formatter.section("Environment"):
+            formatter.write_dl(list(ENVIRONMENT.items()))
+
+
 @click.command(
-    cls=Examples,
+    cls=DoctorCommand,
     context_settings=CONTEXT,
     examples=["cnnfilter doctor", "cnnfilter doctor --json"],
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def doctor(as_json: bool) -> int:
-    """Check this installation: versions, image forms, and a few sums whose results are known.
+    """Check this installation: versions, settings, image forms, sums whose results are known.
 
-    The exit status is 1 if something is wrong.
+    What costs time but harms no result is a note. The exit status is 1 if something is WRONG.
     """
     facts = {
         "cnnfilter": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "system": f"{platform.system()} {platform.machine()}, {processors()} processors",
         **{name: _version(name) for name in NEEDED + WANTED},
+        **{name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
     }
     results = {name: _result(check) for name, check in CHECKS.items()}
-    wrong = [name for name, result in results.items() if not result.startswith("ok")]
+    wrong = [name for name, result in results.items() if result.startswith("WRONG")]
     if as_json:
         click.echo(json.dumps({**facts, "checks": results, "ok": not wrong}))
     else:
@@ -58,7 +79,7 @@ def _result(check: Callable[[], str]) -> str:
         words = check()
     except Exception as error:  # whatever is wrong is what this command is to tell
         return f"WRONG: {reason(error)}"
-    return f"ok{words and ': '}{words} ({time.perf_counter() - started:.3f} s)"
+    return f"{words} ({time.perf_counter() - started:.3f} s)"
 
 
 def _arrays() -> str:
@@ -74,7 +95,7 @@ def _arrays() -> str:
     impulse[3, 4] = 1
     kernel = np.arange(1.0, 10.0).reshape(3, 3)
     _expect((convolve(impulse, Kernel(kernel))[2:5, 3:6] == kernel).all(), "convolution goes wrong")
-    return ""
+    return "ok: constants stay, an impulse gives the kernel"
 
 
 def _images() -> str:
@@ -90,14 +111,17 @@ def _images() -> str:
         file = io.BytesIO()
         write(Picture([pixels], model="rgb"), file, form=form)
         _expect(np.array_equal(read(file.getvalue()).frames[0], pixels), f"{form} changes the pixels")
-    return " ".join(FORMS)
+    return f"ok: {' '.join(FORMS)}"
 
 
 def _cache() -> str:
-    """Tell where compiled loops are kept."""
-    from cnnfilter.core import objectcache
+    """Tell where compiled loops are kept, and whether those that the filters above used were."""
+    from cnnfilter.core import compiled, objectcache
 
-    return ", ".join(f"{name} {value}" for name, value in objectcache.info().items())
+    facts = ", ".join(f"{name} {value}" for name, value in objectcache.info().items())
+    if why := compiled.note():
+        return f"note: loops were not taken from there, or not kept ({why}), so that runs start late: {facts}"
+    return f"ok: {facts}"
 
 
 def _expect(fact: object, otherwise: str) -> None:

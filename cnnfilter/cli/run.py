@@ -24,6 +24,7 @@ from cnnfilter.batch.workers import processors, run
 from cnnfilter.cli.main import NOTHING_DONE, complain, note, note_cut_gaussian
 from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
+from cnnfilter.core import threads
 from cnnfilter.errors import ImageFileError
 from cnnfilter.filters.registry import Step
 from cnnfilter.imagefile import FORMS, form_named, form_of
@@ -62,7 +63,7 @@ def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
         quality=settings.quality,
         compression=settings.compression,
         max_pixels=settings.max_pixels,
-        threads=settings.threads or max(1, processors() // workers),
+        threads=settings.threads or max(1, threads.count() // workers),
     )
     report = Report(
         len(jobs),

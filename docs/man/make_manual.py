@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import click
 
 from cnnfilter import __version__
+from cnnfilter.cli.doctor import ENVIRONMENT
 from cnnfilter.cli.group import Examples
 from cnnfilter.cli.group import cnnfilter as root
 
@@ -15,9 +16,7 @@ TAIL = [
     ("EXIT STATUS", "2", "The command was not understood."),
     ("EXIT STATUS", "3", "Some files failed."),
     ("EXIT STATUS", "130", "Interrupted."),
-    ("ENVIRONMENT", "CNNFILTER_DEBUG", "If 1, errors show where they arose."),
-    ("ENVIRONMENT", "CNNFILTER_THREADS", "How many threads filter, unless --threads says so."),
-    ("ENVIRONMENT", "NO_COLOR", "If set, heat maps have no colour."),
+    *(("ENVIRONMENT", name, words) for name, words in ENVIRONMENT.items()),
 ]
 
 

@@ -10,7 +10,8 @@ Forms, by suffix:
 ``.json``
     An object with ``cnnfilter`` (``"kernel"``), ``version`` (1), ``name``, ``weights`` (a list of rows) and
     ``divisor``; any other key, such as ``learned``, is a free note and becomes :attr:`Kernel.meta`. A bare
-    list of rows is read too.
+    list of rows is read too. A learned filter may have a ``bias``, which it adds to the result, as a share of
+    the full range (1 is white); a kernel has none, so :func:`load` refuses such a file.
 ``.npy``
     ``weights / divisor`` as float64; the form has no place for a divisor, which returns as 1. Never pickled.
 
@@ -43,7 +44,7 @@ _VALUE = re.compile(rf"({_NUMBER})(?:/({_NUMBER}))?", re.ASCII)
 # A slash with a blank or the start of a row before it, or with a blank after it, divides the whole kernel.
 _DIVISOR = re.compile(r"(?:^|(?<=[\s;,]))/|/(?=\s)")
 _SUFFIXES = ", ".join(f".{form}" for form in FORMS)
-_RESERVED = ("cnnfilter", "version", "name", "weights", "divisor")
+_RESERVED = ("cnnfilter", "version", "name", "weights", "divisor", "bias")
 
 
 def load(path: str | os.PathLike[str]) -> Kernel:
@@ -54,8 +55,8 @@ def load(path: str | os.PathLike[str]) -> Kernel:
     Raises
     ------
     FilterFileError
-        The file cannot be read, is too large (32 MiB of text), or does not hold a kernel; the message begins
-        with the path.
+        The file cannot be read, is too large (32 MiB of text), or does not hold a kernel, or one with a bias;
+        the message begins with the path.
 
     Examples
     --------
@@ -65,22 +66,40 @@ def load(path: str | os.PathLike[str]) -> Kernel:
     ...     load(f"{folder}/blur.txt")
     <Kernel 'blur' 1x3, sum 1>
     """
+    kernel, bias = load_with_bias(path)
+    if bias:
+        raise FilterFileError(
+            f"{path}: has a bias of {number_text(bias)}, which no kernel has; apply the file with "
+            "'cnnfilter learned --filter', or learn without --bias"
+        )
+    return kernel
+
+
+def load_with_bias(path: str | os.PathLike[str]) -> tuple[Kernel, float]:
+    """Read a kernel file as `load` does, and the bias of a learned filter, 0 if it has none."""
     path = Path(path)
-    read = {"txt": _read_text, "csv": _read_csv, "json": _read_json, "npy": _read_npy}[_form_of(path)]
+    form = _form_of(path)
+    bias = 0.0
     try:
         with path.open("rb") as file:
-            kernel = read(file)
+            if form == "json":
+                kernel, bias = _read_json(file)
+            else:
+                kernel = {"txt": _read_text, "csv": _read_csv, "npy": _read_npy}[form](file)
     except OSError as error:
         raise FilterFileError(f"{path}: {error.strerror or error}") from error
     except CnnFilterError as error:
         raise FilterFileError(f"{path}: {error}") from error
-    return kernel if kernel.name else Kernel(kernel.weights, kernel.divisor, path.stem, kernel.meta)
+    if not kernel.name:
+        kernel = Kernel(kernel.weights, kernel.divisor, path.stem, kernel.meta)
+    return kernel, bias
 
 
-def save(kernel: Kernel, path: str | os.PathLike[str]) -> None:
+def save(kernel: Kernel, path: str | os.PathLike[str], *, bias: float = 0.0) -> None:
     """Write a kernel file, whole or not at all; the suffix tells the form.
 
-    ``.npy`` stores ``weights / divisor``. Only ``.json`` keeps the name and the notes.
+    ``.npy`` stores ``weights / divisor``. Only ``.json`` keeps the name, the notes and the bias of a learned
+    filter.
 
     Raises
     ------
@@ -91,7 +110,12 @@ def save(kernel: Kernel, path: str | os.PathLike[str]) -> None:
 
     path = Path(path)
     form_name = _form_of(path)
-    content = npy_bytes(kernel) if form_name == "npy" else format(kernel, form_name).encode()
+    if bias and form_name != "json":
+        raise FilterFileError(f"{path}: a bias has no place in .{form_name}; save as .json")
+    if form_name == "npy":
+        content = npy_bytes(kernel)
+    else:
+        content = (_json_text(kernel, bias) if bias else format(kernel, form_name)).encode()
     if form_name != "npy" and len(content) > MAX_TEXT_BYTES:
         raise FilterFileError(
             f"{path}: {len(content)} bytes of text are more than {MAX_TEXT_BYTES}; save as .npy"
@@ -295,7 +319,7 @@ def _read_csv(file: BinaryIO) -> Kernel:
     return parse(text)
 
 
-def _json_text(kernel: Kernel) -> str:
+def _json_text(kernel: Kernel, bias: float = 0.0) -> str:
     taken = [key for key in kernel.meta if key in _RESERVED]
     if taken:
         raise ParameterError(
@@ -309,12 +333,14 @@ def _json_text(kernel: Kernel) -> str:
     except (TypeError, ValueError) as error:
         raise ParameterError(f"the notes of the kernel cannot be written as JSON: {error}") from error
     parts = [head[1:-1], f'"weights": [\n  {rows}\n ]', f'"divisor": {number_text(kernel.divisor)}']
+    if bias:
+        parts.append(f'"bias": {number_text(bias)}')
     if kernel.meta:
         parts.append(notes[1:-1])
     return "{" + ",\n ".join(parts) + "}\n"
 
 
-def _read_json(file: BinaryIO) -> Kernel:
+def _read_json(file: BinaryIO) -> tuple[Kernel, float]:
     try:
         content = json.loads(_text_of(file))
     except (ValueError, RecursionError) as error:
@@ -329,11 +355,13 @@ def _read_json(file: BinaryIO) -> Kernel:
         raise ParameterError(
             f"version {content.get('version')!r} of the form is not known; this reads version 1"
         )
-    name, divisor = content.get("name", ""), content.get("divisor", 1)
-    if not isinstance(name, str) or not _is_number(divisor):
-        raise ParameterError(f"name {name!r} must be text, and divisor {divisor!r} a number")
+    name, divisor, bias = content.get("name", ""), content.get("divisor", 1), content.get("bias", 0)
+    if not isinstance(name, str) or not _is_number(divisor) or not _is_number(bias):
+        raise ParameterError(
+            f"name {name!r} must be text, divisor {divisor!r} and bias {bias!r} must be numbers"
+        )
     notes = {key: value for key, value in content.items() if key not in _RESERVED}
-    return Kernel(_json_weights(content["weights"]), divisor, name, notes)
+    return Kernel(_json_weights(content["weights"]), divisor, name, notes), float(bias)
 
 
 def _json_weights(rows: Any) -> list[list[float]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cnnfilter import kernelfile
 from cnnfilter.errors import FilterFileError, ParameterError
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.nn.functional import convolution
@@ -83,7 +84,7 @@ def test_a_stack_comes_back_from_its_file(tmp_path, learned):
     assert (found.each_channel, found.residual) == (learned.each_channel, learned.residual)
     image = np.random.default_rng(5).integers(0, 256, (20, 20, 3), np.uint8)
     np.testing.assert_array_equal(found.apply(image), learned.apply(image))
-    with pytest.raises(FilterFileError, match=r"cannot be saved as kernel JSON: give a name"):
+    with pytest.raises(FilterFileError, match=r"more than one kernel cannot be saved as kernel JSON: give"):
         learned.save(tmp_path / "f.json")
     with pytest.raises(FilterFileError, match=r"saved as \.json or \.safetensors"):
         learned.save(tmp_path / "f.pkl")
@@ -111,10 +112,95 @@ def test_banks_in_both_orders(tmp_path):
         ({}, "2 tensors have four dimensions: name one of conv1.weight"),
         ({"tensor": "conv9"}, "no tensor is named 'conv9'; there are conv1.weight"),
         ({"tensor": "fc"}, r"tensor 'fc' has shape \(3, 4\)"),
-        ({"tensor": "conv1.weight", "order": "PUVD"}, "order is 'PUVD'"),
     ):
         with pytest.raises(FilterFileError, match=words):
             LearnedFilter.load(tmp_path / "b.safetensors", **arguments)
+    with pytest.raises(ParameterError, match="order is 'PUVD': give auto, UVDP, PDUV"):
+        LearnedFilter.load(tmp_path / "b.npy", order="PUVD")
+
+
+@pytest.mark.parametrize(
+    ("shape", "inputs", "outputs", "kernel"),
+    [
+        ((5, 5, 3, 8), 3, 8, (5, 5)),
+        ((8, 3, 5, 5), 3, 8, (5, 5)),
+        ((64, 64, 3, 3), 3, 3, (64, 64)),  # both are square: the notes' order
+        ((1, 1, 3, 3), 1, 1, (3, 3)),  # but a kernel of one pixel is not meant
+        ((3, 3, 1, 1), 1, 1, (3, 3)),
+        ((1, 1, 3, 8), 3, 8, (1, 1)),
+    ],
+)
+def test_the_order_of_a_bank_is_told_by_its_shape(tmp_path, shape, inputs, outputs, kernel):
+    np.save(tmp_path / "b.npy", np.ones(shape, np.float32))
+    learned = LearnedFilter.load(tmp_path / "b.npy")
+    assert (learned.inputs, learned.outputs) == (inputs, outputs)
+    assert learned.layers[0].weights.shape[2:] == kernel
+
+
+def test_a_kernel_array_is_a_filter(tmp_path):
+    np.save(tmp_path / "k.npy", np.array([[0, 1, 0], [1, 2, 1], [0, 1, 0]]) / 6)
+    assert LearnedFilter.load(tmp_path / "k.npy").kernel().sum == pytest.approx(1)
+
+
+def test_maps_can_be_made_a_few_at_a_time():
+    bank = LearnedFilter(
+        (ConvolutionLayer(np.random.default_rng(9).standard_normal((5, 3, 3, 3)), np.arange(5.0)),)
+    )
+    image = np.random.default_rng(8).random((12, 13, 3))
+    np.testing.assert_allclose(bank.only(2, 4).maps(image), bank.maps(image)[..., 2:4])
+    with pytest.raises(ParameterError, match="cannot be computed apart"):
+        stack().only(0, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_bias_is_added_by_every_way(tmp_path, channels):
+    kernel = np.array([[0, 1, 2], [0, 3, 0], [-1, 0, 0.5]]) / 6
+    layer = ConvolutionLayer(
+        np.repeat(kernel[None, None], channels, 0), np.full(channels, 0.125), groups=channels
+    )
+    learned = LearnedFilter((layer,), each_channel=channels == 1)
+    image = np.random.default_rng(3).integers(0, 256, (30, 41, 3), np.uint8)
+    plain = np.stack([ndimage.correlate(image[..., c] / 255, kernel, mode="mirror") for c in range(3)], -1)
+    np.testing.assert_allclose(learned.maps(image), plain + 0.125, atol=1e-6)
+    np.testing.assert_array_equal(learned.apply(image), np.rint((plain + 0.125) * 255).clip(0, 255))
+    name = tmp_path / ("f.json" if channels == 1 else "f.safetensors")
+    learned.save(name)
+    np.testing.assert_array_equal(LearnedFilter.load(name).maps(image), learned.maps(image))
+
+
+def test_a_bias_is_kept_in_kernel_json_and_refused_as_a_kernel(tmp_path):
+    layer = ConvolutionLayer(np.full((1, 1, 3, 3), 1 / 9), np.array([0.1]))
+    LearnedFilter((layer,), each_channel=True, notes={"pixels": 7}).save(tmp_path / "k.json")
+    found = LearnedFilter.load(tmp_path / "k.json")
+    assert found.bias == 0.1 and found.notes == {"pixels": 7}
+    with pytest.raises(FilterFileError, match=r"k\.json: has a bias of 0\.1, which no kernel has"):
+        kernelfile.load(tmp_path / "k.json")
+    with pytest.raises(FilterFileError, match=r"a bias has no place in \.txt"):
+        kernelfile.save(found.kernel(), tmp_path / "k.txt", bias=0.1)
+    (tmp_path / "k.json").write_text('{"cnnfilter": "kernel", "version": 1, "weights": [[1]], "bias": "x"}')
+    with pytest.raises(FilterFileError, match="bias 'x' must be numbers"):
+        LearnedFilter.load(tmp_path / "k.json")
+
+
+@pytest.mark.parametrize("learned", [stack(), stack(1, each_channel=True)])
+@pytest.mark.parametrize("boundary", ["reflect", "edge", "zero", "constant"])
+def test_parts_with_their_own_padding_equal_the_whole(learned, boundary):
+    image = np.random.default_rng(5).integers(0, 256, (40, 21, 3), np.uint8)
+    given = {"boundary": boundary, "constant": 99.0}
+    whole = learned.maps(image, **given)
+    (top, bottom), columns = learned.reach
+    upper = learned.maps(image[: 20 + bottom], padding=((top, 0), columns), **given)
+    lower = learned.maps(image[20 - top :], padding=((0, bottom), columns), **given)
+    np.testing.assert_allclose(np.concatenate((upper, lower)), whole, atol=1e-6)
+
+
+def test_the_constant_beside_the_image_is_a_pixel_value():
+    image = np.full((6, 6), 100, np.uint8)
+    learned = stack(1, each_channel=True, residual=False)
+    inside = learned.maps(np.full((40, 40), 100, np.uint8))[20, 20]
+    np.testing.assert_allclose(
+        learned.maps(image, boundary="constant", constant=100), np.broadcast_to(inside, (6, 6, 1)), atol=1e-6
+    )
 
 
 def test_files_that_describe_something_else(tmp_path):

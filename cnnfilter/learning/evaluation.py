@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from cnnfilter.errors import ParameterError
-from cnnfilter.learning.pairs import Array, full_scale
+from cnnfilter.learning.pairs import Array
+from cnnfilter.pixels.kinds import full_scale
 
 _SIGMA, _RADIUS = 1.5, 5  # Wang et al. 2004: 11 taps of a Gaussian of sigma 1.5
 

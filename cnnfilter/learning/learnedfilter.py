@@ -6,8 +6,6 @@ Values are taken as shares of the full range (255, 65535, or 1 for floats), so t
 8-bit images serves 16-bit ones.
 """
 
-import json
-import math
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,15 +18,15 @@ from cnnfilter.core.boundary import check_boundary, index_map
 from cnnfilter.core.correlate import correlate
 from cnnfilter.core.kernel import Kernel
 from cnnfilter.core.threads import count
-from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
-from cnnfilter.learning.pairs import Array, full_scale
+from cnnfilter.errors import ParameterError
+from cnnfilter.learning.pairs import Array
 from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.functional import activation, convolution
-from cnnfilter.weightsfile import read_tensors, write_tensors
+from cnnfilter.pixels.kinds import full_scale
 
-FORMAT, VERSION = "cnnfilter-learned", "1"
+Padding = tuple[tuple[int, int], tuple[int, int]]
+
 _STRIP_BYTES = 32 << 20  # of the widest layer: a few dozen rows of a large photograph
-_MAX_LAYERS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +108,49 @@ class LearnedFilter:
         return len(self.layers[-1].weights)
 
     @property
-    def reach(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    def reach(self) -> Padding:
         """((top, bottom), (left, right)): how far a pixel's result looks; same padding, layer by layer."""
         sizes = [layer.weights.shape[2:] for layer in self.layers]
         rows, columns = ((sum((s[k] - 1) // 2 for s in sizes), sum(s[k] // 2 for s in sizes)) for k in (0, 1))
         return rows, columns
 
-    def maps(self, image: Array, *, boundary: str = "reflect", strip: int | None = None) -> Array:
+    @property
+    def bias(self) -> float:
+        """What a filter of one kernel adds to every channel, as a share of the full range."""
+        bias = self.layers[0].bias
+        return 0.0 if bias is None or not self._is_kernel else float(bias[0])
+
+    def kernel(self) -> Kernel | None:
+        """Return the kernel of a filter that is one kernel for every channel, else None; see `bias`."""
+        if not self._is_kernel:
+            return None
+        return Kernel(self.layers[0].weights[0, 0], name="learned", meta={"learned": dict(self.notes)})
+
+    def only(self, first: int, last: int) -> "LearnedFilter":
+        """Return the filter that makes maps `first` to `last` - 1 alone.
+
+        Raises
+        ------
+        ParameterError
+            If the filter is a residual, or its last layer has groups.
+        """
+        layer = self.layers[-1]
+        if self.residual or self.each_channel or layer.groups > 1:
+            raise ParameterError("maps of a residual or of groups of channels cannot be computed apart")
+        bias = None if layer.bias is None else layer.bias[first:last]
+        part = ConvolutionLayer(layer.weights[first:last], bias, layer.activation)
+        return LearnedFilter((*self.layers[:-1], part), notes=self.notes)
+
+    def maps(
+        self,
+        image: Array,
+        *,
+        boundary: str = "reflect",
+        constant: float = 0.0,
+        padding: Padding | None = None,
+        strip: int | None = None,
+        threads: int | None = None,
+    ) -> Array:
         """Filter an image and keep the result as it is: signed floats in units of the full range.
 
         Parameters
@@ -124,9 +158,14 @@ class LearnedFilter:
         image : ndarray of shape (H, W) or (H, W, C)
             uint8, uint16, int16, float32 or float64; C equal to `inputs`, unless `each_channel`.
         boundary : str, default "reflect"
-            As in `correlate`, without "renormalize"; "constant" is zero.
+            As in `correlate`; "renormalize" is for one layer of one kernel a channel.
+        constant : float, default 0
+            The pixel value of ``boundary="constant"``.
+        padding : ((top, bottom), (left, right)), optional
+            Rows and columns that stand beside the image; default `reach`, which keeps the size.
         strip : int, optional
             Rows at a time; default as many as fit 32 MiB of the widest layer.
+        threads : int, optional
 
         Returns
         -------
@@ -134,38 +173,28 @@ class LearnedFilter:
             float32, or float64 for float64 images.
         """
         pixels = self._checked(image)
-        if check_boundary(boundary) == "renormalize":
-            raise ParameterError("boundary 'renormalize' has no meaning for a learned filter: use reflect")
+        scale = full_scale(pixels.dtype)
         if self._is_plain:
-            values = self._correlated(pixels, boundary, None)
-            values /= full_scale(pixels.dtype)
+            values = self._correlated(pixels, boundary, constant, padding, threads)
+            values /= values.dtype.type(scale)
+            if self.layers[0].bias is not None:
+                values += self.layers[0].bias.astype(values.dtype)
             return values
-        dtype = np.float64 if pixels.dtype == np.float64 else np.float32
-        height, width, channels = pixels.shape
-        rows_at_once = strip or self._strip(width, channels, np.dtype(dtype).itemsize)
-        if rows_at_once < 1:
-            raise ParameterError(f"strip is {strip!r}: give a number of rows >= 1")
-        (top, bottom), (left, right) = self.reach
-        rows, columns = index_map(height, top, bottom, boundary), index_map(width, left, right, boundary)
-        out = np.empty((height, width, channels if self.each_channel else self.outputs), dtype)
+        if check_boundary(boundary) == "renormalize":
+            raise ParameterError("boundary 'renormalize' has no meaning for layers: use reflect")
+        return self._layered(
+            pixels, boundary, constant / scale if boundary == "constant" else 0.0, padding, strip, threads
+        )
 
-        def work(first: int) -> None:
-            last = min(first + rows_at_once, height)
-            x = _extended(pixels, rows[first : last + top + bottom], columns, dtype)
-            if self.each_channel:  # the channels are a batch of planes
-                x = x.transpose(1, 0, 2, 3)
-            y = x
-            for layer in self.layers:
-                y = layer.apply(y)
-            if self.residual:
-                y = y + x[..., top : x.shape[2] - bottom, left : x.shape[3] - right]
-            out[first:last] = y.reshape(-1, last - first, width).transpose(1, 2, 0)
-
-        with single_threaded() as alone, ThreadPoolExecutor(count() if alone else 1) as pool:
-            list(pool.map(work, range(0, height, rows_at_once)))
-        return out
-
-    def apply(self, image: Array, *, boundary: str = "reflect", strip: int | None = None) -> Array:
+    def apply(
+        self,
+        image: Array,
+        *,
+        boundary: str = "reflect",
+        constant: float = 0.0,
+        strip: int | None = None,
+        threads: int | None = None,
+    ) -> Array:
         """Filter an image and return one of its own kind: same dtype, rounded and clipped to its range.
 
         Examples
@@ -174,9 +203,12 @@ class LearnedFilter:
         >>> half.apply(np.array([[100, 51]], np.uint8)).tolist()
         [[50, 26]]
         """
-        if self._is_plain:
-            return self._correlated(self._checked(image), boundary, image.dtype).reshape(image.shape)
-        values = self.maps(image, boundary=boundary, strip=strip)
+        if self._is_kernel and not self.bias:
+            kernel = self.layers[0].weights[0, 0]
+            return correlate(
+                image, kernel, boundary=boundary, constant=constant, dtype=image.dtype, threads=threads
+            )
+        values = self.maps(image, boundary=boundary, constant=constant, strip=strip, threads=threads)
         if image.ndim == 2 and values.shape[2] == 1:
             values = values[..., 0]
         if not np.issubdtype(image.dtype, np.integer):
@@ -185,83 +217,20 @@ class LearnedFilter:
         values *= full_scale(image.dtype)
         return np.clip(np.rint(values), limits.min, limits.max).astype(image.dtype)
 
-    def kernel(self) -> Kernel | None:
-        """Return the kernel of a filter that is one plain kernel for every channel, else None."""
-        if not self._is_plain or not self.each_channel:
-            return None
-        return Kernel(self.layers[0].weights[0, 0], name="learned", meta={"learned": dict(self.notes)})
-
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write kernel JSON if one kernel says it all and `path` ends in .json, else safetensors.
+        """Write the filter; see `cnnfilter.learning.filterfile.save`."""
+        from cnnfilter.learning import filterfile
 
-        Raises
-        ------
-        FilterFileError
-            If the suffix does not fit the filter, or the file cannot be written.
-        """
-        from cnnfilter import kernelfile
-
-        suffix = os.path.splitext(os.fspath(path))[1].lower()
-        if suffix == ".json":
-            kernel = self.kernel()
-            if kernel is None:
-                raise FilterFileError(
-                    f"{path}: more than one plain kernel cannot be saved as kernel JSON: "
-                    "give a name that ends in .safetensors"
-                )
-            kernelfile.save(kernel, path)
-            return
-        if suffix != ".safetensors":
-            raise FilterFileError(f"{path}: a learned filter is saved as .json or .safetensors")
-        tensors: dict[str, Array] = {}
-        for k, layer in enumerate(self.layers):
-            tensors[f"layers.{k}.weight"] = layer.weights
-            if layer.bias is not None:
-                tensors[f"layers.{k}.bias"] = layer.bias
-        description = {
-            "layers": [{"activation": layer.activation, "groups": layer.groups} for layer in self.layers],
-            "each_channel": self.each_channel,
-            "residual": self.residual,
-            "notes": dict(self.notes),
-        }
-        metadata = {"format": FORMAT, "version": VERSION, "description": json.dumps(description)}
-        write_tensors(path, tensors, metadata)
+        filterfile.save(self, path)
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, tensor: str | None = None, order: str = "UVDP"
+        cls, path: str | os.PathLike[str], *, tensor: str | None = None, order: str = "auto"
     ) -> "LearnedFilter":
-        """Read a learned filter, a kernel file, or a bank of kernels.
+        """Read a learned filter, a kernel or a bank; see `cnnfilter.learning.filterfile.load`."""
+        from cnnfilter.learning import filterfile
 
-        Parameters
-        ----------
-        path : path
-            A file of `save`; a kernel file (.json, .txt, .csv); or a bank: the only four-dimensional tensor
-            of a .npy, .npz or .safetensors file, or the one named by `tensor`.
-        tensor : str, optional
-        order : "UVDP" or "PDUV"
-            Axes of a bank: the notes', or PyTorch's.
-
-        Raises
-        ------
-        FilterFileError
-            If the file is damaged, of a form or version that is not known, or holds no such bank.
-        """
-        from cnnfilter import kernelfile
-
-        try:
-            if os.path.splitext(os.fspath(path))[1].lower() in (".json", ".txt", ".csv"):
-                kernel = kernelfile.load(path)
-                layer = ConvolutionLayer(kernel.array[None, None])
-                return cls((layer,), each_channel=True, notes=dict(kernel.meta))
-            tensors, metadata = read_tensors(path)
-            if metadata.get("format") == FORMAT and tensor is None:
-                return cls(**_described(tensors, metadata))
-            return cls((ConvolutionLayer(_bank(tensors, tensor, order)),))
-        except FilterFileError as error:
-            raise FilterFileError(_with_path(path, str(error))) from error.__cause__
-        except CnnFilterError as error:
-            raise FilterFileError(_with_path(path, str(error))) from error
+        return filterfile.load(path, tensor=tensor, order=order)
 
     def _checked(self, image: Array) -> Array:
         if image.ndim not in (2, 3) or image.size == 0:
@@ -274,21 +243,66 @@ class LearnedFilter:
         return pixels
 
     @property
+    def _is_kernel(self) -> bool:
+        """Whether the filter is one kernel for every channel, perhaps with a bias."""
+        return self._is_plain and self.each_channel
+
+    @property
     def _is_plain(self) -> bool:
         """Whether every channel is correlated with a kernel, and that is all: work for the core."""
         layer = self.layers[0]
         alone = len(self.layers) == 1 and layer.activation == "identity" and not self.residual
-        return alone and len(layer.weights) == self.inputs == layer.groups and not _any(layer.bias)
+        return alone and len(layer.weights) == self.inputs == layer.groups
 
-    def _correlated(self, pixels: Array, boundary: str, dtype: Any) -> Array:
+    def _correlated(
+        self, pixels: Array, boundary: str, constant: float, padding: Padding | None, threads: int | None
+    ) -> Array:
+        """Correlate every channel with its kernel, in the values of the image; without a bias."""
         weights = self.layers[0].weights
+        given: dict[str, Any] = {
+            "boundary": boundary, "constant": constant, "padding": padding or "same", "threads": threads,
+        }  # fmt: skip
         if self.each_channel:
-            return correlate(pixels, weights[0, 0], boundary=boundary, dtype=dtype)
-        planes = [
-            correlate(pixels[..., c], weights[c, 0], boundary=boundary, dtype=dtype)
-            for c in range(len(weights))
-        ]
+            return correlate(pixels, weights[0, 0], **given)
+        planes = [correlate(pixels[..., c], weights[c, 0], **given) for c in range(len(weights))]
         return np.stack(planes, axis=-1)
+
+    def _layered(
+        self,
+        pixels: Array,
+        boundary: str,
+        constant: float,
+        padding: Padding | None,
+        strip: int | None,
+        threads: int | None,
+    ) -> Array:
+        dtype = np.float64 if pixels.dtype == np.float64 else np.float32
+        (top, bottom), (left, right) = self.reach
+        edges = padding or self.reach
+        rows, columns = (
+            index_map(length, *sides, boundary) for length, sides in zip(pixels.shape, edges, strict=False)
+        )
+        height, width = len(rows) - top - bottom, len(columns) - left - right
+        rows_at_once = strip or self._strip(width, pixels.shape[2], np.dtype(dtype).itemsize)
+        if rows_at_once < 1:
+            raise ParameterError(f"strip is {strip!r}: give a number of rows >= 1")
+        out = np.empty((height, width, pixels.shape[2] if self.each_channel else self.outputs), dtype)
+
+        def work(first: int) -> None:
+            last = min(first + rows_at_once, height)
+            x = _extended(pixels, rows[first : last + top + bottom], columns, dtype, constant)
+            if self.each_channel:  # the channels are a batch of planes
+                x = x.transpose(1, 0, 2, 3)
+            y = x
+            for layer in self.layers:
+                y = layer.apply(y)
+            if self.residual:
+                y = y + x[..., top : x.shape[2] - bottom, left : x.shape[3] - right]
+            out[first:last] = y.reshape(-1, last - first, width).transpose(1, 2, 0)
+
+        with single_threaded() as alone, ThreadPoolExecutor(count(threads) if alone else 1) as pool:
+            list(pool.map(work, range(0, height, rows_at_once)))
+        return out
 
     def _strip(self, width: int, channels: int, itemsize: int) -> int:
         widest = max(max(layer.inputs, len(layer.weights)) for layer in self.layers)
@@ -296,76 +310,10 @@ class LearnedFilter:
         return max(8, _STRIP_BYTES // max(1, row))
 
 
-def _any(bias: Array | None) -> bool:
-    return bias is not None and bool(bias.any())
-
-
-def _extended(pixels: Array, rows: Array, columns: Array, dtype: Any) -> Array:
+def _extended(pixels: Array, rows: Array, columns: Array, dtype: Any, constant: float) -> Array:
     """Part of an image with its halo as a batch (1, C, H, W) in shares of the full range."""
     part = pixels[rows.clip(0)][:, columns.clip(0)].astype(dtype)
-    part /= full_scale(pixels.dtype)
-    part[rows < 0] = 0
-    part[:, columns < 0] = 0
+    part /= dtype(full_scale(pixels.dtype))
+    part[rows < 0] = constant
+    part[:, columns < 0] = constant
     return np.ascontiguousarray(part.transpose(2, 0, 1))[None]
-
-
-def _described(tensors: dict[str, Array], metadata: dict[str, str]) -> dict[str, Any]:
-    """Arguments of a LearnedFilter from a file of `save`; what is missing or unknown is named."""
-    if metadata.get("version") != VERSION:
-        raise FilterFileError(
-            f"version {metadata.get('version')!r} of a learned filter: known is {VERSION!r}"
-        )
-    try:
-        description = json.loads(metadata["description"])
-        records = description["layers"]
-        each_channel, residual = description["each_channel"], description["residual"]
-        notes = description["notes"]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise FilterFileError(f"the description of the filter is damaged ({error!r})") from error
-    well_formed = isinstance(records, list) and 0 < len(records) <= _MAX_LAYERS
-    if not well_formed or not isinstance(notes, dict) or {type(each_channel), type(residual)} != {bool}:
-        raise FilterFileError("the description of the filter is not of the known form")
-    layers = []
-    for k, record in enumerate(records):
-        if not isinstance(record, dict) or set(record) != {"activation", "groups"}:
-            raise FilterFileError(f"layer {k} must say activation and groups, and no more: {record!r}")
-        if type(record["groups"]) is not int or not isinstance(record["activation"], str):
-            raise FilterFileError(f"layer {k} is not of the known form: {record!r}")
-        weights = tensors.pop(f"layers.{k}.weight", None)
-        if weights is None or weights.dtype.kind != "f":
-            raise FilterFileError(f"layer {k} has no weights of floats")
-        layers.append(
-            ConvolutionLayer(
-                weights, tensors.pop(f"layers.{k}.bias", None), record["activation"], record["groups"]
-            )
-        )
-    if tensors:
-        raise FilterFileError(f"unknown tensors: {', '.join(sorted(tensors))}")
-    return {"layers": tuple(layers), "each_channel": each_channel, "residual": residual, "notes": notes}
-
-
-def _bank(tensors: dict[str, Array], name: str | None, order: str) -> Array:
-    if order not in ("UVDP", "PDUV"):
-        raise ParameterError(f'order is {order!r}: give "UVDP" or "PDUV"')
-    if name is not None and name not in tensors:
-        raise FilterFileError(f"no tensor is named {name!r}; there are {_listed(tensors)}")
-    found = {key: t for key, t in tensors.items() if t.ndim == 4} if name is None else {name: tensors[name]}
-    if len(found) != 1:
-        raise FilterFileError(
-            f"{len(found)} tensors have four dimensions: name one of {_listed(found or tensors)}"
-        )
-    ((key, bank),) = found.items()
-    if bank.ndim != 4:
-        raise FilterFileError(f"tensor {key!r} has shape {bank.shape}: a bank has four dimensions")
-    bank = bank.transpose(3, 2, 0, 1) if order == "UVDP" else bank
-    if math.prod(bank.shape[2:]) > 255 * 255:
-        raise FilterFileError(f"tensor {key!r} as {order} has kernels of {bank.shape[2]} x {bank.shape[3]}")
-    return np.ascontiguousarray(bank, np.float64 if bank.dtype == np.float64 else np.float32)
-
-
-def _listed(tensors: Mapping[str, Array]) -> str:
-    return ", ".join(f"{name} {tensor.shape}" for name, tensor in list(tensors.items())[:20])
-
-
-def _with_path(path: str | os.PathLike[str], message: str) -> str:
-    return message if message.startswith(f"{os.fspath(path)}:") else f"{os.fspath(path)}: {message}"

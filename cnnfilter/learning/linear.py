@@ -17,11 +17,12 @@ from cnnfilter.errors import ParameterError
 from cnnfilter.learning.evaluation import ssim
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.learning.moments import Moments, gather_moments
-from cnnfilter.learning.pairs import Array, Pair, Split, full_scale, hold_out, pairs_of
+from cnnfilter.learning.pairs import Array, Pair, Split, hold_out, pairs_of
 from cnnfilter.learning.registration import find_shift
 from cnnfilter.learning.report import LinearReport
 from cnnfilter.learning.solution import DEFAULT_RIDGE, Solution, solve
 from cnnfilter.nn.functional import convolution
+from cnnfilter.pixels.kinds import full_scale
 
 AUTO_SIZES = (3, 5, 7)
 _PIXELS_PER_TAP = 10  # fewer and the fit follows the noise
@@ -310,7 +311,9 @@ def _predicted(
     ]
     plain = learned.kernel()
     if plain is not None:
-        return _rounded(correlate(source, plain, padding="narrow"), given, wanted)
+        guess = correlate(source, plain, padding="narrow")
+        guess += guess.dtype.type(learned.bias * full_scale(source.dtype))
+        return _rounded(guess, given, wanted)
     x = source.transpose(2, 0, 1)[None].astype(np.float64 if source.dtype == np.float64 else np.float32)
     layer = learned.layers[0]
     if learned.each_channel:

@@ -132,20 +132,6 @@ def hold_out(pairs: list[Pair], size: tuple[int, int], least: int = 16) -> list[
     return [Split(pairs[0], learn, [bands[k] for k in held])]
 
 
-def full_scale(dtype: np.dtype[Any]) -> float:
-    """Return the range of a dtype: 255 for uint8, 65535 for 16 bits, 1 for floats.
-
-    Examples
-    --------
-    >>> full_scale(np.dtype(np.uint8)), full_scale(np.dtype(np.float32))
-    (255.0, 1.0)
-    """
-    if not np.issubdtype(dtype, np.integer):
-        return 1.0
-    limits = np.iinfo(dtype)
-    return float(limits.max) - float(limits.min)
-
-
 def offset_of(dtype: np.dtype[Any]) -> int:
     """Middle of the range of an unsigned dtype; 0 for signed and float ones.
 

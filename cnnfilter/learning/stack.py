@@ -21,7 +21,7 @@ from cnnfilter.errors import FilterFileError, ParameterError
 from cnnfilter.learning.evaluation import psnr, ssim
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.learning.linear import learn_kernel
-from cnnfilter.learning.pairs import Array, Pair, Split, full_scale, hold_out, pairs_of
+from cnnfilter.learning.pairs import Array, Pair, Split, hold_out, pairs_of
 from cnnfilter.learning.registration import find_shift
 from cnnfilter.learning.report import StackReport
 from cnnfilter.nn.blas import single_threaded
@@ -33,6 +33,7 @@ from cnnfilter.nn.functional import (
     convolution_weights_gradient,
 )
 from cnnfilter.nn.optimisers import Adam
+from cnnfilter.pixels.kinds import full_scale
 from cnnfilter.weightsfile import read_tensors, write_tensors
 
 CHECKPOINT, VERSION = "cnnfilter-checkpoint", "1"

@@ -54,6 +54,21 @@ def depth_dtype(depth: str | DTypeLike) -> np.dtype[Any]:
     return dtype
 
 
+def full_scale(dtype: DTypeLike) -> float:
+    """Return the range of a dtype: 255 for uint8, 65535 for 16 bits, 1 for floats.
+
+    Examples
+    --------
+    >>> full_scale("uint8"), full_scale("int16"), full_scale("float32")
+    (255.0, 65535.0, 1.0)
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind not in "iu":
+        return 1.0
+    limits = np.iinfo(dtype)
+    return float(limits.max) - float(limits.min)
+
+
 def white_of(dtype: DTypeLike) -> float | None:
     """Return the value of full intensity: 255, 65535, or None for a dtype that does not say.
 

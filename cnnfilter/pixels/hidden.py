@@ -1,0 +1,48 @@
+"""What stands where an image is transparent, for filters that cannot weigh pixels by their alpha."""
+
+import numpy as np
+
+from cnnfilter.pixels.kinds import Array
+
+
+def filled(colours: Array, alpha: Array) -> Array:
+    """Let the surroundings show through where an image is transparent.
+
+    Every pixel is laid over a coarser copy of the image that is filled in the same way, down to the mean of
+    all that is seen. Opaque pixels stay as they are, and the colour of hidden ones plays no part.
+
+    Parameters
+    ----------
+    colours : ndarray of shape (H, W, C)
+        Floats that have been multiplied by alpha.
+    alpha : ndarray of shape (H, W, 1)
+        From 0 to 1.
+
+    Returns
+    -------
+    ndarray of shape (H, W, C)
+
+    Examples
+    --------
+    >>> seen = np.array([[[1.0], [0.0], [0.0], [0.0]]])
+    >>> filled(np.array([[[0.5], [0.0], [0.0], [0.0]]]), seen)[0, :, 0]
+    array([0.5, 0.5, 0.5, 0.5])
+    """
+    if alpha.shape[:2] == (1, 1):
+        return np.divide(colours, alpha, out=np.zeros_like(colours), where=alpha > 0)
+    coarse = filled(_halved(colours), _halved(alpha))
+    rows, columns = alpha.shape[:2]
+    behind = coarse.repeat(2, axis=0)[:rows].repeat(2, axis=1)[:, :columns]
+    behind *= 1 - alpha
+    behind += colours
+    return behind
+
+
+def _halved(values: Array) -> Array:
+    """Mean over blocks of 2 x 2 pixels, those at the edge perhaps smaller."""
+    for axis in (0, 1):
+        starts = np.arange(0, values.shape[axis], 2)
+        counts = np.diff(np.append(starts, values.shape[axis])).astype(values.dtype)
+        shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
+        values = np.add.reduceat(values, starts, axis=axis) / counts.reshape(shape)
+    return values

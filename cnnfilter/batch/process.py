@@ -5,15 +5,14 @@ import os
 import sys
 import time
 from functools import partial
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.errors import ImageFileError
+from cnnfilter.filters.chain import run_chain
 from cnnfilter.filters.registry import Range, Step
 from cnnfilter.imagefile import MAX_PIXELS, Picture, form_named, form_of, read, write
-from cnnfilter.pixels import Applied, Array, apply, depth_dtype, white_of
+from cnnfilter.pixels import Applied, Array
 from cnnfilter.wholefile import whole_file
 
 
@@ -127,37 +126,14 @@ class Process(NamedTuple):
 
     def filter_frame(self, frame: Array, alpha: bool) -> Applied:
         """Run one frame through the filters; `alpha` says whether its last channel is transparency."""
-        depth = depth_dtype(self.depth) if self.depth else frame.dtype
-        white, clipped = white_of(frame.dtype), 0
-        for step in self.steps[:-1]:
-            # As a pipe of two commands does, but for the rounding. Signed pixels stay signed.
-            value_range = step.range if white and depth.kind != "f" else None
-            frame, more = self._apply(step, frame, alpha, value_range, _floats(frame.dtype), white)
-            clipped += more
-        last = self.steps[-1]
-        value_range = self.value_range or (None if depth.kind == "f" else last.range)
-        frame, more = self._apply(last, frame, alpha, value_range, depth, white)
-        return Applied(frame, clipped + more)
-
-    def _apply(
-        self,
-        step: Step,
-        frame: Array,
-        alpha: bool,
-        value_range: Range | None,
-        depth: np.dtype[Any],
-        white: float | None,
-    ) -> Applied:
-        return apply(
+        return run_chain(
+            self.steps,
             frame,
-            partial(step.run, threads=self.threads),
             alpha=alpha,
-            gain=step.gain,
-            bounded=step.bounded,
             linear=self.linear,
-            value_range=value_range,
-            depth=depth,
-            white=white,
+            value_range=self.value_range,
+            depth=self.depth,
+            threads=self.threads,
         )
 
     def _form(self, picture: Picture, job: Job) -> str:
@@ -185,10 +161,6 @@ class Process(NamedTuple):
             words = error.strerror[:1].lower() + error.strerror[1:] if error.strerror else str(error)
             words = words.removeprefix(f"{job.target}: ")
             raise ImageFileError(f"cannot write {job.target}: {words}") from error
-
-
-def _floats(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
 def _is_whole(path: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from cnnfilter.errors import ParameterError
 
 if TYPE_CHECKING:
+    from cnnfilter.core.geometry import Geometry
     from cnnfilter.core.kernel import Kernel
 
 Range = Literal["clip", "abs", "offset", "stretch"]
@@ -104,11 +105,21 @@ class Step(NamedTuple):
         return gain if gain is not None else 1.0 if kernel is None else float(kernel.sum)
 
     @property
+    def bias(self) -> float:
+        """What is to be added to the result of `run`, as a share of white."""
+        return float(self.arguments["filter"].bias) if self.name == "learned" else 0.0
+
+    @property
+    def colours_only(self) -> bool:
+        """Whether the filter is one of layers, which cannot weigh pixels by their alpha."""
+        return self.name == "learned" and self.kernel() is None
+
+    @property
     def bounded(self) -> bool:
         """Whether results stay within the range of the input: the filter is a mean of some kind."""
         if FILTERS[self.name].gain is None:
             kernel = self.kernel()
-            if kernel is None:
+            if kernel is None or self.bias:
                 return False
             weights = kernel.array
             return bool(weights.min() >= 0 and abs(weights.sum() - 1) < 1e-12)
@@ -132,8 +143,43 @@ class Step(NamedTuple):
                 return given["filter"].kernel()  # type: ignore[no-any-return]
         return given.get("kernel")
 
-    def run(self, image: Any, dtype: Any, threads: int | None = None) -> Any:
-        """Filter an array; the result has `dtype`."""
+    def geometry(self, shape: tuple[int, int]) -> "Geometry | None":
+        """Return which rows of an image of `shape` each row of the result needs; None: all or unknown."""
+        from cnnfilter.core.geometry import make_geometry
+
+        given = self.arguments
+        size = self._size()
+        if size is None or given.get("boundary") == "wrap" or given.get("accuracy") == "fast":
+            return None
+        pooling = self.name.startswith("pool")
+        stride = given.get("stride", size if pooling else 1)
+        padding = given.get("padding", 0 if pooling else "same")
+        if self.name == "learned":
+            learned = given["filter"]
+            if learned.inputs != learned.outputs:  # the result has other channels than the image
+                return None
+            padding = learned.reach
+        return make_geometry(shape, size, stride, padding, given.get("dilation", 1))
+
+    def _size(self) -> tuple[int, int] | None:
+        """Return rows and columns of the kernel or window, without making a large Gaussian."""
+        from cnnfilter.core import templates
+
+        given = self.arguments
+        if self.name == "learned":
+            (top, bottom), (left, right) = given["filter"].reach
+            return top + bottom + 1, left + right + 1
+        if self.name == "gaussian" and "size" not in given:
+            rows, columns = templates.sigma_pair(given.get("sigma", 1.0))
+            return templates.default_size(rows), templates.default_size(columns)
+        if "size" in given:
+            return templates.size_pair(given["size"])
+        kernel = self.kernel()
+        return None if kernel is None else kernel.shape
+
+    def run(self, image: Any, dtype: Any, threads: int | None = None, padding: Any = None) -> Any:
+        """Filter an array; the result has `dtype`. A `padding` takes the place of the step's own."""
         module, attribute = FILTERS[self.name].function.split(":")
         function = getattr(import_module(module), attribute)
-        return function(image, **self.arguments, dtype=dtype, threads=threads)
+        given = self.arguments if padding is None else {**self.arguments, "padding": padding}
+        return function(image, **given, dtype=dtype, threads=threads)

@@ -9,7 +9,7 @@ from cnnfilter.pixels.filtering import apply
 from cnnfilter.pixels.kinds import DEPTHS, Applied, Array, Filter, ValueRange, depth_dtype, white_of
 from cnnfilter.pixels.light import linear_to_srgb, srgb_to_linear
 from cnnfilter.pixels.memory import four_channels, packed
-from cnnfilter.pixels.rounding import quantise
+from cnnfilter.pixels.rounding import extremes, quantise
 
 __all__ = [
     "DEPTHS",
@@ -19,6 +19,7 @@ __all__ = [
     "ValueRange",
     "apply",
     "depth_dtype",
+    "extremes",
     "four_channels",
     "linear_to_srgb",
     "packed",

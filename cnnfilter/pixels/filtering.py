@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.pixels.hidden import filled
 from cnnfilter.pixels.kinds import (
     DTYPES,
     RANGES,
@@ -15,6 +16,7 @@ from cnnfilter.pixels.kinds import (
     Filter,
     ValueRange,
     depth_dtype,
+    full_scale,
     white_of,
 )
 from cnnfilter.pixels.light import linear_to_srgb, srgb_to_linear
@@ -28,11 +30,14 @@ def apply(
     *,
     alpha: bool = False,
     gain: float = 1.0,
+    bias: float = 0.0,
     bounded: bool = False,
+    colours_only: bool = False,
     linear: bool = False,
     value_range: ValueRange | None = None,
     depth: str | DTypeLike | None = None,
     white: float | None = None,
+    ends: tuple[float, float] | None = None,
     threads: int | None = None,
 ) -> Applied:
     """Filter the pixels of one frame.
@@ -51,8 +56,14 @@ def apply(
         filtered and divided by `gain`; a filter without gain (a derivative) gives an opaque result.
     gain : float, optional
         What the filter makes of a constant 1, the sum of its kernel. Default 1.
+    bias : float, optional
+        What is to be added to the colours that the filter gives, as a share of white. Default 0.
     bounded : bool, optional
         Whether results cannot leave the range of the input (a weighted mean, a pooling).
+    colours_only : bool, optional
+        Whether the filter cannot weigh pixels by their alpha, as layers cannot. It is then given colours
+        alone, the hidden ones `filled` from around them, and alpha is kept as it is. Such a filter takes 1
+        for the white of floats, and the range of integers.
     linear : bool, optional
         Filter in linear light: the sRGB curve is undone before the filter and applied after it,
         to negative values as to their absolute value. The alpha channel is linear already.
@@ -66,6 +77,9 @@ def apply(
     white : float, optional
         Value of `array` that stands for full intensity; default 255 or 65535 for uint8 and uint16.
         To be given for floats that are pixels on their way between two filters.
+    ends : pair of float, optional
+        What "stretch" maps to the ends of the range, if not the extremes of this result: the array may
+        be a part of an image.
     threads : int, optional
         For the work on pixels before and after the filter. Default: one for each processor.
 
@@ -104,12 +118,27 @@ def apply(
         if direct is not None:
             return Applied(direct, 0)
     work = np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
-    if alpha or linear:
+    scale = full_scale(array.dtype) if white is None else white
+    if colours_only and (alpha or linear or (array.dtype.kind == "f" and scale != 1)):
+        mixed = _mixable(array, work, alpha, linear, scale, threads)
+        values = _without_alpha(mixed, function, work) if alpha else function(mixed, work)
+        _restore(values, alpha, 0.0, bias, linear, scale, threads)
+        if alpha:
+            values[..., -1] = mixed[..., -1] * work.type(scale)
+    elif alpha or linear:
         values = function(_mixable(array, work, alpha, linear, white, threads), work)
-        _restore(values, alpha, gain, linear, white, threads)
+        _restore(values, alpha, gain, bias, linear, white, threads)
     else:
         values = function(packed(array), work)
-    return _ranged(values, dtype, value_range, white, alpha, threads)
+        if bias:
+            values += work.type(bias * scale)
+    return _ranged(values, dtype, value_range, white, ends, alpha, threads)
+
+
+def _without_alpha(values: Array, function: Filter, work: np.dtype[Any]) -> Array:
+    """Filter colours that were multiplied by alpha, and leave room for alpha beside the result."""
+    colours = function(filled(values[..., :-1], values[..., -1:]), work)
+    return np.concatenate((colours, np.empty((*colours.shape[:2], 1), work)), axis=-1)
 
 
 def _direct(array: Array, function: Filter, alpha: bool) -> Array | None:
@@ -155,7 +184,13 @@ def _linear_table(dtype: np.dtype[Any]) -> Array:
 
 
 def _restore(
-    values: Array, alpha: bool, gain: float, linear: bool, white: float | None, threads: int | None
+    values: Array,
+    alpha: bool,
+    gain: float,
+    bias: float,
+    linear: bool,
+    white: float | None,
+    threads: int | None,
 ) -> None:
     """Undo `_mixable` in place."""
 
@@ -164,6 +199,8 @@ def _restore(
         colours = part[..., :-1] if alpha else part
         if alpha:
             _divide(colours, part[..., -1], gain)
+        if bias:
+            colours += part.dtype.type(bias)
         if linear:
             colours[...] = linear_to_srgb(colours)
         part *= part.dtype.type(white or 1.0)
@@ -192,14 +229,15 @@ def _ranged(
     dtype: np.dtype[Any],
     value_range: ValueRange | None,
     white: float | None,
+    ends: tuple[float, float] | None,
     alpha: bool,
     threads: int | None,
 ) -> Applied:
     """Apply the range to the colours, and to alpha only the limits."""
     if not alpha or (dtype.kind == "f" and value_range is None):
-        return quantise(values, dtype, value_range, white=white, threads=threads)
+        return quantise(values, dtype, value_range, white=white, ends=ends, threads=threads)
     result = np.empty(values.shape, dtype)
     colours, seen = values[..., :-1], values[..., -1:]
-    clipped = quantise_into(result[..., :-1], colours, value_range, white=white, threads=threads)
+    clipped = quantise_into(result[..., :-1], colours, value_range, white=white, ends=ends, threads=threads)
     quantise_into(result[..., -1:], seen, white=white, threads=threads)
     return Applied(result, clipped)

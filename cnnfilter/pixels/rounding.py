@@ -14,6 +14,7 @@ def quantise(
     value_range: ValueRange | None = None,
     *,
     white: float | None = None,
+    ends: tuple[float, float] | None = None,
     threads: int | None = None,
 ) -> Applied:
     """Bring float values into a range, and round them once, half to even, to an integer dtype.
@@ -27,6 +28,8 @@ def quantise(
         See `apply`.
     white : float, optional
         Value of full intensity in `values`; default that of `dtype`, or 1 for floats.
+    ends : pair of float, optional
+        What "stretch" maps to the ends of the range; default the least and the greatest of `values`.
     threads : int, optional
         Default: one for each processor.
 
@@ -43,7 +46,8 @@ def quantise(
     if dtype.kind == "f" and value_range is None:
         return Applied(values.astype(dtype, copy=False), 0)
     result = np.empty(values.shape, dtype)
-    return Applied(result, quantise_into(result, values, value_range, white=white, threads=threads))
+    clipped = quantise_into(result, values, value_range, white=white, ends=ends, threads=threads)
+    return Applied(result, clipped)
 
 
 def quantise_into(
@@ -52,6 +56,7 @@ def quantise_into(
     value_range: ValueRange | None = None,
     *,
     white: float | None = None,
+    ends: tuple[float, float] | None = None,
     threads: int | None = None,
 ) -> int:
     """Do as `quantise` into an array that is there; return the number of limited values."""
@@ -61,7 +66,7 @@ def quantise_into(
     scale = target / white if target and white else 1.0
     shift = middle if value_range == "offset" else 0.0
     if value_range == "stretch":
-        scale, shift = _stretch(values, low, high)
+        scale, shift = _stretch(ends or extremes(values) or (0.0, 0.0), low, high)
     limited: list[int] = []
 
     def work_on(rows: slice) -> None:
@@ -92,10 +97,21 @@ def _limits(dtype: np.dtype[Any], white: float | None) -> tuple[float, float, fl
     return low, high, low + (high - low + 1) / 2
 
 
-def _stretch(values: Array, low: float, high: float) -> tuple[float, float]:
-    """Return scale and shift that map the least finite value to `low`, the greatest to `high`."""
+def extremes(values: Array) -> tuple[float, float] | None:
+    """Return the least and the greatest finite value; None where there is none.
+
+    Examples
+    --------
+    >>> extremes(np.array([[2.0, np.nan, -1.0]]))
+    (-1.0, 2.0)
+    """
     finite = values[np.isfinite(values)]
-    least, greatest = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    return (float(finite.min()), float(finite.max())) if finite.size else None
+
+
+def _stretch(ends: tuple[float, float], low: float, high: float) -> tuple[float, float]:
+    """Return scale and shift that map the least value to `low`, the greatest to `high`."""
+    least, greatest = ends
     # A constant has nothing to stretch: it becomes the low end.
     span = greatest - least
     scale = (high - low) / span if span > 1e-30 else 1.0

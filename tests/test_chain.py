@@ -1,0 +1,128 @@
+"""Filters over strips of rows give what they give on the whole frame."""
+
+import re
+import tracemalloc
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnfilter import Kernel
+from cnnfilter.errors import ParameterError
+from cnnfilter.filters import chain
+from cnnfilter.filters.chain import run_chain
+from cnnfilter.filters.registry import Step
+
+SKEW = Kernel([[1, -2, 3], [0, 4, -1], [2, 0, 1], [-3, 1, 2]])
+
+BOUNDARIES = ("zero", "edge", "reflect", "symmetric", "wrap")
+
+
+@st.composite
+def linear_steps(draw):
+    geometry = {
+        "stride": draw(st.sampled_from([1, 1, 2, (3, 1)])),
+        "padding": draw(st.sampled_from(["same", "same", "narrow", "wide", (2, 1), ((0, 3), (1, 0))])),
+        "boundary": draw(st.sampled_from(BOUNDARIES)),
+    }
+    kind = draw(st.sampled_from(["mean", "gaussian", "second-derivative", "correlate", "convolve"]))
+    own = {
+        "mean": {"size": draw(st.sampled_from([2, 3, (5, 1)]))},
+        "gaussian": {"sigma": draw(st.sampled_from([0.5, 1.2])), "template": "float"},
+        "second-derivative": {"axis": draw(st.sampled_from(["x", "y", "both"]))},
+        "correlate": {"kernel": SKEW, "dilation": draw(st.sampled_from([1, 2]))},
+        "convolve": {"kernel": SKEW},
+    }[kind]
+    value_range = draw(st.sampled_from([None, "clip", "abs", "offset"]))
+    return Step.of(kind, value_range, **geometry, **own)
+
+
+pools = st.builds(
+    lambda kind, **arguments: Step.of(kind, **arguments),
+    st.sampled_from(["pool max", "pool mean"]),
+    size=st.sampled_from([2, 3]),
+    stride=st.sampled_from([None, 1, 4]),
+    padding=st.sampled_from([0, 1]),
+)
+
+
+def whole(*arguments, **named):
+    with patch.object(chain, "_edges", return_value=None):
+        return run_chain(*arguments, **named)
+
+
+def in_strips(*arguments, **named):
+    with patch.object(chain, "STRIP", 1):
+        return run_chain(*arguments, **named)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.one_of(linear_steps(), pools), min_size=1, max_size=3),
+    st.sampled_from(["uint8", "uint16", "float32"]),
+    st.sampled_from([None, "8", "16", "f32"]),
+    st.sampled_from([None, "clip", "abs", "offset", "stretch"]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([1, 3]),
+    st.integers(0, 99),
+)
+def test_strips_give_the_whole_result(steps, dtype, depth, value_range, alpha, linear, threads, seed):
+    random = np.random.default_rng(seed)
+    frame = random.integers(0, 256, (230, 60, 4)).astype(dtype)
+    if dtype == "uint16":
+        frame *= 257
+    linear = linear and dtype != "float32"
+    settings_ = {"alpha": alpha, "linear": linear, "value_range": value_range, "depth": depth}
+    try:
+        expected = whole(steps, frame, **settings_)
+    except ParameterError as error:  # the kernels do not fit
+        with pytest.raises(ParameterError, match=re.escape(str(error))):
+            in_strips(steps, frame, threads=threads, **settings_)
+        return
+    result = in_strips(steps, frame, threads=threads, **settings_)
+    assert result.array.dtype == expected.array.dtype
+    assert result.array.shape == expected.array.shape
+    found, wanted = result.array.astype(np.float64), expected.array.astype(np.float64)
+    if alpha:
+        # Colours of what can hardly be seen are quotients of two sums near 0.
+        hidden = wanted[..., -1] < 0.02 * wanted[..., -1].max()
+        found[hidden], wanted[hidden] = 0, 0
+    apart = np.abs(found - wanted)
+    if result.array.dtype.kind == "f":
+        assert apart.max() <= 2e-5 * np.abs(wanted).max()
+    else:
+        # Floats with another first pixel to differ from may fall on the other side of a tie.
+        assert apart.max() <= (1 if result.array.dtype == np.uint8 else 4), np.argwhere(apart > 1)[:4]
+        assert np.count_nonzero(apart > 1 if dtype == "uint16" else apart) <= 0.02 * apart.size
+
+
+def test_the_limited_values_are_counted_once():
+    frame = np.random.default_rng(3).integers(0, 256, (300, 40, 3)).astype(np.uint8)
+    steps = [Step.of("correlate", kernel=SKEW), Step.of("gaussian", sigma=3.0, template="float")]
+    expected = whole(steps, frame).clipped
+    assert expected > 0
+    for threads in (1, 2, 5):
+        assert in_strips(steps, frame, threads=threads).clipped == expected
+
+
+def test_a_stretch_knows_the_whole_image():
+    frame = np.zeros((500, 30), np.uint8)
+    frame[3, 4], frame[490, 20] = 200, 100
+    steps = [Step.of("correlate", "stretch", kernel=Kernel([[1.0]]))]
+    result = in_strips(steps, frame).array
+    assert result.max() == 255
+    assert result[490, 20] == 128
+
+
+def test_floats_are_never_there_for_the_whole_frame():
+    frame = np.zeros((12000, 500, 3), np.uint8)
+    steps = [Step.of("gaussian", sigma=2.0, template="float"), Step.of("second-derivative", axis="both")]
+    run_chain(steps, frame[:600])
+    tracemalloc.start()
+    run_chain(steps, frame, threads=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.7 * 4 * frame.size

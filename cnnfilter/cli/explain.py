@@ -12,6 +12,7 @@ from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain
 from cnnfilter.cli.options import Settings
 from cnnfilter.core.correlate import explain
 from cnnfilter.core.geometry import make_geometry
+from cnnfilter.errors import ParameterError
 from cnnfilter.filters.registry import Step
 from cnnfilter.imagefile import read
 
@@ -57,7 +58,9 @@ def _plans(
         whole = len(steps) == 1 and step.bounded
         output = dtype if whole or dtype == "float64" else "float32"
         kernel = step.kernel()
-        if kernel is None:
+        if step.colours_only:
+            shape, plan, text = _layers(step, shape, output)
+        elif kernel is None:
             shape, plan, text = _pooling(step, shape, output)
         else:
             given = {key: step.arguments[key] for key in _PLANNED if key in step.arguments}
@@ -68,6 +71,43 @@ def _plans(
 
 
 _PLANNED = ("stride", "padding", "boundary", "dilation", "accuracy")
+
+
+def _layers(step: Step, shape: tuple[int, ...], output: str) -> tuple[tuple[int, ...], dict[str, Any], str]:
+    learned = step.arguments["filter"]
+    channels = shape[2] if len(shape) == 3 else 1
+    if not learned.each_channel:
+        if channels != learned.inputs:
+            raise ParameterError(
+                f"the filter takes {learned.inputs} channel(s), but the image has {channels}"
+            )
+        shape = (*shape[:2], learned.outputs)
+    layers = [
+        {
+            "kernel": "x".join(map(str, layer.weights.shape[2:])),
+            "inputs": layer.inputs,
+            "outputs": len(layer.weights),
+            "activation": layer.activation,
+        }
+        for layer in learned.layers
+    ]
+    lines = [f"layer    {k['kernel']}, {k['inputs']} to {k['outputs']}, {k['activation']}" for k in layers]
+    text = "\n".join(
+        [
+            "method   layers",
+            *lines,
+            f"output   {'x'.join(map(str, shape))} {output}",
+            f"reach    {learned.reach}",
+        ]
+    )
+    plan = {
+        "method": "layers",
+        "output_shape": shape,
+        "dtype": output,
+        "layers": layers,
+        "reach": learned.reach,
+    }
+    return shape, plan, text
 
 
 def _pooling(step: Step, shape: tuple[int, ...], dtype: str) -> tuple[tuple[int, ...], dict[str, Any], str]:

@@ -7,7 +7,7 @@ import click
 
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.options import ImageCommand, Parameters, Settings, geometry, inputs, shared, value_range
-from cnnfilter.cli.types import SIZE, FilterFile, KernelText, Sigma
+from cnnfilter.cli.types import SIZE, KernelText, Sigma
 from cnnfilter.filters.registry import FILTERS, Range, Step
 
 GEOMETRY = ("stride", "padding", "boundary")
@@ -16,10 +16,14 @@ GEOMETRY = ("stride", "padding", "boundary")
 def _command(name: str, help: str, own: Parameters, examples: Iterable[str]) -> ImageCommand:
     """Make the command of a filter: its own options, then those that all share."""
 
-    def run(**values: Any) -> int:
+    def run(maps: str | None = None, **values: Any) -> int:
+        settings = Settings.taken_from(values)
+        if maps is not None:
+            from cnnfilter.cli.maps import run_maps
+
+            return run_maps(step(name, values), settings, maps)
         from cnnfilter.cli.run import run_images
 
-        settings = Settings.taken_from(values)
         return run_images([step(name, values)], settings, command=name)
 
     arguments = [param for param in own if isinstance(param, click.Argument)]
@@ -44,6 +48,10 @@ def step(name: str, values: dict[str, Any], value_range: Range | None = None) ->
     """Make the filter that a command's own options describe."""
     if name == "pool":
         return Step.of(f"pool {values.pop('kind')}", value_range, **values)
+    if name == "learned":
+        from cnnfilter.learning.filterfile import load
+
+        values["filter"] = load(values["filter"], tensor=values.pop("tensor"), order=values.pop("order"))
     boundary = values.get("boundary")
     if isinstance(boundary, tuple):
         values["boundary"], values["constant"] = boundary
@@ -99,10 +107,18 @@ OWN: dict[str, Parameters] = {
     "learned": [
         click.Option(
             ["--filter"],
-            type=FilterFile(),
+            type=click.Path(),
             required=True,
             metavar="FILE",
-            help="A .json or .safetensors by 'cnnfilter learn'.",
+            help="By 'cnnfilter learn', a kernel, or a bank in .npy, .npz, .safetensors.",
+        ),
+        click.Option(["--tensor"], metavar="NAME", help="Which tensor of FILE is the bank."),
+        click.Option(
+            ["--order"],
+            type=click.Choice(["auto", "UVDP", "PDUV"], case_sensitive=False),
+            default="auto",
+            metavar="UVDP|PDUV",
+            help="Axes of a bank: the notes', or PyTorch's. [by its shape]",
         ),
         *geometry("boundary"),
     ],
@@ -168,10 +184,18 @@ pool = _command(
 
 learned = _command(
     "learned",
-    "Apply a filter that 'cnnfilter learn' wrote, or a kernel file.",
-    OWN["learned"],
+    "Apply a filter that 'cnnfilter learn' wrote, a kernel file, or a bank of kernels.",
+    [
+        *OWN["learned"],
+        click.Option(
+            ["--maps"],
+            type=click.Path(),
+            metavar="FILE.png|DIR/",
+            help="Draw the maps of a bank on one sheet, or write a file for each.",
+        ),
+    ],
     [
         "cnnfilter learned --filter sharp.json photo.jpg -o sharp.jpg",
-        "cnnfilter learned --filter sharp.json < photo.png > sharp.png",
+        "cnnfilter learned --filter bank.npy photo.jpg --maps sheet.png",
     ],
 )

@@ -108,20 +108,6 @@ class Boundary(click.ParamType[Any]):
         return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
 
 
-class FilterFile(click.ParamType[Any]):
-    """A file that `cnnfilter learn` wrote, a kernel file, or a bank of kernels."""
-
-    name = "filter"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read the filter; a file that is none stops the command before any work."""
-        if not isinstance(value, str):
-            return value
-        from cnnfilter.learning.learnedfilter import LearnedFilter
-
-        return LearnedFilter.load(value)
-
-
 class KernelText(click.ParamType[Any]):
     """A kernel: a file, a name such as ``sobel-x`` or ``log:9:1.4``, or inline text."""
 

@@ -1,7 +1,8 @@
-"""Tensors on disk: .safetensors, .npz and .npy. Nothing in a file is ever executed.
+"""Tensors on disk: .safetensors, .npz, .npy and, by PyTorch, .pth. Nothing in a file is ever executed.
 
 Everything is checked before memory is taken for it: the sizes a header claims against the file, the
-total against a cap, element types against a list. What is not known is refused by name.
+total against a cap, element types against a list. What is not known is refused by name. A .pth is a
+pickle: only PyTorch's own reader, told to take weights alone, may open it.
 """
 
 import json
@@ -24,6 +25,9 @@ MAX_BYTES = 2 << 30
 MAX_HEADER = 100_000_000
 """Most bytes of a safetensors header, the limit of the format itself."""
 
+# The start of a pickle of the number that PyTorch's older form begins with.
+_TORCH_BEFORE_1_6 = bytes.fromhex("80028a0a6cfc9c46")
+
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "|b1", "I64": "<i8", "I32": "<i4",
     "I16": "<i2", "I8": "|i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1",
@@ -38,8 +42,8 @@ def read_tensors(
     Parameters
     ----------
     path : path
-        A ``.safetensors``, ``.npz`` or ``.npy`` file, recognised by its bytes. A ``.npy`` holds one
-        tensor, which gets the name "array".
+        A ``.safetensors``, ``.npz``, ``.npy`` or ``.pth`` file, recognised by its bytes. A ``.npy``
+        holds one tensor, which gets the name "array". A ``.pth`` needs PyTorch to be installed.
     max_bytes : int, default 2 GiB
         Most bytes the tensors may take in memory.
     finite : bool, default True
@@ -50,7 +54,7 @@ def read_tensors(
     tensors : dict of str to ndarray
         Real numbers in native byte order; bfloat16 becomes float32.
     metadata : dict of str to str
-        Empty for .npz and .npy.
+        Empty but for safetensors.
 
     Raises
     ------
@@ -64,8 +68,10 @@ def read_tensors(
             start = file.read(8)
             if start[:6] == b"\x93NUMPY":
                 tensors = {"array": _read_npy(file, os.fstat(file.fileno()).st_size, max_bytes)}
+            elif start == _TORCH_BEFORE_1_6:
+                tensors = _read_torch(file, path, os.fstat(file.fileno()).st_size, max_bytes)
             elif start[:4] == b"PK\x03\x04":
-                tensors = _read_npz(file, max_bytes)
+                tensors = _read_zip(file, path, max_bytes)
             else:
                 tensors, metadata = _read_safetensors(file, start, max_bytes)
     except FilterFileError as error:
@@ -132,12 +138,12 @@ def _read_safetensors(
     (length,) = struct.unpack("<Q", start)
     if length > min(MAX_HEADER, size - 8):
         raise FilterFileError(
-            "not a .safetensors, .npz or .npy file: read as safetensors, its header would be "
+            "not a .safetensors, .npz, .npy or .pth file: read as safetensors, its header would be "
             f"{length} bytes in a file of {size}"
         )
     text = file.read(length)
     if text[:1] != b"{":
-        raise FilterFileError("not a .safetensors, .npz or .npy file: no header begins with '{'")
+        raise FilterFileError("not a .safetensors, .npz, .npy or .pth file: no header begins with '{'")
     try:
         header = json.loads(text.decode(), object_pairs_hook=_unique)
     except RecursionError:
@@ -198,10 +204,13 @@ def _counts(values: object) -> bool:
     return isinstance(values, list) and all(type(v) is int and v >= 0 for v in values)
 
 
-def _read_npz(file: IO[bytes], max_bytes: int) -> dict[str, Array]:
+def _read_zip(file: IO[bytes], path: str | os.PathLike[str], max_bytes: int) -> dict[str, Array]:
+    """Read the arrays of an .npz, or the tensors of a .pth, which is a zip archive, too."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         total = sum(member.file_size for member in members)
+        if any(member.filename.endswith("/data.pkl") for member in members):
+            return _read_torch(file, path, total, max_bytes)
         if total > max_bytes:
             raise FilterFileError(f"unpacked it takes {total} bytes, more than the limit of {max_bytes}")
         tensors = {}
@@ -213,6 +222,38 @@ def _read_npz(file: IO[bytes], max_bytes: int) -> dict[str, Array]:
             with archive.open(member) as part:
                 tensors[member.filename.removesuffix(".npy")] = _read_npy(part, member.file_size, max_bytes)
     return tensors
+
+
+def _read_torch(file: IO[bytes], path: str | os.PathLike[str], size: int, max_bytes: int) -> dict[str, Array]:
+    """Read a state dict, or a checkpoint that holds one, by PyTorch; numbers become float32."""
+    if size > max_bytes:
+        raise FilterFileError(f"it takes {size} bytes, more than the limit of {max_bytes}")
+    try:
+        import torch
+    except ImportError:
+        name = os.path.basename(os.fspath(path))
+        command = (
+            "import numpy, torch; numpy.savez("
+            f"{os.path.splitext(name)[0] + '.npz'!r}, **{{k: v.float().numpy() for k, v in "
+            f"torch.load({name!r}, map_location='cpu', weights_only=True).items()}})"
+        )
+        raise FilterFileError(
+            f'a file of PyTorch, which is not installed; convert it where it is: python -c "{command}"'
+        ) from None
+    file.seek(0)
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # its unpickler raises whatever it meets
+        raise FilterFileError(f"PyTorch cannot read its weights ({str(error).partition('. ')[0]})") from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    if not isinstance(state, Mapping):
+        raise FilterFileError(f"holds a {type(state).__name__}: a state dict is needed, names and tensors")
+    strange = [str(name) for name, tensor in state.items() if not hasattr(tensor, "numpy")]
+    if strange:
+        raise FilterFileError(f"holds {', '.join(strange)}: a state dict of nothing but tensors is needed")
+    return {str(name): np.array(tensor.float().numpy()) for name, tensor in state.items()}
 
 
 def _read_npy(file: IO[bytes], size: int, max_bytes: int) -> Array:

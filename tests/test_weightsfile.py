@@ -1,9 +1,12 @@
 """Tensors on disk: round trips, and every hostile file refused in one line."""
 
+import importlib.util
 import io
 import json
 import pickle
 import struct
+import sys
+import types
 import zipfile
 
 import numpy as np
@@ -67,7 +70,7 @@ def test_npz_and_npy(tmp_path, save):
 HOSTILE = {
     "empty": (b"", "0 bytes are too few"),
     "short": (b"abc", "3 bytes are too few"),
-    "text": (b"some text that is no tensor file", "not a .safetensors, .npz or .npy file"),
+    "text": (b"some text that is no tensor file", "not a .safetensors, .npz, .npy or .pth file"),
     "huge header": (struct.pack("<Q", 2**62) + b"{}", "its header would be 4611686018427387904 bytes"),
     "not an object": (packed(b"[1]"), "no header begins with"),
     "not json": (packed(b"{nonsense"), "damaged"),
@@ -85,7 +88,7 @@ HOSTILE = {
     "no dtype": (packed({"x": {"shape": [2]}}, bytes(8)), "needs dtype, shape and data_offsets"),
     "metadata": (packed({"__metadata__": {"a": 1}}), "__metadata__ must map text to text"),
     "twice": (packed(b'{"x":{},"x":{}}'), "names a tensor twice"),
-    "pickle": (pickle.dumps({"x": np.ones(3)}), "not a .safetensors, .npz or .npy file"),
+    "pickle": (pickle.dumps({"x": np.ones(3)}), "not a .safetensors, .npz, .npy or .pth file"),
     "nan": (packed({"x": entry()}, struct.pack("<2f", 1, float("nan"))), "'x' holds NaN"),
 }
 
@@ -157,3 +160,102 @@ def test_missing_and_unwritable(tmp_path):
     with pytest.raises(FilterFileError, match="'x' is complex128"):
         write_tensors(tmp_path / "t.safetensors", {"x": np.ones(2, complex)})
     assert list(tmp_path.iterdir()) == []
+
+
+TORCH_FORMS = {
+    "zip": npz(**{"archive/data_pkl": b"cos\nsystem\n", "archive/version": b"3"}),
+    "before 1.6": bytes.fromhex("80028a0a6cfc9c46f9206aa850192e2e") + b"cos\nsystem\n",
+}
+
+
+class Tensor:
+    """What this package asks of a tensor of PyTorch."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+
+    def float(self):
+        return Tensor(self.values.astype(np.float32))
+
+    def numpy(self):
+        return self.values
+
+
+@pytest.fixture
+def torch_that_loads(monkeypatch):
+    """Put a stand-in in PyTorch's place, which gives what it is told to and notes how it was asked."""
+    asked = []
+
+    def install(state):
+        def load(file, **how):
+            asked.append((file.tell(), how))
+            if isinstance(state, Exception):
+                raise state
+            return state
+
+        monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(load=load))
+        return asked
+
+    return install
+
+
+@pytest.mark.parametrize("form", TORCH_FORMS)
+@pytest.mark.parametrize("key", [None, "state_dict", "model"])
+def test_pth_is_left_to_pytorch_and_there_to_its_weights(tmp_path, torch_that_loads, form, key):
+    (tmp_path / "net.pth").write_bytes(TORCH_FORMS[form])
+    state = {"fc.weight": Tensor(np.ones((2, 3), np.float16)), "fc.count": Tensor(7)}
+    asked = torch_that_loads({key: state, "epoch": 3} if key else state)
+    tensors, metadata = read_tensors(tmp_path / "net.pth")
+    assert asked == [(0, {"map_location": "cpu", "weights_only": True})]
+    assert metadata == {} and tensors["fc.count"] == 7 and tensors["fc.weight"].dtype == np.float32
+    np.testing.assert_array_equal(tensors["fc.weight"], np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("form", TORCH_FORMS)
+def test_pth_without_pytorch_says_how_to_convert(tmp_path, monkeypatch, form):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "my net.pth").write_bytes(TORCH_FORMS[form])
+    with pytest.raises(FilterFileError, match=r"my net\.pth: a file of PyTorch, which is not") as caught:
+        read_tensors(tmp_path / "my net.pth")
+    _, command, _ = str(caught.value).split('"')
+    compile(command, "command", "exec")
+    assert "numpy.savez('my net.npz'" in command and "torch.load('my net.pth'" in command
+    assert "weights_only=True" in command
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (RuntimeError("Weights only load failed. A long\nexplanation."), "Weights only load failed"),
+        ([1, 2], "holds a list: a state dict is needed"),
+        ({"a": Tensor(1), "epoch": 3}, "holds epoch: a state dict of nothing but tensors is needed"),
+    ],
+)
+def test_pth_that_holds_no_state_dict(tmp_path, torch_that_loads, state, words):
+    torch_that_loads(state)
+    (tmp_path / "net.pth").write_bytes(TORCH_FORMS["zip"])
+    with pytest.raises(FilterFileError, match=words) as caught:
+        read_tensors(tmp_path / "net.pth")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FilterFileError, match="more than the limit of 4"):
+        read_tensors(tmp_path / "net.pth", max_bytes=4)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pth_by_pytorch_itself(tmp_path, zipped):
+    import torch
+
+    state = {"a": torch.arange(6.0).reshape(2, 3).T, "b": torch.ones(2, dtype=torch.float16)}
+    torch.save(state, tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
+    tensors, _ = read_tensors(tmp_path / "net.pth")
+    np.testing.assert_array_equal(tensors["a"], np.arange(6.0).reshape(2, 3).T)
+    assert tensors["b"].tolist() == [1, 1]
+
+    class Harmful:
+        def __reduce__(self):
+            return print, ("must not be run",)
+
+    torch.save({"a": Harmful()}, tmp_path / "bad.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(FilterFileError, match="PyTorch cannot read its weights"):
+        read_tensors(tmp_path / "bad.pth")

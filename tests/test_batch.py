@@ -165,7 +165,10 @@ class TestNames:
     def test_pattern_and_suffix(self):
         assert place(Source("a.b.png", "a.b.png"), "{stem}-{command}{ext}", ".tif") == "out/a.b-mean.tif"
 
-    @pytest.mark.parametrize("name", ["{nothing}", "{", "{stem.x}", "{0}", "", "a/{stem}", ".."])
+    @pytest.mark.parametrize(
+        "name",
+        ["{nothing}", "{", "{stem.x}", "{stem:>99}", "{stem!r}", "{{stem}", "{0}", "", "a/{stem}", ".."],
+    )
     def test_bad_patterns(self, name):
         with pytest.raises(ParameterError, match="--name"):
             place(Source("a.png", "a.png"), name)

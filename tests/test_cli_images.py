@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import resource
 import stat
 import subprocess
 
@@ -348,3 +349,65 @@ class TestBadInput:
     def test_impossible_geometry(self, tmp_path):
         picture(tmp_path / "a.png", (4, 4))
         assert "9" in self.fails("a.png", "--size", "9", "--padding", "narrow")
+
+    @pytest.mark.parametrize(
+        ("form", "side"), [("jpg", 65500), ("webp", 16383), ("gif", 65535), ("avif", 65536), ("tga", 65535)]
+    )
+    def test_sides_that_a_form_cannot_hold(self, form, side, tmp_path):
+        picture(tmp_path / "a.png", (1, side + 1))
+        process = cnnfilter("mean", tmp_path / "a.png", "-o", tmp_path / f"b.{form}", status=1)
+        assert f"holds at most {side} pixels a side; write .png" in complaint(process)
+        assert names(tmp_path) == ["a.png"]
+
+    @pytest.mark.parametrize("arguments", [["-o", ""], ["--name", "", "-o", "d/"], ["", "-o", "b.png"]])
+    def test_names_that_are_empty(self, arguments):
+        process = cnnfilter("mean", "a.png", *arguments, status=2)
+        assert "''" in complaint(process) and process.stdout == b""
+
+
+def limited():
+    """Let a process have 3 GB, so that what asks for more fails and does not make the system search."""
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+
+
+class TestExtremes:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["mean"],
+            ["mean", "--size", "31"],
+            ["gaussian", "--sigma", "2"],
+            ["gaussian", "--accuracy", "fast", "--sigma", "9"],
+            ["pool", "max"],
+            ["correlate", "--kernel", "sobel-x", "--range", "abs"],
+            ["mean", "--boundary", "wrap"],
+        ],
+    )
+    def test_a_stride_beyond_the_image_gives_one_pixel(self, arguments, tmp_path):
+        picture(tmp_path / "a.png", (40, 50, 3))
+        outputs = []
+        for stride in ("60", str(2**31 - 1)):
+            output = tmp_path / f"{stride}.png"
+            cnnfilter(*arguments, "--stride", stride, tmp_path / "a.png", "-o", output, preexec_fn=limited)
+            outputs.append(pixels(output))
+        assert outputs[0].shape == (1, 1, 3)
+        assert (outputs[0] == outputs[1]).all()
+
+    @pytest.mark.parametrize("padding", ["30000", "999999999", "0,600000000x0,0"])
+    def test_padding_beyond_the_limit_of_pixels_is_refused(self, padding, tmp_path):
+        picture(tmp_path / "a.png")
+        command = ["mean", "--padding", padding, tmp_path / "a.png", "-o", tmp_path / "b.png"]
+        assert "limit of 500000000; raise it with --max-pixels" in complaint(
+            cnnfilter(*command, status=1, preexec_fn=limited)
+        )
+        boundless = cnnfilter(*command, "--max-pixels", "9e18", status=1, preexec_fn=limited)
+        assert "not enough memory" in complaint(boundless)
+
+    def test_the_limit_holds_for_results(self, tmp_path):
+        picture(tmp_path / "a.png", (10, 10))
+        command = ["mean", "--max-pixels", "400", tmp_path / "a.png", "-o", tmp_path / "b.png", "--padding"]
+        cnnfilter(*command, "6")
+        assert "give 22x22 pixels, more than the limit of 400" in complaint(
+            cnnfilter(*command, "7", status=1)
+        )
+        assert pixels(tmp_path / "b.png").shape == (20, 20)

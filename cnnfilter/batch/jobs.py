@@ -1,6 +1,7 @@
 """Which files are read, and where the result of each goes. Nothing is opened here."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
@@ -100,17 +101,16 @@ def into_folder(
     ...             fields={"command": "mean"}, suffix=".tif", existing="refuse")
     [Job(source='a/b.png', target='out/b-mean.tif', existing='refuse')]
     """
+    known = [f"{{{field}}}" for field in ("stem", "ext", *fields)]
+    if not re.fullmatch(rf"(?:[^{{}}]|{'|'.join(map(re.escape, known))})*", name):
+        raise ParameterError(f"--name {name!r}: only {', '.join(known)} can be filled in")
     jobs = []
     for source in sources:
         if source.path == STREAM:
             raise ParameterError("standard input has no name to keep in a folder; give -o FILE or -o -")
         parent, own_name = os.path.split(source.relative)
         stem, ext = os.path.splitext(own_name)
-        try:
-            new_name = name.format(stem=stem, ext=suffix or ext, **fields)
-        except (KeyError, IndexError, ValueError, AttributeError):
-            known = ", ".join(f"{{{field}}}" for field in ("stem", "ext", *fields))
-            raise ParameterError(f"--name {name!r}: only {known} can be filled in") from None
+        new_name = name.format(stem=stem, ext=suffix or ext, **fields)
         if not new_name or new_name in (".", "..") or "/" in new_name or os.sep in new_name:
             raise ParameterError(f"--name {name!r}: gives {new_name!r}, which is no file name")
         jobs.append(Job(source.path, os.path.join(folder, parent, new_name), existing))

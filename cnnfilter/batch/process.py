@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from cnnfilter.batch.jobs import STREAM, Job
-from cnnfilter.errors import ImageFileError
+from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.filters.chain import run_chain
 from cnnfilter.filters.registry import Range, Step
 from cnnfilter.imagefile import MAX_PIXELS, Picture, form_named, form_of, read, write
@@ -126,6 +126,7 @@ class Process(NamedTuple):
 
     def filter_frame(self, frame: Array, alpha: bool) -> Applied:
         """Run one frame through the filters; `alpha` says whether its last channel is transparency."""
+        self._refuse_large((frame.shape[0], frame.shape[1]))
         return run_chain(
             self.steps,
             frame,
@@ -135,6 +136,19 @@ class Process(NamedTuple):
             depth=self.depth,
             threads=self.threads,
         )
+
+    def _refuse_large(self, shape: tuple[int, int]) -> None:
+        """Refuse padding and results beyond `max_pixels` before memory is asked for."""
+        for step in self.steps:
+            geometry = step.geometry(shape)
+            if geometry is None:
+                return
+            padded, shape = (geometry.rows.padded, geometry.columns.padded), geometry.output_shape
+            if max(*padded, shape[0] * shape[1]) > self.max_pixels:
+                raise ParameterError(
+                    f"{step.name} would pad to {padded[0]}x{padded[1]} and give {shape[0]}x{shape[1]} "
+                    f"pixels, more than the limit of {self.max_pixels}; raise it with --max-pixels"
+                )
 
     def _form(self, picture: Picture, job: Job) -> str:
         if self.form:
@@ -147,7 +161,14 @@ class Process(NamedTuple):
             return picture.form
 
     def _write(self, picture: Picture, job: Job, form: str) -> None:
-        save = partial(write, picture, form=form, quality=self.quality, compression=self.compression)
+        save = partial(
+            write,
+            picture,
+            form=form,
+            quality=self.quality,
+            compression=self.compression,
+            threads=self.threads,
+        )
         if job.target == STREAM:
             encoded = io.BytesIO()  # a failure must not leave half an image in the pipe
             save(encoded, name="standard output")

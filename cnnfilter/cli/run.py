@@ -98,6 +98,11 @@ def _refuse_contradictions(settings: Settings) -> None:
         if getattr(settings, first) and getattr(settings, second):
             options = " and ".join(f"--{name.replace('_', '-')}" for name in (first, second))
             raise _usage(f"{options} contradict each other")
+    for name in ("output", "name"):
+        if getattr(settings, name) == "":
+            raise _usage(f"--{name} '' is no name")
+    if "" in settings.inputs:
+        raise _usage("an input has no name: ''")
     if settings.null and not settings.files_from:
         raise _usage("-0 needs --files-from")
     if settings.format:

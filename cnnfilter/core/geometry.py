@@ -23,7 +23,7 @@ With an even kernel `same` puts the extra pixel after. A kernel of four taps on 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from cnnfilter.errors import DtypeError, ParameterError
@@ -162,6 +162,9 @@ def make_geometry(
                 f"{axis.reach}, but the padded image has {before} + {length} + {after} = {axis.padded} "
                 f"{name}; use a smaller kernel or more padding"
             )
+        if axis.output == 1:
+            # No second output is begun. Methods that compute strides' worth of pixels are not to grow with it.
+            axis = replace(axis, stride=min(step, axis.padded))
         axes.append(axis)
     return Geometry(*axes)
 

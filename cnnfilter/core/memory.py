@@ -7,6 +7,8 @@ large results that nobody holds any more is kept for the next ones, up to `KEPT_
 
 from __future__ import annotations
 
+import math
+import sys
 from collections import deque
 from typing import Any
 
@@ -49,7 +51,9 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     >>> aligned_empty((480, 640), np.dtype("f4")).ctypes.data % 64
     0
     """
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
+    if size > sys.maxsize - CACHE_LINE:
+        raise MemoryError(f"no memory holds {'x'.join(map(str, shape))} values")
     raw = _memory(size + CACHE_LINE)
     start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + size].view(dtype).reshape(shape)

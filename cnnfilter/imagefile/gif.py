@@ -62,8 +62,6 @@ def _byte(data: bytes, place: int) -> int:
 def write(picture: Picture, file: IO[bytes]) -> None:
     """Write whole frames, each with the 256 colours that suit it best."""
     height, width = picture.frames[0].shape[:2]
-    if max(height, width) > 0xFFFF:
-        raise ImageFileError("a GIF has at most 65535 pixels a side; write .png or .webp")
     file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
     if len(picture.frames) > 1 and picture.loop != 1:
         file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", min(picture.loop, 0xFFFF), 0))

@@ -12,7 +12,6 @@ from cnnfilter.imagefile.picture import Picture
 QUALITY = 90
 """Of a JPEG that was none before."""
 
-_LARGEST_SIDE = 65_500
 _LARGEST_MARKER = 65_533
 
 
@@ -35,8 +34,6 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
 def write(picture: Picture, file: IO[bytes], quality: int | None) -> None:
     """Write one frame of 8 bits without alpha."""
     frame = picture.frames[0]
-    if max(frame.shape[:2]) > _LARGEST_SIDE:
-        raise ImageFileError(f"a JPEG has at most {_LARGEST_SIDE} pixels a side; write .png or .tif")
     options = pillow.options(picture.metadata, "icc_profile", "exif", "xmp", "dpi", "comment")
     for name in ("exif", "xmp", "comment"):
         if len(options.get(name, b"")) > _LARGEST_MARKER - 64:

@@ -24,19 +24,20 @@ class _Ability:
     alpha: bool = False
     cmyk: bool = False
     frames: bool = False
+    side: int = 2**31 - 1
 
 
 _ABILITIES = {
     "PNG": _Ability(("uint8", "uint16"), alpha=True, frames=True),
-    "JPEG": _Ability(cmyk=True),
+    "JPEG": _Ability(cmyk=True, side=65500),
     "TIFF": _Ability(
         ("uint8", "uint16", "int16", "float32", "float64"), tuple(range(1, 65)), True, True, True
     ),
-    "WEBP": _Ability(alpha=True, frames=True),
-    "GIF": _Ability(alpha=True, frames=True),
-    "AVIF": _Ability(alpha=True, frames=True),
+    "WEBP": _Ability(alpha=True, frames=True, side=16383),
+    "GIF": _Ability(alpha=True, frames=True, side=65535),
+    "AVIF": _Ability(alpha=True, frames=True, side=65536),
     "BMP": _Ability(),
-    "TGA": _Ability(alpha=True),
+    "TGA": _Ability(alpha=True, side=65535),
     "PPM": _Ability(("uint8", "uint16")),
     "PGM": _Ability(("uint8", "uint16"), (1,)),
     "PAM": _Ability(("uint8", "uint16"), alpha=True),
@@ -103,6 +104,8 @@ def _fitting(picture: Picture, form: str) -> Picture:
         return picture
     able = _ABILITIES[form]
     frames = [_squeezed(frame) for frame in picture.frames]
+    if max(frames[0].shape[:2]) > able.side:
+        raise ImageFileError(f"{form} holds at most {able.side} pixels a side; write .png or .tif")
     alpha = picture.alpha
     if alpha and not able.alpha:
         if any(_translucent(frame) for frame in frames):

@@ -163,7 +163,7 @@ def make_geometry(
                 f"{name}; use a smaller kernel or more padding"
             )
         if axis.output == 1:
-            # No second output is begun. Methods that compute strides' worth of pixels are not to grow with it.
+            # No second output is begun, and what methods compute is not to grow with the stride.
             axis = replace(axis, stride=min(step, axis.padded))
         axes.append(axis)
     return Geometry(*axes)

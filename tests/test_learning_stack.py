@@ -8,7 +8,8 @@ from sklearn.datasets import load_sample_image
 
 from cnnfilter.errors import FilterFileError, ParameterError
 from cnnfilter.learning.learnedfilter import LearnedFilter
-from cnnfilter.learning.stack import StackOptions, _first_parameters, _gradients, learn_stack
+from cnnfilter.learning.stack import StackOptions, learn_stack
+from cnnfilter.learning.training import first_parameters, gradients_of
 
 CHINA = np.ascontiguousarray(load_sample_image("china.jpg")[::2, ::2, 1])
 SMALL = StackOptions(layers=2, maps=6, steps=40, batch=4, patch=16)
@@ -28,9 +29,9 @@ def pair():
 def test_gradients_of_the_whole_stack_by_finite_differences(residual):
     options = StackOptions(layers=3, maps=4, activation="tanh", residual=residual)
     rng = np.random.default_rng(1)
-    parameters = {k: v.astype(float) for k, v in _first_parameters(options, 2, rng).items()}
+    parameters = {k: v.astype(float) for k, v in first_parameters(options, 2, rng).items()}
     x, wanted = rng.random((2, 2, 12, 12)), rng.random((2, 2, 6, 6))
-    gradients = _gradients(parameters, options, x, wanted, 1.0)
+    gradients = gradients_of(parameters, options, x, wanted, 1.0)
 
     def loss():
         learned = LearnedFilterOf(parameters, options)
@@ -135,3 +136,27 @@ def test_small_images_and_missing_checkpoints(pair):
         learn_stack(CHINA[:60], CHINA[1:61], register=False)
     with pytest.raises(ParameterError, match="resume needs the checkpoint"):
         learn_stack(*pair, SMALL, resume=True)
+
+
+def test_saturated_targets_do_no_harm():
+    """More contrast, which clips two fifths of the pixels, is found as if nothing were clipped."""
+    exact = 2.5 * CHINA - 192
+    assert np.mean((exact < 0) | (exact > 255)) > 0.4
+    after = exact.clip(0, 255).round().astype(np.uint8)
+    options = StackOptions(layers=1, size=1, steps=600, batch=8, patch=24, rate=0.05, patience=40)
+    (layer,) = learn_stack(CHINA, after, options, register=False).filter.layers
+    assert layer.weights[0, 0, 0, 0] + 1 == pytest.approx(2.5, abs=0.02)
+    assert layer.bias[0] * 255 == pytest.approx(-192, abs=2)
+
+
+def test_beyond_a_saturated_target_is_no_error():
+    options = StackOptions(layers=1, residual=False)
+    parameters = {"0.weight": np.zeros((1, 1, 3, 3)), "0.bias": np.array([1.5])}
+    x = np.random.default_rng(0).random((1, 1, 4, 4))
+    wanted = np.array([[[[1.0, 0.9], [1.0, 1.0]]]])
+    (bias,) = gradients_of(parameters, options, x, wanted, 1.0, (0.0, 1.0))["0.bias"]
+    assert bias == pytest.approx(0.6)
+    parameters["0.bias"][:] = -0.25
+    wanted[...] = [[[[0.0, 0.0], [0.25, 1.0]]]]
+    (bias,) = gradients_of(parameters, options, x, wanted, 1.0, (0.0, 1.0))["0.bias"]
+    assert bias == pytest.approx(-0.5 - 1.25)

@@ -2,11 +2,11 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from cnnfilter.learning.moments import Moments, gather_moments
 from cnnfilter.learning.pairs import Array, Pair, Split, hold_out, pairs_of
 from cnnfilter.learning.registration import find_shift
 from cnnfilter.learning.report import LinearReport
-from cnnfilter.learning.solution import DEFAULT_RIDGE, Solution, solve
+from cnnfilter.learning.solution import RIDGES, Solution, solve
 from cnnfilter.nn.functional import convolution
 from cnnfilter.pixels.kinds import full_scale
 
@@ -29,6 +29,8 @@ _PIXELS_PER_TAP = 10  # fewer and the fit follows the noise
 _SSIM_PIXELS = 1 << 19  # of the held-out region: SSIM costs more than all the rest
 _SHOWN = 192  # rows and columns of the detail that a report shows
 _CHANNELS = ("shared", "separate", "mixed")
+
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,10 @@ def learn_kernel(
     bias: bool = False,
     symmetric: bool = False,
     sum_to_one: bool = False,
-    ridge: float = DEFAULT_RIDGE,
+    ridge: float | None = None,
     method: str = "least-squares",
     register: bool = True,
+    names: Sequence[str] | None = None,
     threads: int | None = None,
 ) -> Learned:
     """Learn the kernel that best makes `after` from `before`.
@@ -70,11 +73,14 @@ def learn_kernel(
         Add a constant to each output.
     symmetric, sum_to_one : bool
         Constrain the kernel; see `solve`.
-    ridge : float, default 1e-9
-        Pull towards the identity kernel, as a share of the mean diagonal element of the Gram matrix.
+    ridge : float, optional
+        Pull towards the identity kernel, as a share of the mean diagonal element of the Gram matrix. Default:
+        the one of 1e-9, 1e-6 and 1e-3 with the best held-out PSNR; of nearly equals the smallest.
     method : "least-squares" or "gradient"
     register : bool, default True
         Search for a shift of up to 16 pixels between the two images.
+    names : sequence of str, optional
+        What messages call the pairs.
     threads : int, optional
         Default: the processors of this process.
 
@@ -100,7 +106,7 @@ def learn_kernel(
     if channels not in _CHANNELS:
         raise ParameterError(f"channels is {channels!r}: give {', '.join(_CHANNELS)}")
     sizes = [(k, k) for k in AUTO_SIZES] if size == "auto" else [_size(size)]
-    pairs = pairs_of(before, after)
+    pairs = pairs_of(before, after, names)
     if register:
         pairs = [pair.moved(find_shift(pair, sizes[min(1, len(sizes) - 1)], bias)) for pair in pairs]
     threads = count(threads)
@@ -109,24 +115,52 @@ def learn_kernel(
     groups = _channel_groups(pairs[0].before.shape[2], channels)
     learn, judge = _gathered(splits, largest, groups, channels, threads)
     options: dict[str, Any] = {
-        "bias": bias, "symmetric": symmetric, "sum_to_one": sum_to_one, "ridge": ridge, "method": method,
+        "bias": bias, "symmetric": symmetric, "sum_to_one": sum_to_one, "method": method,
     }  # fmt: skip
     peak = full_scale(pairs[0].before.dtype)
-    tried: dict[tuple[int, int], tuple[list[Solution], float]] = {}
-    for one in sizes:
-        if one[0] <= largest[0] and one[1] <= largest[1]:
-            solutions = [solve(moments.cropped(one), **options) for moments in learn]
-            error = _mean_square(solutions, [moments.cropped(one) for moments in judge])
-            tried[one] = solutions, _decibels(error, peak)
-    best = max(quality for _, quality in tried.values())
-    chosen = next(one for one, (_, quality) in tried.items() if quality >= best - 0.05)
-    solutions = tried[chosen][0]
-    notes = _notes(options, chosen, channels, pairs, learn)
-    learned = LearnedFilter(_layers(solutions, channels, peak), channels == "shared", notes=notes)
-    report = _report(learned, solutions, splits, largest, learn, judge)
-    report.sizes = {f"{u}x{v}": quality for (u, v), (_, quality) in tried.items()}
-    report.method, report.channels = method, channels
+    tried = {
+        one: _best_ridge(learn, judge, one, RIDGES if ridge is None else (ridge,), options, peak)
+        for one in sizes
+        if one[0] <= largest[0] and one[1] <= largest[1]
+    }
+    chosen = _smallest_of_the_best({one: fit.quality for one, fit in tried.items()})
+    fit = tried[chosen]
+    notes = _notes(options | {"ridge": fit.ridge}, chosen, channels, pairs, learn)
+    learned = LearnedFilter(_layers(fit.solutions, channels, peak), channels == "shared", notes=notes)
+    report = _report(learned, fit.solutions, splits, largest, learn, judge)
+    report.sizes = {f"{u}x{v}": one.quality for (u, v), one in tried.items()}
+    report.method, report.channels, report.ridge = method, channels, fit.ridge
     return Learned(learned, report)
+
+
+class _Fit(NamedTuple):
+    """Kernels of one size, the ridge that they were found with, and their held-out PSNR before rounding."""
+
+    solutions: list[Solution]
+    ridge: float
+    quality: float
+
+
+def _best_ridge(
+    learn: list[Moments],
+    judge: list[Moments],
+    size: tuple[int, int],
+    ridges: Sequence[float],
+    options: dict[str, Any],
+    peak: float,
+) -> _Fit:
+    learn, judge = ([moments.cropped(size) for moments in side] for side in (learn, judge))
+    fits = {}
+    for ridge in ridges:
+        solutions = [solve(moments, ridge=ridge, **options) for moments in learn]
+        fits[ridge] = _Fit(solutions, ridge, _decibels(_mean_square(solutions, judge), peak))
+    return fits[_smallest_of_the_best({ridge: fit.quality for ridge, fit in fits.items()})]
+
+
+def _smallest_of_the_best(qualities: Mapping[_Key, float]) -> _Key:
+    """Return the first key whose quality is within 0.05 dB of the best."""
+    best = max(qualities.values())
+    return next(key for key, quality in qualities.items() if quality >= best - 0.05)
 
 
 def _size(size: object) -> tuple[int, int]:

@@ -38,7 +38,7 @@ class Pair:
         DtypeError
             If a dtype is not one of the image dtypes, or the two differ.
         ParameterError
-            If shapes differ, a value is NaN or infinite, the images are equal, or `before` is flat.
+            If shapes differ, a value is NaN or infinite, the images are equal, or one of them is flat.
         """
         for side, image in (("before", before), ("after", after)):
             if getattr(image, "dtype", None) not in _DTYPES:
@@ -59,10 +59,11 @@ class Pair:
                 raise ParameterError(f"{name}: {side} holds NaN or infinite values: give finite pixels")
         if np.array_equal(before, after):
             raise ParameterError(f"{name}: before and after are identical: there is no filter to learn")
-        if before.min() == before.max():
-            raise ParameterError(
-                f"{name}: before is flat, every pixel is {before.min()}: no kernel can be learned from it"
-            )
+        for side, image in (("before", before), ("after", after)):
+            if image.min() == image.max():
+                raise ParameterError(
+                    f"{name}: {side} is flat, every value is {image.min()}: no kernel can be learned from it"
+                )
         shape = (*before.shape[:2], before.shape[2] if before.ndim == 3 else 1)
         return cls(np.ascontiguousarray(before).reshape(shape), np.ascontiguousarray(after).reshape(shape))
 
@@ -99,17 +100,24 @@ class Split:
     judge: list[slice]
 
 
-def pairs_of(before: Array | Sequence[Array], after: Array | Sequence[Array]) -> list[Pair]:
-    """Check one pair of images, or two equally long sequences of them, all of one dtype and depth."""
+def pairs_of(
+    before: Array | Sequence[Array], after: Array | Sequence[Array], names: Sequence[str] | None = None
+) -> list[Pair]:
+    """Check one pair of images, or two equally long sequences of them, all of one dtype and depth.
+
+    Messages call the pairs by `names`.
+    """
     befores, afters = ([x] if isinstance(x, np.ndarray) else list(x) for x in (before, after))
     if len(befores) != len(afters) or not befores:
         raise ParameterError(f"{len(befores)} images before, {len(afters)} after: give pairs")
-    names = [f"pair {k + 1}" if len(befores) > 1 else "the pair" for k in range(len(befores))]
+    if names is None:
+        names = [f"pair {k + 1}" if len(befores) > 1 else "the pair" for k in range(len(befores))]
     pairs = [Pair.of(x, y, name) for x, y, name in zip(befores, afters, names, strict=True)]
     for pair, name in zip(pairs, names, strict=True):
         if pair.before.dtype != pairs[0].before.dtype or pair.before.shape[2] != pairs[0].before.shape[2]:
             raise ParameterError(
-                f"{name} differs from the first in depth or channels: give pairs of one kind"
+                f"{name} is {pair.before.dtype} of {pair.before.shape[2]} channels, the first is "
+                f"{pairs[0].before.dtype} of {pairs[0].before.shape[2]}: give pairs of one kind"
             )
     return pairs
 

@@ -60,6 +60,7 @@ class LinearReport:
     sizes: dict[str, float] = field(default_factory=dict)
     method: str = "least-squares"
     channels: str = "shared"
+    ridge: float = 0.0
     masked: int = 0
     clipped: int = 0
     judged: int = 0

@@ -39,7 +39,7 @@ def side_of_tiles(count: int) -> int:
     Examples
     --------
     >>> side_of_tiles(1), side_of_tiles(16), side_of_tiles(64)
-    (480, 354, 219)
+    (480, 354, 174)
     """
     return min(480, max(64, _WIDTH // _columns(count) - _GAP))
 

@@ -13,7 +13,9 @@ from cnnfilter.errors import ParameterError
 from cnnfilter.learning.moments import Moments
 from cnnfilter.learning.pairs import Array
 
-DEFAULT_RIDGE = 1e-9  # the sums are exact: 1e-6 would move a strong sharpening kernel by 0.01
+RIDGES = (1e-9, 1e-6, 1e-3)
+"""Shares of the mean power that are tried: the sums are exact, so that the least of them does no harm, and
+1e-6 moves a strong sharpening kernel by 0.01; but few or noisy pixels may be served better by more."""
 _RANK_TOLERANCE = 1e-10
 _MOST_STEPS = 20_000
 
@@ -58,7 +60,7 @@ def solve(
     bias: bool = False,
     symmetric: bool = False,
     sum_to_one: bool = False,
-    ridge: float = DEFAULT_RIDGE,
+    ridge: float = RIDGES[0],
     method: str = "least-squares",
 ) -> Solution:
     """Find the kernel of least squared error: (G + lambda I) w = b + lambda w0.

@@ -1,0 +1,297 @@
+"""The training of a stack: its options, its state step by step, and the checkpoint that it goes on from.
+
+The layers are narrow, so a patch of S pixels is made from S + reach pixels and no invented border enters.
+A target at the end of its range says only that the true value lies there or beyond, so a result beyond it
+is no error: what is learned is the filter before another program's clipping, not the clipping.
+"""
+
+import itertools
+import json
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cnnfilter.errors import FilterFileError, ParameterError
+from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
+from cnnfilter.learning.pairs import Array, Pair, Split
+from cnnfilter.nn.functional import (
+    activation,
+    convolution,
+    convolution_bias_gradient,
+    convolution_input_gradient,
+    convolution_weights_gradient,
+)
+from cnnfilter.nn.optimisers import Adam
+from cnnfilter.pixels.kinds import full_scale
+from cnnfilter.weightsfile import read_tensors, write_tensors
+
+CHECKPOINT, VERSION = "cnnfilter-checkpoint", "1"
+_JUDGED_PIXELS = 1 << 19  # at most, at each look at the held-out region
+_SHARDS = 4  # parts of a batch, whose gradients are added in order: the result does not depend on threads
+
+Parameters = dict[str, Array]
+Ends = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """Everything that decides the result of `learn_stack`, besides the images.
+
+    Attributes
+    ----------
+    layers, maps, size : int
+        Layers, maps between them, and rows and columns of their kernels.
+    activation : str
+        After every layer but the last.
+    channels : "shared" or "mixed"
+        One stack for every channel alone, or all channels in and out of one stack.
+    residual : bool
+        Learn what is to be added to the image.
+    steps, batch, patch : int
+        Steps of Adam, patches a step, rows and columns of a patch of results.
+    rate : float
+        First learning rate; it falls to zero as half a cosine.
+    patience : int
+        Looks at the held-out region without a better PSNR after which to stop.
+    seed : int
+    """
+
+    layers: int = 3
+    maps: int = 16
+    size: int = 3
+    activation: str = "relu"
+    channels: str = "shared"
+    residual: bool = True
+    steps: int = 4000
+    batch: int = 16
+    patch: int = 40
+    rate: float = 3e-3
+    patience: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, most in (("layers", 64), ("maps", 1024), ("size", 31), ("steps", 10**8), ("batch", 4096)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise ParameterError(f"{name} is {value!r}: give an integer from 1 to {most}")
+        if not 8 <= self.patch <= 1024:
+            raise ParameterError(f"patch is {self.patch!r}: give an integer from 8 to 1024")
+        if self.channels not in ("shared", "mixed"):
+            raise ParameterError(f'channels is {self.channels!r}: a stack takes "shared" or "mixed"')
+        if self.seed < 0 or self.patience < 1 or not 0 < self.rate < 1:
+            raise ParameterError(
+                f"seed {self.seed}, patience {self.patience}, rate {self.rate}: give a seed >= 0, a patience "
+                ">= 1 and a rate between 0 and 1"
+            )
+        if self.activation in ("softmax", "log_softmax"):
+            raise ParameterError(
+                f"activation {self.activation!r} couples the maps: use relu, tanh or another"
+            )
+        activation(self.activation)
+
+
+class Run:
+    """The state of a training: parameters, optimiser, generator, and the best look so far."""
+
+    def __init__(self, options: StackOptions, splits: list[Split], reach: int) -> None:
+        self.options, self.reach = options, reach
+        self.depth = 1 if options.channels == "shared" else splits[0].pair.before.shape[2]
+        dtype = splits[0].pair.before.dtype
+        self.peak = full_scale(dtype)
+        self.ends: Ends | None = None
+        if np.issubdtype(dtype, np.integer):
+            low, high = (np.float32(end) / np.float32(self.peak) for end in _ends(dtype))
+            self.ends = float(low), float(high)
+        self.learn = [(split.pair, band) for split in splits for band in split.learn]
+        self.judge = [(split.pair, band) for split in splits for band in split.judge]
+        self.shifts = [split.pair.shift for split in splits]
+        self.generator = np.random.default_rng(options.seed)
+        self.parameters = first_parameters(options, self.depth, self.generator)
+        self.adam = Adam(options.rate)
+        self.step, self.worse = 0, 0
+        self.curve: list[tuple[int, float]] = []
+        self.best = {name: value.copy() for name, value in self.parameters.items()}
+
+    def advance(self, pool: ThreadPoolExecutor) -> None:
+        """Take one step of Adam on a batch of patches."""
+        options = self.options
+        x, wanted = self._patches()
+        parts = np.array_split(np.arange(len(x)), min(_SHARDS, len(x)))
+        scale = 2 / wanted.size
+
+        def work(part: Array) -> Parameters:
+            return gradients_of(self.parameters, options, x[part], wanted[part], scale, self.ends)
+
+        found = list(pool.map(work, parts))
+        gradients = found[0]
+        for more in found[1:]:
+            for name, gradient in more.items():
+                gradients[name] += gradient
+        self.adam.rate = options.rate * 0.5 * (1 + math.cos(math.pi * self.step / options.steps)) + 1e-12
+        self.adam.step(self.parameters, gradients)
+        self.step += 1
+
+    def look(self) -> float:
+        """Judge the parameters on the held-out region, and keep them if they are the best so far."""
+        learned, error, size, room = self.filter(self.parameters), 0.0, 0, _JUDGED_PIXELS
+        for pair, band in self.judge:
+            rows = max(1, min(band.stop - band.start, room // pair.before.shape[1]))
+            guess, _, wanted = shown(learned, pair, slice(band.start, band.start + rows), self.reach)
+            error += float(np.square(guess.astype(np.float64) - wanted).sum())
+            size, room = size + wanted.size, room - rows * pair.before.shape[1]
+            if room <= 0:
+                break
+        quality = math.inf if error == 0 else 10 * math.log10(self.peak**2 * size / error)
+        if not self.curve or quality > max(value for _, value in self.curve):
+            self.best = {name: value.copy() for name, value in self.parameters.items()}
+            self.worse = 0
+        else:
+            self.worse += 1
+        self.curve.append((self.step, quality))
+        return quality
+
+    def filter(self, parameters: Parameters) -> LearnedFilter:
+        """Make a filter of parameters."""
+        options = self.options
+        last = options.layers - 1
+        layers = tuple(
+            ConvolutionLayer(
+                parameters[f"{k}.weight"].copy(),
+                parameters[f"{k}.bias"].copy(),
+                "identity" if k == last else options.activation,
+            )
+            for k in range(options.layers)
+        )
+        notes = {"options": vars(options), "steps": self.step, "shifts": [*map(list, self.shifts)]}
+        return LearnedFilter(layers, options.channels == "shared", options.residual, notes)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything that `restore` needs."""
+        tensors = {f"now.{name}": value for name, value in self.parameters.items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        tensors |= {f"adam.{name}": value for name, value in self.adam.state().items()}
+        state = {
+            "fits": self._fits(),
+            "step": self.step,
+            "worse": self.worse,
+            "curve": self.curve,
+            "generator": self.generator.bit_generator.state,
+        }
+        metadata = {"format": CHECKPOINT, "version": VERSION, "state": json.dumps(state)}
+        write_tensors(path, tensors, metadata)
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Go on from a file of `save` of the same options and images."""
+        tensors, metadata = read_tensors(path)
+        if (metadata.get("format"), metadata.get("version")) != (CHECKPOINT, VERSION):
+            raise FilterFileError(f"{path}: not a checkpoint of version {VERSION}")
+        try:
+            state = json.loads(metadata["state"])
+            if state["fits"] != self._fits():
+                raise FilterFileError(f"{path}: the checkpoint belongs to other options or images")
+            for name, value in self.parameters.items():
+                value[...] = tensors[f"now.{name}"]
+                self.best[name] = tensors[f"best.{name}"].reshape(value.shape).copy()
+            prefix = "adam."
+            self.adam.restore({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+            self.generator.bit_generator.state = state["generator"]
+            self.step, self.worse = int(state["step"]), int(state["worse"])
+            self.curve = [(int(step), float(quality)) for step, quality in state["curve"]]
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise FilterFileError(f"{path}: the checkpoint is damaged ({error!r})") from error
+
+    def _fits(self) -> dict[str, Any]:
+        images = [[int(x.sum(dtype=np.float64)) for x in (p.before, p.after)] for p, _ in self.learn[:20]]
+        return {"options": vars(self.options), "depth": self.depth, "images": images}
+
+    def _patches(self) -> tuple[Array, Array]:
+        """Draw a batch of inputs (N, D, S + reach - 1, ...) and wanted results (N, D, S, S)."""
+        options, generator = self.options, self.generator
+        areas = np.array(
+            [(band.stop - band.start) * pair.before.shape[1] for pair, band in self.learn], float
+        )
+        side, margin = options.patch, self.reach - 1
+        x = np.empty((options.batch, self.depth, side + margin, side + margin), np.float32)
+        wanted = np.empty((options.batch, self.depth, side, side), np.float32)
+        for n, k in enumerate(generator.choice(len(areas), options.batch, p=areas / areas.sum())):
+            pair, band = self.learn[k]
+            targets = pair.targets((self.reach, self.reach))
+            top = band.start + generator.integers(max(1, band.stop - band.start - side + 1))
+            top = min(int(top), targets.shape[0] - side)
+            left = int(generator.integers(targets.shape[1] - side + 1))
+            channels = slice(None)
+            if options.channels == "shared":
+                channel = int(generator.integers(pair.before.shape[2]))
+                channels = slice(channel, channel + 1)
+            source = pair.before[top : top + side + margin, left : left + side + margin, channels]
+            x[n] = source.transpose(2, 0, 1)
+            wanted[n] = targets[top : top + side, left : left + side, channels].transpose(2, 0, 1)
+        return x / np.float32(self.peak), wanted / np.float32(self.peak)
+
+
+def first_parameters(options: StackOptions, depth: int, generator: np.random.Generator) -> Parameters:
+    """Draw weights of variance 2 / fan-in; the last layer begins small, so that a residual begins near 0."""
+    widths = [depth] + [options.maps] * (options.layers - 1) + [depth]
+    parameters = {}
+    for k, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
+        shape = (outputs, inputs, options.size, options.size)
+        spread = math.sqrt(2 / (inputs * options.size**2))
+        if k == options.layers - 1 and options.residual:
+            spread *= 0.1
+        parameters[f"{k}.weight"] = spread * generator.standard_normal(shape, np.float32)
+        parameters[f"{k}.bias"] = np.zeros(outputs, np.float32)
+    return parameters
+
+
+def _ends(dtype: np.dtype[Any]) -> tuple[int, int]:
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max)
+
+
+def gradients_of(
+    parameters: Parameters,
+    options: StackOptions,
+    x: Array,
+    wanted: Array,
+    scale: float,
+    ends: Ends | None = None,
+) -> Parameters:
+    """Gradients of ``scale / 2`` times the squared error, from the last layer to the first.
+
+    Where `wanted` lies at one of the `ends`, a result beyond it is no error.
+    """
+    f = activation(options.activation)
+    last = options.layers - 1
+    inputs = [x]
+    for k in range(options.layers):
+        y = convolution(inputs[-1], parameters[f"{k}.weight"], parameters[f"{k}.bias"])
+        inputs.append(y if k == last else f.forward(y))
+    error = inputs[-1] - wanted
+    if options.residual:
+        margin = (x.shape[2] - wanted.shape[2]) // 2
+        error += x[..., margin : margin + wanted.shape[2], margin : margin + wanted.shape[3]]
+    if ends is not None:
+        error[(wanted <= ends[0]) & (error < 0) | (wanted >= ends[1]) & (error > 0)] = 0
+    delta = error * np.float32(scale)
+    gradients = {}
+    for k in range(last, -1, -1):
+        weights = parameters[f"{k}.weight"]
+        gradients[f"{k}.weight"] = convolution_weights_gradient(inputs[k], delta, weights.shape[2:])
+        gradients[f"{k}.bias"] = convolution_bias_gradient(delta)
+        if k:
+            delta = f.backward(inputs[k], convolution_input_gradient(delta, weights, inputs[k].shape))
+    return gradients
+
+
+def shown(learned: LearnedFilter, pair: Pair, rows: slice, reach: int) -> tuple[Array, Array, Array]:
+    """Our result, the given and the wanted image on some target rows, rounded and clipped."""
+    before = Pair(pair.after, pair.before).targets((reach, reach))
+    source = pair.before[rows.start : rows.stop + reach - 1]
+    top = (reach - 1) // 2
+    width = before.shape[1]
+    guess = learned.apply(source)[top : top + rows.stop - rows.start, top : top + width]
+    return guess, before[rows], pair.targets((reach, reach))[rows]

@@ -1,19 +1,22 @@
 """Whole commands beside each other, as a shell user meets them: ``python -m benchmarks.commands``.
 
-A Gaussian of sigma 2 on files made from scikit-image's astronaut; processes run in turn, medians. Programs
-that are not installed are left out.
+A Gaussian of sigma 2 on files made from scikit-image's astronaut; processes run in turn, medians of the
+seconds and of the peak memory. Programs that are not installed are left out. vips' default precision is
+lower than ours: it leaves taps below a fifth of the largest out. The variable PYTHONDONTWRITEBYTECODE must
+not be set: every start would compile its modules again.
 """
 
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing import Pool
 from pathlib import Path
-
-import numpy as np
+from typing import NamedTuple
 
 OPENCV = "import sys, cv2; cv2.imwrite(sys.argv[2], cv2.GaussianBlur(cv2.imread(sys.argv[1]), (17, 17), 2))"
 PILLOW = "import sys; from PIL import Image, ImageFilter as F; Image.open(sys.argv[1]).filter(F.GaussianBlur(2)).save(sys.argv[2])"  # noqa: E501
@@ -24,6 +27,11 @@ BATCH = (
 )
 
 
+def image_magick() -> str:
+    """Return the command of ImageMagick, which is `magick` from version 7 on."""
+    return shutil.which("magick") or shutil.which("convert", path="/usr/bin:/usr/local/bin") or "magick"
+
+
 def commands(source: Path, target: Path) -> dict[str, list[str]]:
     """Return the command line of each program for one file."""
     here, out = str(source), str(target)
@@ -32,7 +40,7 @@ def commands(source: Path, target: Path) -> dict[str, list[str]]:
         "OpenCV script": [sys.executable, "-c", OPENCV, here, out],
         "Pillow script": [sys.executable, "-c", PILLOW, here, out],
         "vips": ["vips", "gaussblur", here, out, "2"],
-        "ImageMagick": ["convert", here, "-gaussian-blur", "0x2", out],
+        "ImageMagick": [image_magick(), here, "-gaussian-blur", "0x2", out],
         "GraphicsMagick": ["gm", "convert", here, "-gaussian", "0x2", out],
         "G'MIC": ["gmic", here, "-blur", "2", "-output", out],
     }
@@ -41,6 +49,7 @@ def commands(source: Path, target: Path) -> dict[str, list[str]]:
 
 def files(folder: Path) -> list[Path]:
     """Make a 512 x 512 picture and a 24 megapixel one in the usual forms."""
+    import numpy as np
     from PIL import Image
     from skimage import data
 
@@ -54,30 +63,55 @@ def files(folder: Path) -> list[Path]:
     return made
 
 
-def in_turn(calls: dict[str, list[str]], rounds: int, limit: float) -> dict[str, float]:
-    """Return each program's median milliseconds; one that takes longer than `limit` seconds runs once."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
+class Spent(NamedTuple):
+    """What a process took: seconds, and MiB at its peak."""
+
+    seconds: float
+    memory: float
+
+
+def spent_by(call: list[str]) -> Spent:
+    """Run a program to its end."""
+    start = time.perf_counter()
+    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(call)} ended with {process.returncode}")
+    return Spent(seconds, usage.ru_maxrss / 1024)
+
+
+def in_turn(calls: dict[str, list[str]], rounds: int, limit: float) -> dict[str, Spent]:
+    """Return each program's medians; one that takes longer than `limit` seconds runs once."""
+    taken: dict[str, list[Spent]] = {name: [] for name in calls}
     for turn in range(rounds + 1):
         for name, call in calls.items():
-            if turn > 1 and times[name] and times[name][-1] > limit * 1e3:
+            if turn and taken[name][0].seconds > limit:
                 continue
-            start = time.perf_counter()
-            subprocess.run(call, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            spent = (time.perf_counter() - start) * 1e3
-            if turn:
-                times[name].append(spent)
-    return {name: statistics.median(kept) for name, kept in times.items()}
+            taken[name].append(spent_by(call))
+    return {
+        name: Spent(*(statistics.median(values) for values in zip(*(all_[1:] or all_), strict=True)))
+        for name, all_ in taken.items()
+    }
+
+
+def many_files(folder: Path, count: int) -> None:
+    """Make a folder of JPEGs of 512 x 512."""
+    import numpy as np
+    from PIL import Image
+    from skimage import data
+
+    folder.mkdir()
+    for number in range(count):
+        Image.fromarray(np.roll(data.astronaut(), number, axis=1)).save(folder / f"{number:04}.jpg")
 
 
 def batch(folder: Path, count: int) -> dict[str, float]:
     """Return the seconds that a folder of small JPEGs takes."""
-    from PIL import Image
-    from skimage import data
-
     source, target = folder / "many", folder / "done"
-    source.mkdir()
-    for number in range(count):
-        Image.fromarray(np.roll(data.astronaut(), number, axis=1)).save(source / f"{number:04}.jpg")
+    with Pool(1) as pool:
+        pool.apply(many_files, (source, count))
     names = " ".join(str(path) for path in sorted(source.iterdir()))
     each = f"echo {names} | xargs -P2 -n1 sh -c 'vips gaussblur $0 {target}/$(basename $0) 2'"
     calls = {
@@ -102,20 +136,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.commands", description=__doc__.splitlines()[0]
     )
+    parser.add_argument("--files", nargs="*", help="some of 512.png 512.jpg 24mp.jpg 24mp.png 24mp.ppm")
+    parser.add_argument(
+        "--programs", nargs="*", help="these programs alone, by the first words of their names"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--limit", type=float, default=3.0, help="seconds above which a program runs once")
     parser.add_argument("--batch", type=int, default=500, help="JPEGs in the batch, 0 for none")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for source in files(folder):
-            for program, spent in in_turn(
-                commands(source, folder / f"out{source.suffix}"), options.rounds, options.limit
-            ).items():
-                print(f"{source.name:10} {program:15} {spent:9.0f} ms", flush=True)
+        # In a process of its own: a child's peak of memory counts what its parent held when it started.
+        with Pool(1) as pool:
+            sources = pool.apply(files, (folder,))
+        for source in sources:
+            if options.files is not None and source.name not in options.files:
+                continue
+            calls = commands(source, folder / f"out{source.suffix}")
+            calls = {
+                program: call
+                for program, call in calls.items()
+                if options.programs is None or program.startswith(tuple(options.programs))
+            }
+            taken = in_turn(calls, options.rounds, options.limit)
+            ours = taken.get("cnnfilter", next(iter(taken.values())))
+            for program, (seconds, memory) in taken.items():
+                ratio = seconds / ours.seconds
+                print(
+                    f"{source.name:10} {program:15} {seconds * 1e3:9.0f} ms {ratio:7.2f} x {memory:7.0f} MiB",
+                    flush=True,
+                )
         if options.batch:
-            for program, spent in batch(folder, options.batch).items():
-                print(f"{options.batch} JPEGs  {program:15} {spent:9.2f} s", flush=True)
+            times = batch(folder, options.batch)
+            for program, seconds in times.items():
+                ratio = seconds / times["cnnfilter"]
+                print(f"{options.batch} JPEGs  {program:15} {seconds:9.2f} s {ratio:8.2f} x", flush=True)
 
 
 if __name__ == "__main__":

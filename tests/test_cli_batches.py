@@ -92,6 +92,28 @@ class TestNames:
         assert sorted(json.loads(line)["input"] for line in process.stdout.splitlines())[-1] == name
         assert os.path.exists(os.fsdecode(b"out/\xff.png"))
 
+    @pytest.mark.parametrize(
+        "name", ["new\nline.png", "\x1b[31mred.png", "-v.png", "a b.png", "{stem}.png", "ü→.png"]
+    )
+    def test_names_that_mean_something_elsewhere(self, folder, name):
+        """They are names like any other, and reports keep to one line and leave the terminal alone."""
+        os.rename("photos/a.png", f"photos/{name}")
+        Path("photos/b.png").rename(f"photos/bad{name}")
+        Path(f"photos/bad{name}").write_bytes(b"bad")
+        (folder / "list").write_bytes(
+            b"\0".join(os.fsencode(f"photos/{name}") for name in names(folder / "photos"))
+        )
+        for inputs in (["-r", "photos"], ["--files-from", "list", "-0"]):
+            said = lines(cnnfilter("mean", *inputs, "-o", "out/", "-v", "--overwrite", status=3))
+            assert len(said) == 4
+            assert not [line for line in said if "\x1b" in line]
+            assert names(folder / "out") == sorted([name, "c.jpg"])
+        assert lines(cnnfilter("mean", "-o", "dash/", "-v", "--", f"photos/{name}"))
+
+    def test_nul_in_a_list_by_line(self, folder):
+        (folder / "list").write_bytes(b"photos/a.png\0photos/b.png\0")
+        assert "-0" in complaint(cnnfilter("mean", "--files-from", "list", "-o", "out/", status=2))
+
 
 class TestRefusals:
     def test_two_inputs_with_one_output_are_refused_before_any_work(self, folder):
@@ -172,6 +194,12 @@ class TestReports:
             line.startswith("photos/a.png -> more/a.png: 24x32x3 to 24x32x3, uint8 PNG") for line in said
         )
         assert len(said) == 4
+
+    def test_a_standard_error_that_is_full_stops_nothing(self, folder):
+        Path("photos/a.png").write_bytes(b"bad")
+        line = f"{' '.join(COMMAND)} mean {' '.join(PHOTOS)} -o out/ -v 2> /dev/full"
+        assert subprocess.run(["sh", "-c", line]).returncode == 3
+        assert names(folder / "out") == ["b.png", "c.jpg"]
 
     def test_the_bar_is_for_terminals(self, folder):
         master, slave = pty.openpty()

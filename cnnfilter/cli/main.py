@@ -63,7 +63,17 @@ def complain(error: Exception, about: str = "") -> None:
         about = str(error.filename)
     if about and not message.startswith(about):
         message = f"{about}: {message}"
-    print(f"cnnfilter: {message}", file=sys.stderr)
+    say(message)
+
+
+def say(words: str) -> None:
+    """Say something on standard error, in one line; control characters, as in names of files, are escaped.
+
+    Where standard error cannot be written, the work goes on: there is no place to complain.
+    """
+    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
+    with suppress(OSError):
+        print(f"cnnfilter: {line}", file=sys.stderr)
 
 
 def reason(error: Exception) -> str:
@@ -98,7 +108,7 @@ def reason(error: Exception) -> str:
 
 def note(message: str) -> None:
     """Say on standard error, in one line, what may surprise; --quiet silences it."""
-    print(f"cnnfilter: note: {' '.join(message.split())}", file=sys.stderr)
+    say(f"note: {' '.join(message.split())}")
 
 
 def note_cut_gaussian(size: Any, sigma: Any) -> None:

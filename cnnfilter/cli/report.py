@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.process import Outcome
-from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, Interrupted, complain, reason
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, Interrupted, complain, reason, say
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -71,7 +71,7 @@ class Report:
         if isinstance(outcome, Exception):
             complain(outcome, about=_called(job.source))
         elif self.verbose:
-            print(f"cnnfilter: {_line(job, outcome)}", file=sys.stderr)
+            say(_line(job, outcome))
         if self.as_json:
             self._write_json(job, status, outcome)
         if self.bar is not None:
@@ -101,7 +101,7 @@ class Report:
         words += [f"{skipped} skipped"] if skipped else []
         words += [f"{failed} failed"] if failed else []
         words += ["interrupted"] if interrupted else []
-        print(f"cnnfilter: {', '.join(words)} in {time.perf_counter() - self.started:.1f} s", file=sys.stderr)
+        say(f"{', '.join(words)} in {time.perf_counter() - self.started:.1f} s")
 
 
 def _bar(total: int) -> "tqdm[None]":

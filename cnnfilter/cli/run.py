@@ -25,7 +25,7 @@ from cnnfilter.cli.main import NOTHING_DONE, complain, note, note_cut_gaussian
 from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
 from cnnfilter.core import threads
-from cnnfilter.errors import ImageFileError
+from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.filters.registry import Step
 from cnnfilter.imagefile import FORMS, form_named, form_of
 from cnnfilter.wholefile import remove_stale
@@ -134,6 +134,10 @@ def _names_in(path: str, null: bool) -> list[str]:
     else:
         with open(path, "rb") as file:
             content = file.read()
+    if not null and b"\0" in content:
+        raise ParameterError(
+            f"{path}: holds NUL bytes, so it is no list of names by line; -0 if NUL ends them"
+        )
     names = content.split(b"\0") if null else content.splitlines()
     return [os.fsdecode(name) for name in names if name]
 

@@ -245,7 +245,7 @@ def _running(question: _Question) -> _Offer | str:
         return "sums of float64 pixels are not exact"
     rows, columns = question.sides
     operations = 4 + 2 * columns**0.5
-    cost = (0.15 if question.source == "uint8" else 0.75) + 0.02 * columns**0.5
+    cost = (0.15 if question.source == "uint8" else 0.60) + 0.02 * columns**0.5
     reason = f"all {rows * columns} weights are equal: about {operations:.0f} additions a value"
     accumulator = "float32" if question.source == "uint8" else "float64"
     return _Offer(operations, cost, accumulator, UNIT * 4, reason)
@@ -307,7 +307,7 @@ _OFFERS: dict[str, Callable[[_Question], _Offer | str]] = {
 def _passes(question: _Question, rank: int) -> float:
     """Estimate `rank` separable passes in nanoseconds: taps along a row meet unaligned pixels."""
     rows, columns = question.sides
-    return 0.35 + rank * (0.020 * rows + 0.033 * columns)
+    return 0.17 + rank * (0.020 * rows + 0.033 * columns)
 
 
 def _in_type(accumulator: str, cost: float) -> float:

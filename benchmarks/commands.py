@@ -82,13 +82,17 @@ def spent_by(call: list[str]) -> Spent:
     return Spent(seconds, usage.ru_maxrss / 1024)
 
 
-def in_turn(calls: dict[str, list[str]], rounds: int, limit: float) -> dict[str, Spent]:
-    """Return each program's medians; one that takes longer than `limit` seconds runs once."""
+def in_turn(calls: dict[str, list[str]], target: Path, rounds: int, limit: float) -> dict[str, Spent]:
+    """Return each program's medians; one that takes longer than `limit` seconds runs once.
+
+    The target is made anew by each: what replaces a file waits for the disk in ours, and in no other.
+    """
     taken: dict[str, list[Spent]] = {name: [] for name in calls}
     for turn in range(rounds + 1):
         for name, call in calls.items():
             if turn and taken[name][0].seconds > limit:
                 continue
+            target.unlink(missing_ok=True)
             taken[name].append(spent_by(call))
     return {
         name: Spent(*(statistics.median(values) for values in zip(*(all_[1:] or all_), strict=True)))
@@ -152,13 +156,14 @@ def main() -> None:
         for source in sources:
             if options.files is not None and source.name not in options.files:
                 continue
-            calls = commands(source, folder / f"out{source.suffix}")
+            target = folder / f"out{source.suffix}"
+            calls = commands(source, target)
             calls = {
                 program: call
                 for program, call in calls.items()
                 if options.programs is None or program.startswith(tuple(options.programs))
             }
-            taken = in_turn(calls, options.rounds, options.limit)
+            taken = in_turn(calls, target, options.rounds, options.limit)
             ours = taken.get("cnnfilter", next(iter(taken.values())))
             for program, (seconds, memory) in taken.items():
                 ratio = seconds / ours.seconds

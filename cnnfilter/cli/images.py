@@ -110,7 +110,7 @@ OWN: dict[str, Parameters] = {
             type=click.Path(),
             required=True,
             metavar="FILE",
-            help="By 'cnnfilter learn', a kernel, or a bank in .npy, .npz, .safetensors.",
+            help="A .json, .safetensors, .npy or .npz.",
         ),
         click.Option(["--tensor"], metavar="NAME", help="Which tensor of FILE is the bank."),
         click.Option(
@@ -118,7 +118,7 @@ OWN: dict[str, Parameters] = {
             type=click.Choice(["auto", "UVDP", "PDUV"], case_sensitive=False),
             default="auto",
             metavar="UVDP|PDUV",
-            help="Axes of a bank: the notes', or PyTorch's. [by its shape]",
+            help="Axes of a bank; PDUV is PyTorch's. [by shape]",
         ),
         *geometry("boundary"),
     ],
@@ -184,14 +184,14 @@ pool = _command(
 
 learned = _command(
     "learned",
-    "Apply a filter that 'cnnfilter learn' wrote, a kernel file, or a bank of kernels.",
+    "Apply a file of 'cnnfilter learn', a kernel, or a bank of kernels.",
     [
         *OWN["learned"],
         click.Option(
             ["--maps"],
             type=click.Path(),
             metavar="FILE.png|DIR/",
-            help="Draw the maps of a bank on one sheet, or write a file for each.",
+            help="Draw a bank's maps on a sheet, or write each.",
         ),
     ],
     [

@@ -1,13 +1,42 @@
 """The command that learns a filter from pictures before and after."""
 
 import json
+import math
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from cnnfilter.cli.group import CONTEXT, Examples
-from cnnfilter.errors import ParameterError
+from cnnfilter.cli.main import note
+from cnnfilter.cli.types import Pair
+from cnnfilter.errors import DtypeError, FilterFileError, ParameterError
+
+if TYPE_CHECKING:
+    from cnnfilter.pixels import Array
+
+_ACTIVATIONS = ("relu", "leaky_relu", "tanh", "scaled_tanh", "sigmoid", "identity")
+_OF_KERNELS = ("size", "bias", "symmetric", "sum_to_one", "ridge", "method")
+_OF_STACKS = ("channels", "kernel", "activation", "steps", "seed", "resume")
+
+
+class _Size(Pair):
+    """Rows and columns of a kernel to learn, or ``auto``."""
+
+    def __init__(self) -> None:
+        super().__init__(int, 1, 31, "auto or a number of pixels from 1 to 31, or two")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a size."""
+        return value if value == "auto" else super().convert(value, param, ctx)
+
+
+def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        raise click.BadParameter(f"{value} is not a number of 0 or more, such as 1e-6", ctx, param)
+    return value
 
 
 @click.command(
@@ -24,67 +53,129 @@ from cnnfilter.errors import ParameterError
 @click.option(
     "--pairs", nargs=2, type=click.Path(), metavar="DIR DIR", help="Folders; equal names are pairs."
 )
-@click.option("--size", default="auto", metavar="N|auto", help="Rows and columns; auto tries 3, 5, 7. [auto]")
+@click.option("--size", type=_Size(), default="auto", metavar="N|UxV|auto", help="auto tries 3, 5, 7. [auto]")
 @click.option(
-    "--colour", type=click.Choice(["shared", "separate", "mixed"]), default="shared",
-    help="One kernel for all channels, one for each, or full mixing. [shared]",
+    "--colour", type=click.Choice(["shared", "separate", "mixed"]), default="shared", metavar="HOW",
+    help="shared kernel, separate for each channel, or mixed. [shared]",
 )  # fmt: skip
 @click.option("--bias", is_flag=True, help="Learn a constant to add.")
 @click.option("--symmetric", is_flag=True, help="Equal in all eight mirrorings.")
 @click.option("--sum-to-one", is_flag=True, help="Keep the brightness.")
 @click.option(
-    "--ridge", type=float, metavar="X", help="Pull to the identity, share of the mean power. [1e-9]"
+    "--ridge", type=float, callback=_finite, metavar="X", help="Pull to the identity. [1e-9, 1e-6 or 1e-3]"
 )
 @click.option(
-    "--method", type=click.Choice(["least-squares", "gradient"]), default="least-squares",
-    help="Exact, or the notes' descent. [least-squares]",
+    "--method", type=click.Choice(["least-squares", "gradient"]), default="least-squares", metavar="NAME",
+    help="least-squares, or the notes' gradient. [least-squares]",
 )  # fmt: skip
-@click.option("--layers", type=click.IntRange(1), help="Train a stack of so many layers instead.")
-@click.option("--channels", type=click.IntRange(1), default=16, help="Maps between layers. [16]")
+@click.option("--layers", type=click.IntRange(1, 32), metavar="N", help="Train a stack of layers instead.")
 @click.option(
-    "--kernel", type=click.IntRange(1), default=3, help="Rows and columns of a layer's kernels. [3]"
+    "--channels", type=click.IntRange(1, 512), default=16, metavar="N", help="Maps between layers. [16]"
 )
-@click.option("--activation", default="relu", metavar="NAME", help="After each layer but the last. [relu]")
-@click.option("--steps", type=click.IntRange(1), default=4000, help="Steps of training. [4000]")
-@click.option("--seed", type=int, default=0, help="Of the training. [0]")
+@click.option(
+    "--kernel", type=click.IntRange(1, 31), default=3, metavar="N", help="Size of a layer's kernels. [3]"
+)
+@click.option(
+    "--activation", type=click.Choice(_ACTIVATIONS), default="relu", metavar="NAME",
+    help="Between layers: relu, leaky_relu, tanh… [relu]",
+)  # fmt: skip
+@click.option("--steps", type=click.IntRange(1), default=4000, metavar="N", help="Of training. [4000]")
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Of training. [0]")
 @click.option("--resume", is_flag=True, help="Go on from FILTER.checkpoint.")
 @click.option("--report", metavar="FILE.png", help="Draw kernel, residual and pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@click.pass_context
 def learn(
-    before: str | None, after: str | None, output: str, pairs: tuple[str, str] | None, **values: Any
+    ctx: click.Context,
+    /,
+    before: str | None,
+    after: str | None,
+    output: str,
+    pairs: tuple[str, str] | None,
+    report: str | None,
+    as_json: bool,
+    layers: int | None,
+    **values: Any,
 ) -> None:
     """Learn the filter that makes AFTER from BEFORE."""
-    befores, afters = _pictures(before, after, pairs)
-    as_json, report, layers = values.pop("as_json"), values.pop("report"), values.pop("layers")
-    learned = _stack(befores, afters, output, layers, values) if layers else _kernel(befores, afters, values)
+    _refuse_contradictions(ctx, layers, values)
+    _require_places(output, report, one_kernel=layers is None and values["colour"] == "shared")
+    files = _files(before, after, pairs)
+    befores, afters, names = _pictures(files)
+    try:
+        if layers is None:
+            learned = _kernel(befores, afters, names, values)
+        else:
+            learned = _stack(befores, afters, names, output, layers, values)
+    except (ParameterError, DtypeError) as error:  # the options are in order: the pictures are not
+        raise click.ClickException(str(error)) from error
     learned.filter.save(output)
+    _checkpoint(output).unlink(missing_ok=True)
     click.echo(json.dumps(learned.report.record()) if as_json else learned.report.text())
     if report:
         learned.report.draw(report)
 
 
-def _kernel(befores: list[Any], afters: list[Any], values: dict[str, Any]) -> Any:
+def _refuse_contradictions(ctx: click.Context, layers: int | None, values: dict[str, Any]) -> None:
+    for name in _OF_STACKS if layers is None else _OF_KERNELS:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = f"--{name.replace('_', '-')}"
+            reason = "needs --layers" if layers is None else "is for one kernel, not for --layers"
+            raise click.UsageError(f"{option} {reason}", ctx)
+    size = values["size"]
+    sides = size if isinstance(size, tuple) else (size,)
+    if values["symmetric"] and size != "auto" and any(side % 2 == 0 for side in sides):
+        raise click.UsageError("a symmetric kernel has a middle: give --size an odd number", ctx)
+    if layers is not None and values["colour"] == "separate":
+        raise click.UsageError("a stack is shared or mixed; --colour separate is for kernels", ctx)
+
+
+def _require_places(output: str, report: str | None, *, one_kernel: bool) -> None:
+    """See that what will be learned can be written, before the work."""
+    from cnnfilter.learning.filterfile import require_suffix
+
+    try:
+        require_suffix(output, one_kernel=one_kernel)
+    except FilterFileError as error:
+        raise click.UsageError(str(error)) from error
+    if report:
+        from cnnfilter.learning.sheet import new_figure
+
+        if os.path.splitext(report)[1].lower() not in (".png", ".pdf", ".svg"):
+            raise click.UsageError(f"--report {report}: give a name that ends in .png, .pdf or .svg")
+        new_figure(1, 1)
+    for path in filter(None, (output, report)):
+        folder = os.path.dirname(path) or "."
+        if not os.path.isdir(folder):
+            raise click.ClickException(f"{path}: there is no folder {folder}")
+        if not os.access(folder, os.W_OK):
+            raise click.ClickException(f"{path}: the folder {folder} is not writable")
+
+
+def _kernel(befores: list["Array"], afters: list["Array"], names: list[str], values: dict[str, Any]) -> Any:
     from cnnfilter.learning.linear import learn_kernel
 
-    size = values["size"]
-    if size != "auto":
-        if not size.isdigit():
-            raise ParameterError(f"size {size!r} is neither a number of pixels nor auto")
-        size = int(size)
-    ridge = {} if values["ridge"] is None else {"ridge": values["ridge"]}
-    return learn_kernel(
-        befores, afters, size=size, channels=values["colour"], bias=values["bias"],
-        symmetric=values["symmetric"], sum_to_one=values["sum_to_one"], method=values["method"], **ridge,
-    )  # fmt: skip
+    options = {name: values[name] for name in _OF_KERNELS}
+    return learn_kernel(befores, afters, channels=values["colour"], names=names, **options)
 
 
-def _stack(befores: list[Any], afters: list[Any], output: str, layers: int, values: dict[str, Any]) -> Any:
+def _stack(
+    befores: list["Array"],
+    afters: list["Array"],
+    names: list[str],
+    output: str,
+    layers: int,
+    values: dict[str, Any],
+) -> Any:
     from tqdm import tqdm
 
     from cnnfilter.learning.stack import StackOptions, learn_stack
 
-    if values["colour"] == "separate":
-        raise ParameterError("a stack is shared or mixed; --colour separate is for kernels")
+    checkpoint = _checkpoint(output)
+    resume = values["resume"]
+    if resume and not checkpoint.exists():
+        note(f"no {checkpoint}: training begins")
+        resume = False
     options = StackOptions(
         layers=layers, maps=values["channels"], size=values["kernel"], activation=values["activation"],
         channels=values["colour"], steps=values["steps"], seed=values["seed"],
@@ -95,26 +186,79 @@ def _stack(befores: list[Any], afters: list[Any], output: str, layers: int, valu
             bar.set_postfix_str(f"{quality:.2f} dB held out")
             bar.update(step - bar.n)
 
-        return learn_stack(
-            befores, afters, options,
-            checkpoint=f"{output}.checkpoint", resume=values["resume"], progress=progress,
-        )  # fmt: skip
+        try:
+            return learn_stack(
+                befores, afters, options, names=names, checkpoint=checkpoint, resume=resume, progress=progress
+            )
+        except BaseException as error:
+            if not isinstance(error, Exception) and checkpoint.exists():
+                bar.close()
+                note(f"training was interrupted; --resume goes on from {checkpoint}")
+            raise
 
 
-def _pictures(
-    before: str | None, after: str | None, pairs: tuple[str, str] | None
-) -> tuple[list[Any], list[Any]]:
+def _checkpoint(output: str) -> Path:
+    return Path(f"{output}.checkpoint")
+
+
+def _files(before: str | None, after: str | None, pairs: tuple[str, str] | None) -> list[tuple[Path, Path]]:
+    """Name the two files of every pair."""
+    if pairs and before:
+        raise click.UsageError("name two pictures, or two folders with --pairs, not both")
+    if before and after:
+        return [(Path(before), Path(after))]
+    if not pairs:
+        raise click.UsageError("name two pictures, BEFORE and AFTER, or two folders with --pairs")
+    first, second = map(Path, pairs)
+    there, wanted = ({path.name: path for path in _pictures_in(folder)} for folder in (first, second))
+    shared = sorted(there.keys() & wanted.keys())
+    if not shared:
+        raise click.ClickException(f"{first} and {second} share no file name; pairs have equal names")
+    alone = sorted(there.keys() ^ wanted.keys())
+    if alone:
+        note(f"{len(alone)} of the files have no partner, {alone[0]} for one, and are left out")
+    return [(there[name], wanted[name]) for name in shared]
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    from cnnfilter.imagefile import FORMS
+
+    suffixes = {suffix for suffixes in FORMS.values() for suffix in suffixes}
+    return [path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file()]
+
+
+def _pictures(files: list[tuple[Path, Path]]) -> tuple[list["Array"], list["Array"], list[str]]:
+    """Read the pairs, each frame one; the names are for messages."""
+    befores: list[Array] = []
+    afters: list[Array] = []
+    names: list[str] = []
+    for pair in files:
+        first, second = (_frames(path) for path in pair)
+        name = f"{pair[0]} and {pair[1]}"
+        if len(first) != len(second):
+            raise click.ClickException(f"{name}: {len(first)} and {len(second)} frames: give equally many")
+        befores += first
+        afters += second
+        names += [name] if len(first) == 1 else [f"{name}, frame {k + 1}" for k in range(len(first))]
+    return befores, afters, names
+
+
+def _frames(path: Path) -> list["Array"]:
     from cnnfilter import imagefile
 
-    if pairs:
-        first, second = map(Path, pairs)
-        names = sorted({path.name for path in first.iterdir()} & {path.name for path in second.iterdir()})
-        if not names:
-            raise ParameterError(f"{first} and {second} share no file name; pairs have equal names")
-        files = [(first / name, second / name) for name in names]
-    elif before and after:
-        files = [(Path(before), Path(after))]
-    else:
-        raise click.UsageError("name two pictures, BEFORE and AFTER, or two folders with --pairs")
-    read = [[imagefile.read(path).frames[0] for path in pair] for pair in files]
-    return [pair[0] for pair in read], [pair[1] for pair in read]
+    picture = imagefile.read(path)
+    return [_colours(frame, picture.alpha) for frame in picture.frames]
+
+
+def _colours(frame: "Array", alpha: bool) -> "Array":
+    """Return the colours of a frame, multiplied by its alpha: so the image commands filter them."""
+    import numpy as np
+
+    from cnnfilter.pixels.kinds import full_scale
+
+    if alpha:
+        frame, seen = frame[..., :-1], frame[..., -1:] / full_scale(frame.dtype)
+        if seen.min() < 1:
+            product = frame * seen
+            frame = (np.rint(product) if frame.dtype.kind in "iu" else product).astype(frame.dtype)
+    return frame[..., 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame

@@ -1,5 +1,6 @@
 """How near one image is to another: PSNR and SSIM."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from cnnfilter.errors import ParameterError
 from cnnfilter.learning.pairs import Array
 from cnnfilter.pixels.kinds import full_scale
 
+SHOWN = 192  # rows and columns of the detail that a report shows
 _SIGMA, _RADIUS = 1.5, 5  # Wang et al. 2004: 11 taps of a Gaussian of sigma 1.5
 
 
@@ -68,6 +70,35 @@ def ssim(image: Array, reference: Array, peak: float | None = None) -> float:
     cov = _blurred(x * y) - mean_x * mean_y
     top = (2 * mean_x * mean_y + low) * (2 * cov + mid)
     return float(np.mean(top / ((mean_x * mean_x + mean_y * mean_y + low) * (var_x + var_y + mid))))
+
+
+def busiest(before: Array, after: Array, side: int) -> tuple[slice, slice]:
+    """Rows and columns of a square of at most `side` pixels that shows the most change and detail.
+
+    Examples
+    --------
+    >>> a = np.zeros((40, 60, 1))
+    >>> b = a.copy()
+    >>> b[30:, 50:] = 1
+    >>> busiest(a, b, 20)
+    (slice(20, 40, None), slice(40, 60, None))
+    """
+    high, wide = (min(side, length) for length in before.shape[:2])
+    rows, columns = (_spread(length, part) for length, part in zip(before.shape, (high, wide), strict=False))
+    change, best = -1.0, (slice(0, high), slice(0, wide))
+    for top, left in itertools.product(rows, columns):
+        place = slice(top, top + high), slice(left, left + wide)
+        difference = before[place][::4, ::4].astype(np.float32) - after[place][::4, ::4]
+        found = float(np.square(difference).sum()) * (1 + float(after[place][::4, ::4].var()))
+        if found > change:
+            change, best = found, place
+    return best
+
+
+def _spread(length: int, part: int) -> list[int]:
+    """Where parts begin that overlap by at least a half, at most 40 of them."""
+    count = min(40, 2 * math.ceil(length / part) - 1)
+    return sorted({round(k * (length - part) / max(1, count - 1)) for k in range(count)})
 
 
 def _pair(image: Array, reference: Array) -> Array:

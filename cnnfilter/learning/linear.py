@@ -14,7 +14,7 @@ from cnnfilter.core.correlate import correlate
 from cnnfilter.core.geometry import number_pair
 from cnnfilter.core.threads import count
 from cnnfilter.errors import ParameterError
-from cnnfilter.learning.evaluation import ssim
+from cnnfilter.learning.evaluation import SHOWN, busiest, ssim
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.learning.moments import Moments, gather_moments
 from cnnfilter.learning.pairs import Array, Pair, Split, hold_out, pairs_of
@@ -27,7 +27,6 @@ from cnnfilter.pixels.kinds import full_scale
 AUTO_SIZES = (3, 5, 7)
 _PIXELS_PER_TAP = 10  # fewer and the fit follows the noise
 _SSIM_PIXELS = 1 << 19  # of the held-out region: SSIM costs more than all the rest
-_SHOWN = 192  # rows and columns of the detail that a report shows
 _CHANNELS = ("shared", "separate", "mixed")
 
 _Key = TypeVar("_Key")
@@ -257,7 +256,9 @@ def _report(
     error = _mean_square(solutions, cropped)
     still = _mean_square([_identity_solution(m) for m in cropped], cropped)
     spread = float(np.average([_variance(m) for m in cropped], weights=[m.count for m in cropped]))
+    floor = 1 / 12 if np.issubdtype(splits[0].pair.before.dtype, np.integer) else 0.0
     peak = full_scale(splits[0].pair.before.dtype)
+    biased = [solve(moments.cropped(_kernel_size(learned)), bias=True) for moments in learn]
     report = LinearReport(
         weights=learned.layers[0].weights,
         bias=learned.layers[0].bias,
@@ -269,6 +270,8 @@ def _report(
         condition=max(solution.condition for solution in solutions),
         r2=1 - error / spread if spread else math.nan,
         explained=1 - error / still if still else math.nan,
+        share=_share(error, min(still, spread), floor),
+        psnr_with_bias=_decibels(_mean_square(biased, cropped), peak),
         psnr_usable=_decibels(error, peak),
         curve=solutions[0].curve,
         masked=sum(split.pair.targets(size).size for split in splits)
@@ -276,6 +279,11 @@ def _report(
     )
     _judge_pixels(report, learned, splits, size)
     return report
+
+
+def _share(error: float, baseline: float, floor: float) -> float:
+    """Share of the error of a baseline that is explained, the variance of rounding left out; NaN for none."""
+    return 1 - max(0.0, error - floor) / (baseline - floor) if baseline > 1.05 * floor else math.nan
 
 
 def _kernel_size(learned: LearnedFilter) -> tuple[int, int]:
@@ -317,14 +325,21 @@ def _judge_pixels(
                     sides = [ssim(x[part], wanted[part]) for x in (guess, given)]
                     alike.append((*sides, guess[part].size))
                     count += guess[part, :, 0].size
-                if report.detail is None:
-                    report.detail = tuple(x[:_SHOWN, :_SHOWN] for x in (given, wanted, guess))
+    report.detail = _detail(learned, next(split.pair for split in splits if split.judge), size)
     report.psnr, report.psnr_identity = (
         _decibels(total / report.judged, report.peak) for total in (ours, still)
     )
     if alike:
         values = np.array(alike)
         report.ssim, report.ssim_identity = (values[:, :2] * values[:, 2:]).sum(axis=0) / values[:, 2].sum()
+
+
+def _detail(learned: LearnedFilter, pair: Pair, size: tuple[int, int]) -> tuple[Array, ...]:
+    """Before, after and ours where the pair changes most."""
+    wanted, given = pair.targets(size), Pair(pair.after, pair.before).targets(size)
+    rows, columns = busiest(given, wanted, SHOWN)
+    guess = _predicted(learned, pair, size, rows)[0]
+    return given[rows, columns], wanted[rows, columns], guess[:, columns]
 
 
 def _sum_of_squares(image: Array, wanted: Array) -> float:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cnnfilter.errors import ParameterError
 from cnnfilter.learning.pairs import Array
 
 _EXPLAINED_DB = 48.0  # an error of one grey level in 255; rounding to 8 bits alone leaves 58.9 dB
+_MOST, _PART = 0.9, 0.5  # of the change
+_HELPS_DB = 3.0
 
 
 @dataclass
@@ -26,10 +27,14 @@ class LinearReport:
         Of our image, rounded and clipped, and of the unfiltered one. SSIM on at most half a megapixel.
     psnr_usable : float
         Of the unrounded result on the pixels that are not saturated.
+    psnr_with_bias : float
+        The same, had a bias been learned too.
     r2 : float
         Share of the variance of `after` that is explained; 1 - error / variance.
     explained : float
-        Share of the squared change from `before` to `after` that is explained.
+        Share of the squared change from `before` to `after` that is explained; NaN if there is none.
+    share : float
+        The less of `r2` and `explained`, with the error that rounding alone makes left out of both.
     rank, taps : int
         Directions the images say something about, of how many weights.
     condition : float
@@ -55,7 +60,9 @@ class LinearReport:
     condition: float
     r2: float
     explained: float
+    share: float
     psnr_usable: float
+    psnr_with_bias: float
     curve: list[float] = field(default_factory=list)
     sizes: dict[str, float] = field(default_factory=dict)
     method: str = "least-squares"
@@ -73,15 +80,17 @@ class LinearReport:
     @property
     def verdict(self) -> str:
         """Say in a plain sentence whether a linear filter explains the pair."""
-        share = f"{100 * max(0.0, self.explained):.1f} % of the change"
-        if self.psnr_usable >= _EXPLAINED_DB:
+        if math.isnan(self.share):
+            return "Beside a shift and rounding nothing was changed: there is no filter to learn."
+        share = f"{100 * max(0.0, self.share):.1f} % of the change"
+        if self.psnr_usable >= _EXPLAINED_DB and self.share >= _MOST:
             return (
                 f"A linear filter explains this pair: where nothing is saturated, the error is "
                 f"{self.peak * 10 ** (-self.psnr_usable / 20):.3g} of {self.peak:g}."
             )
-        if self.explained >= 0.9:
+        if self.share >= _MOST:
             return f"A linear filter explains most of this pair, {share}, but not all of it."
-        if self.explained >= 0.5:
+        if self.share >= _PART:
             return f"A linear filter explains only a part of this pair, {share}."
         return (
             f"A linear filter does not explain this pair ({share}): the change depends on the picture, "
@@ -94,10 +103,12 @@ class LinearReport:
         lines = [
             self.verdict,
             "",
-            f"method        {self.method}, {rows}x{columns}, channels {self.channels}; {self.pixels} values",
+            f"method        {self.method}, {rows}x{columns}, channels {self.channels}, ridge {self.ridge:g}; "
+            f"{self.pixels} values",
             f"PSNR          {self.psnr:.2f} dB held out; unfiltered {self.psnr_identity:.2f} dB",
             f"SSIM          {self.ssim:.4f} held out; unfiltered {self.ssim_identity:.4f}",
-            f"R2            {self.r2:.6f}; of the change {self.explained:.6f}",
+            f"R2            {self.r2:.6f}; of the change "
+            f"{'-' if math.isnan(self.explained) else f'{self.explained:.6f}'}",
             f"rank          {self.rank} of {self.taps}, condition {self.condition:.3g}",
             f"saturated     {self.masked} targets masked; {self.clipped} of {self.judged} results clipped",
         ]
@@ -111,7 +122,12 @@ class LinearReport:
         ]
         if self.rank < self.taps:
             lines.append("note          the images leave weights undetermined: those stay as in the identity")
-        if self._rim() > 0.25:
+        if self.psnr_with_bias > self.psnr_usable + _HELPS_DB:
+            lines.append(
+                f"note          a constant is missing: --bias would reach {self.psnr_with_bias:.2f} dB, not "
+                f"{self.psnr_usable:.2f}, where nothing is saturated"
+            )
+        if self._rim() > 0.25 and not self.verdict.startswith("A linear filter explains this pair"):
             lines.append(
                 "note          much of the kernel lies on its rim: try a larger size, or align the pair"
             )
@@ -127,40 +143,18 @@ class LinearReport:
     def record(self) -> dict[str, Any]:
         """Return the report as plain values for JSON; infinite numbers become None."""
         names = (
-            "method channels pixels rank taps condition r2 explained psnr psnr_identity ssim ssim_identity "
-            "psnr_usable masked clipped judged curve sizes verdict"
+            "method channels ridge pixels rank taps condition r2 explained share psnr psnr_identity ssim "
+            "ssim_identity psnr_usable psnr_with_bias masked clipped judged curve sizes verdict"
         )
         record = {name: _plain(getattr(self, name)) for name in names.split()}
         bias = None if self.bias is None else self.bias.tolist()
         return record | {"weights": self.weights.tolist(), "bias": bias, "shifts": [*map(list, self.shifts)]}
 
     def draw(self, path: str | os.PathLike[str]) -> None:
-        """Draw kernel, curve or residual, and before, after and ours side by side.
+        """Draw the kernel, its residual or learning curve, and pictures; see `cnnfilter.learning.drawing`."""
+        from cnnfilter.learning import drawing
 
-        Raises
-        ------
-        ParameterError
-            If matplotlib is not installed.
-        """
-        figure = new_figure(15, 6)
-        kernel, course, *_ = figure.subplots(2, 3).ravel()
-        for axes in figure.axes[2:]:
-            axes.set_axis_off()
-        shown = self.weights[0, 0]
-        limit = float(np.abs(shown).max()) or 1.0
-        figure.colorbar(kernel.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit), ax=kernel)
-        kernel.set_title("kernel" if self.weights.shape[:2] == (1, 1) else "kernel of output 0, input 0")
-        if self.curve:
-            course.plot([0, *(2**k for k in range(len(self.curve) - 1))], self.curve, marker=".")
-            course.set(title="mean squared error", xlabel="step", xscale="symlog", yscale="log")
-        if self.detail is not None:
-            before, after, ours = self.detail
-            if not self.curve:
-                course.hist((ours.astype(np.float64) - after).ravel(), bins=101)
-                course.set(title="ours - after", yscale="log")
-            show_images(figure.axes[3:6], {"before": before, "after": after, "ours": ours}, self.peak)
-        figure.suptitle(self.verdict, fontsize=10)
-        figure.savefig(os.fspath(path), dpi=100)
+        drawing.draw_kernel(self, path)
 
     def _rim(self) -> float:
         """Share of the kernel's absolute weight on its rim, the identity's share left out."""
@@ -168,24 +162,6 @@ class LinearReport:
         if min(size.shape) < 3 or not size.any():
             return 0.0
         return float(1 - size[1:-1, 1:-1].sum() / size.sum()) if min(size.shape) > 3 else 0.0
-
-
-def new_figure(width: float, height: float) -> Any:
-    """Return a matplotlib figure that belongs to no window."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ParameterError("drawing needs matplotlib: pip install 'cnnfilter[plot]'") from None
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def show_images(axes: Any, images: dict[str, Array], peak: float) -> None:
-    """Show images with their names, values from 0 to `peak`."""
-    for place, (name, image) in zip(axes, images.items(), strict=False):
-        shown = np.clip(image.astype(np.float64) / peak, 0, 1)
-        shown = shown if shown.shape[2] == 3 else shown[..., 0]
-        place.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        place.set_title(name)
 
 
 def _plain(value: Any) -> Any:
@@ -261,47 +237,7 @@ class StackReport:
         return record | {"curve": [[step, _plain(value)] for step, value in self.curve]}
 
     def draw(self, path: str | os.PathLike[str]) -> None:
-        """Draw the first kernels, the learning curve, and before, after and ours side by side.
+        """Draw the first kernels, the learning curve and pictures; see `cnnfilter.learning.drawing`."""
+        from cnnfilter.learning import drawing
 
-        Raises
-        ------
-        ParameterError
-            If matplotlib is not installed.
-        """
-        figure = new_figure(15, 6)
-        kernel, course, *_ = figure.subplots(2, 3).ravel()
-        for axes in figure.axes[2:]:
-            axes.set_axis_off()
-        shown = contact_sheet(self.kernel[:, 0])
-        limit = float(np.nanmax(np.abs(shown))) or 1.0
-        kernel.imshow(shown, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        kernel.set_title("kernels of the first layer")
-        if self.curve:
-            course.plot(*zip(*self.curve, strict=True), label="stack")
-        for name, value in (("one kernel", self.psnr_linear), ("unfiltered", self.psnr_identity)):
-            course.axhline(value, linestyle=":", label=name)
-        course.set(title="held-out PSNR (dB)", xlabel="step")
-        course.legend()
-        if self.detail is not None:
-            before, after, ours = self.detail
-            show_images(figure.axes[3:6], {"before": before, "after": after, "ours": ours}, self.peak)
-        figure.suptitle(self.verdict, fontsize=10)
-        figure.savefig(os.fspath(path), dpi=100)
-
-
-def contact_sheet(planes: Array, gap: float = math.nan) -> Array:
-    """Lay planes (P, H, W) out in a grid as nearly square as can be, one pixel of `gap` between them.
-
-    Examples
-    --------
-    >>> contact_sheet(np.ones((3, 2, 2)), gap=0).astype(int).tolist()
-    [[1, 1, 0, 1, 1], [1, 1, 0, 1, 1], [0, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 0, 0, 0]]
-    """
-    count, height, width = planes.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    sheet = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), gap)
-    for k, plane in enumerate(planes):
-        top, left = k // columns * (height + 1), k % columns * (width + 1)
-        sheet[top : top + height, left : left + width] = plane
-    return sheet
+        drawing.draw_stack(self, path)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from cnnfilter.core.threads import count
 from cnnfilter.errors import ParameterError
-from cnnfilter.learning.evaluation import psnr, ssim
+from cnnfilter.learning.evaluation import SHOWN, busiest, psnr, ssim
 from cnnfilter.learning.learnedfilter import LearnedFilter
 from cnnfilter.learning.linear import learn_kernel
-from cnnfilter.learning.pairs import Array, Split, hold_out, pairs_of
+from cnnfilter.learning.pairs import Array, Pair, Split, hold_out, pairs_of
 from cnnfilter.learning.registration import find_shift
 from cnnfilter.learning.report import StackReport
 from cnnfilter.learning.training import Run, StackOptions, shown
@@ -118,6 +118,14 @@ def _require_room(splits: list[Split], options: StackOptions, reach: int) -> Non
                 )
 
 
+def _detail(learned: LearnedFilter, pair: Pair, reach: int) -> tuple[Array, ...]:
+    """Before, after and ours where the pair shows most."""
+    wanted = pair.targets((reach, reach))
+    rows, columns = busiest(Pair(pair.after, pair.before).targets((reach, reach)), wanted, SHOWN)
+    guess, given, wanted = shown(learned, pair, rows, reach)
+    return given[:, columns], wanted[:, columns], guess[:, columns]
+
+
 def _report(
     run: Run, before: Array | Sequence[Array], after: Array | Sequence[Array], seconds: float
 ) -> StackReport:
@@ -142,6 +150,6 @@ def _report(
         psnr_identity=linear.psnr_identity,
         psnr_linear=linear.psnr,
         shifts=run.shifts,
-        detail=(given[:192, :192], wanted[:192, :192], guess[:192, :192]),
+        detail=_detail(learned, pair, run.reach),
         **sides,
     )

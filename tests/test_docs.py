@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import importlib.util
 import os
 import re
 import shutil
@@ -11,7 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("sample_images/*.md")])
@@ -146,3 +149,39 @@ def test_every_row_of_the_equations_names_a_function_and_a_test():
     for row in rows:
         if not row.startswith("| equation |"):
             assert re.search(r"\| `cnnfilter\.[\w.]+` \| `test_\w+\.py::test_\w+` \|$", row), row
+
+
+def gallery():
+    """Import the script that makes the gallery."""
+    specification = importlib.util.spec_from_file_location(
+        "make_gallery", ROOT / "docs/gallery/make_gallery.py"
+    )
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_gallery_is_what_its_script_makes(tmp_path):
+    gallery().main(tmp_path)
+    assert (tmp_path / "gallery.md").read_text() == (ROOT / "docs" / "gallery.md").read_text()
+    made = {path.name: path for path in (tmp_path / "gallery").iterdir()}
+    kept = {
+        path.name: path for path in (ROOT / "docs" / "gallery").iterdir() if path.suffix in (".png", ".jpg")
+    }
+    assert made.keys() == kept.keys()
+    for name, path in made.items():
+        with Image.open(path) as new, Image.open(kept[name]) as old:
+            assert (new.size, new.mode) == (old.size, old.mode)
+            distance = np.abs(np.asarray(new, np.int16) - np.asarray(old, np.int16))
+        # Coding and decoding a JPEG differ a little from one version of the library to the next.
+        assert distance.mean() < (1 if name.endswith(".jpg") else 0.01), name
+        assert kept[name].stat().st_size < 300_000
+
+
+def test_both_readmes_give_the_same_recipes():
+    """What the quick start in Chinese runs, the README explains: filters, pipes, kernels, learning."""
+    words = [
+        {command.split()[1] for command in commands(ROOT / name) if command.startswith("cnnfilter ")}
+        for name in ("README.md", "README.zh-CN.md")
+    ]
+    assert words[0] <= words[1]

@@ -137,7 +137,8 @@ def test_a_shift_is_taken_out_and_told():
 
 
 def test_several_pairs_hold_a_pair_out():
-    learned = learn_kernel([CHINA, FLOWER], [filtered(CHINA, MEAN), filtered(FLOWER, SHARPEN)], size=3)
+    afters = [filtered(CHINA, MEAN), filtered(FLOWER, SHARPEN)]
+    learned = learn_kernel([CHINA, FLOWER], afters, size=3, ridge=1e-9)
     np.testing.assert_allclose(learned.filter.kernel().array, MEAN, atol=1e-3)  # the second only judges
     assert "does not explain" in learned.report.verdict
 
@@ -169,6 +170,41 @@ def test_images_that_say_little_leave_the_identity():
     learned = learn_kernel(ramp, ramp + 1, size=3, register=False)
     assert learned.report.rank == 2 and learned.report.condition == np.inf
     assert "undetermined" in learned.report.text()
+
+
+def test_the_verdict_of_changes_that_are_small_or_none():
+    rng = np.random.default_rng(0)
+    noisy = np.clip(np.rint(CHINA + rng.normal(0, 0.6, CHINA.shape)), 0, 255).astype(np.uint8)
+    report = learn_kernel(CHINA, noisy, size=3).report
+    assert report.psnr_usable > 48 and "does not explain" in report.verdict  # near, but no filter made it so
+    faint = filtered(CHINA, 0.98 * np.eye(9)[4].reshape(3, 3) + 0.02 * MEAN)
+    assert "explains this pair" in learn_kernel(CHINA, faint, size=3).report.verdict
+    report = learn_kernel(CHINA, np.roll(CHINA, (3, -5), (0, 1)), size=3).report
+    assert report.shifts == [(3, -5)] and "nothing was changed" in report.verdict
+    json.dumps(report.record(), allow_nan=False)
+    assert "of the change -" in report.text()
+
+
+def test_another_picture_is_not_explained():
+    report = learn_kernel(CHINA, FLOWER, size=3, register=False).report
+    assert report.explained > 0.7 > 0 > report.r2  # nearer than before, but worse than one grey
+    assert "does not explain" in report.verdict
+
+
+def test_a_missing_bias_is_told():
+    after = np.clip(CHINA.astype(int) + 30, 0, 255).astype(np.uint8)
+    report = learn_kernel(CHINA, after, size=3).report
+    assert "a constant is missing: --bias would reach" in report.text()
+    report = learn_kernel(CHINA, after, size=3, bias=True).report
+    assert "--bias" not in report.text() and "explains this pair" in report.verdict
+
+
+def test_the_ridge_is_raised_where_held_out_pixels_say_so():
+    after = CHINA[:48, :48, 1]
+    before = np.rint(ndimage.gaussian_filter(CHINA[..., 1].astype(float), 2.5)).astype(np.uint8)[:48, :48]
+    assert learn_kernel(before, after, size=5, register=False).report.ridge == 1e-6
+    assert learn_kernel(CHINA, filtered(CHINA, SHARPEN), size=3).report.ridge == 1e-9
+    assert learn_kernel(CHINA, filtered(CHINA, MEAN), size=3, ridge=1e-4).report.ridge == 1e-4
 
 
 def test_too_few_pixels():

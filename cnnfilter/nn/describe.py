@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cnnfilter.nn.layers import Activation, Layer, Shape
+from cnnfilter.nn.layers import Activation, Convolution, Dropout, Layer, Shape
 from cnnfilter.nn.layers_joining import Auxiliary, Highway, Inception, Residual, Sequence
 from cnnfilter.nn.network import Network
 
@@ -132,6 +132,26 @@ def times(sides: tuple[int, ...] | None) -> str:
     return "" if sides is None else "x".join(str(side) for side in sides)
 
 
+def kind_of(layer: Layer) -> str:
+    """Say what a layer does, and what its sizes do not tell: groups, table, ceil, share.
+
+    Examples
+    --------
+    >>> from cnnfilter.nn.models import build
+    >>> kind_of(build("lenet5").layer("c3")), kind_of(build("alexnet").layer("conv2"))
+    ('convolution by table', 'convolution in 2 groups')
+    """
+    if isinstance(layer, Convolution) and layer.table is not None:
+        return f"{layer.kind} by table"
+    if isinstance(layer, Convolution) and layer.groups > 1:
+        return f"{layer.kind} in {layer.groups} groups"
+    if isinstance(layer, Dropout):
+        return f"{layer.kind} {layer.share:g}"
+    if getattr(layer, "ceil", False):
+        return f"{layer.kind}, ceil"
+    return layer.kind
+
+
 def _numbers(values: dict[str, Any]) -> Iterator[str]:
     for key in ("parameters", "connections", "multiply_adds"):
         yield f"{values[key]:,}" if values[key] else ""
@@ -162,7 +182,7 @@ def _traced(layer: Layer, prefix: str, field: Field) -> tuple[list[Row], Field]:
         field = max(fields)
         return [*rows, _row(name, _JOINS[type(layer)], layer, field)], field
     field = _widened(layer, field)
-    return [_row(name, layer.kind, layer, field)], field
+    return [_row(name, kind_of(layer), layer, field)], field
 
 
 def _row(name: str, kind: str, layer: Layer, field: Field) -> Row:

@@ -1,109 +1,217 @@
-"""Networks drawn: layers to scale, learning curves, sheets of maps and kernels.
+"""Pictures of what a network learned: learning curve, confusion matrix, sheets of maps and kernels.
 
-matplotlib is imported only here, and only when something is drawn.
+matplotlib is imported only when something is drawn.
 """
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 
 from cnnfilter.errors import CnnFilterError, ParameterError
-from cnnfilter.nn.describe import Description, times
 from cnnfilter.nn.functional.windows import Array
 
-_MOST_TILES = 1024
+MOST_TILES = 1024
+DPI = 100
+BLUE, RED, GREY = "#4878cf", "#d65f5f", "#8c8c8c"
+_PAGE = 0.92  # not white: a tile that is white shows its edge
+
+_LEAST_SIDE, _MOST_SIDE = 48, 160  # pixels of a tile that is enlarged
+_WIDTH = 640  # pixels that a sheet of few tiles has
+_GAP, _LABEL, _HEAD, _SCALE = 6, 12, 34, 70  # pixels: between tiles, of numbers, title, colour scale
 
 
-def _figure(**options: Any) -> Any:
+def require_matplotlib() -> None:
+    """Raise CnnFilterError if nothing can be drawn."""
+    new_figure(1, 1)
+
+
+def new_figure(width: float, height: float, **options: Any) -> Any:
+    """Return a figure of so many inches that belongs to no window."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise CnnFilterError("drawing needs matplotlib: pip install 'cnnfilter[plot]'") from error
-    return Figure(**options)
+    return Figure(figsize=(width, height), dpi=DPI, **options)
 
 
-def draw_network(description: Description, path: str) -> None:
-    """Draw the layers from top to bottom: bars as long as the output is large, parameters beside them.
+def save_figure(figure: Any, path: str) -> None:
+    """Write a figure whole or not at all; the suffix tells the form."""
+    from cnnfilter.wholefile import whole_file
 
-    Parameters
-    ----------
-    description : Description
-    path : str
-        .png, .svg or .pdf.
-    """
-    rows = description.rows
-    figure = _figure(figsize=(9, 1.2 + 0.3 * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    sizes = [math.log10(max(10, math.prod(row.output))) for row in rows]
-    shades = {"convolution": "#4878cf", "dense": "#d65f5f", "batch norm": "#9c9ede"}
-    colours = [shades.get(row.kind.split(",")[0], "#b8b8b8") for row in rows]
-    axes.barh(range(len(rows)), sizes, color=colours)
-    for i, row in enumerate(rows):
-        kernel = f" {times(row.kernel)}/{times(row.stride)}" if row.kernel else ""
-        count = f"  {row.parameters:,} parameters" if row.parameters else ""
-        axes.text(0.05, i, f"{row.kind}{kernel}", va="center", fontsize=8)
-        axes.text(sizes[i] + 0.05, i, times(row.output) + count, va="center", fontsize=8)
-    axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(0, max(sizes) + 3)
-    axes.set_xticks(range(int(max(sizes)) + 1), [f"{10**n:,}" for n in range(int(max(sizes)) + 1)])
-    axes.set_xlabel("values in the output")
-    axes.set_title(f"{description.name}: {description.totals['parameters']:,} parameters")
-    figure.savefig(path)
+    form = os.path.splitext(path)[1][1:].lower()
+    # Without a date, equal pictures are equal files.
+    told = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
+    with whole_file(path) as file:
+        figure.savefig(file, format=form, metadata=told)
 
 
 def draw_curve(history: Sequence[Mapping[str, float]], path: str) -> None:
-    """Draw the losses and the accuracy of each epoch."""
-    figure = _figure(figsize=(7, 4), layout="constrained")
-    left = figure.subplots()
-    epochs = range(1, len(history) + 1)
-    for key, colour in (("train_loss", "#4878cf"), ("valid_loss", "#d65f5f")):
-        left.plot(epochs, [row[key] for row in history], label=key.replace("_", " "), color=colour)
-    left.set_yscale("log")
-    left.set_xlabel("epoch")
-    left.set_ylabel("loss")
-    right = left.twinx()
-    right.plot(epochs, [100 * row["valid_accuracy"] for row in history], "k--", label="valid accuracy")
-    right.set_ylabel("accuracy, %")
-    figure.legend(loc="outside upper center", ncols=3)
-    figure.savefig(path)
-
-
-def draw_sheet(tiles: Array, title: str, path: str) -> None:
-    """Draw maps or kernels beside each other, numbered, with one scale for all.
+    """Draw the losses and the accuracy of each epoch, and mark the best.
 
     Parameters
     ----------
-    tiles : ndarray of shape (P, H, W) or (P, H, W, 3)
-        Colours from 0 to 1; a single value is drawn by a scale, symmetric about zero where there are
-        negative values.
+    history : sequence of mapping
+        As `fit.Training.history`.
+    path : str
+        .png, .svg or .pdf.
+    """
+    figure = new_figure(9, 3.6, layout="constrained")
+    losses, accuracies = figure.subplots(1, 2)
+    epochs = np.arange(1, len(history) + 1)
+    best = 1 + int(np.argmin([row["valid_loss"] for row in history]))
+    for key, colour, label in (("train_loss", BLUE, "training"), ("valid_loss", RED, "held out")):
+        losses.plot(epochs, [row[key] for row in history], ".-", label=label, color=colour)
+    losses.set(yscale="log", ylabel="loss", title="loss")
+    accuracies.plot(
+        epochs, [100 * row["valid_accuracy"] for row in history], ".-", label="held out", color=RED
+    )
+    accuracies.set(ylabel="right, %", title="accuracy")
+    for axes in (losses, accuracies):
+        axes.axvline(best, color=GREY, linestyle=":", label=f"kept: epoch {best}")
+        axes.set(xlabel="epoch", xlim=(0.5, len(history) + 0.5))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3, which="both")
+        axes.legend(fontsize=8)
+    save_figure(figure, path)
+
+
+def draw_confusion(table: Array, names: Sequence[str], path: str) -> None:
+    """Draw counts of (true class, predicted class), coloured by the share of the true class.
+
+    Parameters
+    ----------
+    table : ndarray of int of shape (C, C)
+    names : sequence of str
+        Of the classes.
+    path : str
+        .png, .svg or .pdf.
+    """
+    count = len(table)
+    side = min(16.0, max(3.2, 0.42 * count))
+    figure = new_figure(side + 1.8, side + 1.0, layout="constrained")
+    axes = figure.subplots()
+    shares = table / np.maximum(1, table.sum(axis=1, keepdims=True))
+    picture = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
+    if count <= 30:
+        for (row, column), share in np.ndenumerate(shares):
+            if table[row, column]:
+                colour = "white" if share > 0.5 else "black"
+                axes.text(
+                    column, row, str(table[row, column]), ha="center", va="center", color=colour, fontsize=8
+                )
+    step = math.ceil(count / 40)
+    places, labels = range(0, count, step), [name[:16] for name in names[::step]]
+    axes.set_yticks(places, labels, fontsize=8)
+    axes.set_xticks(places, labels, fontsize=8, rotation=90 if max(map(len, labels)) > 3 else 0)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    axes.set_title(f"{table.trace()} of {table.sum()} right", fontsize=10)
+    figure.colorbar(picture, label="share of the true class, %", shrink=0.8)
+    save_figure(figure, path)
+
+
+def draw_values(values: Array, title: str, path: str) -> None:
+    """Draw the values of units that have no place in the picture, as bars."""
+    figure = new_figure(9, 3, layout="constrained")
+    axes = figure.subplots()
+    axes.bar(np.arange(values.size), values.ravel(), width=0.9, color=BLUE)
+    axes.axhline(0, color="black", linewidth=0.6)
+    axes.set(xlabel="unit", ylabel="value", xlim=(-0.6, values.size - 0.4))
+    axes.set_title(title, fontsize=9, loc="left")
+    save_figure(figure, path)
+
+
+def draw_sheet(tiles: Array, title: str, path: str, *, labels: Sequence[str] = (), columns: int = 0) -> None:
+    """Draw maps or kernels beside each other, numbered from 0, with one scale for all.
+
+    Zero is white where there are negative values, and black where there are none. The scale ends where
+    one value in 500 lies outside, lest a single one leave the others pale.
+
+    Parameters
+    ----------
+    tiles : ndarray of shape (P, H, W)
+    title, path : str
+    labels : sequence of str, optional
+        Of the tiles; default their numbers.
+    columns : int, optional
+        Default so many that the sheet is a little wider than high.
+
+    Raises
+    ------
+    ParameterError
+        If there are more than `MOST_TILES` tiles.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    signed = bool(tiles.min() < 0)
+    top = float(np.quantile(np.abs(tiles), 0.998)) or float(np.abs(tiles).max()) or 1.0
+    scale = ScalarMappable(Normalize(-top if signed else 0.0, top), "RdBu_r" if signed else "gray")
+    figure, width, height = _sheet(
+        np.asarray(scale.cmap(scale.norm(tiles)))[..., :3],
+        title,
+        labels or [str(i) for i in range(len(tiles))],
+        columns,
+        _SCALE,
+    )
+    bar = figure.add_axes((1 - (_SCALE - 12) / width, 0.08, 12 / width, 0.9 - _HEAD / height))
+    figure.colorbar(scale, cax=bar, extend="both" if signed else "max").ax.tick_params(labelsize=7)
+    save_figure(figure, path)
+
+
+def draw_kernels(bank: Array, title: str, path: str) -> None:
+    """Draw a bank of kernels: those of three inputs in colour, the rest by a scale.
+
+    Parameters
+    ----------
+    bank : ndarray of shape (P, D, U, V)
     title, path : str
     """
-    if len(tiles) > _MOST_TILES:
-        raise ParameterError(f"{len(tiles)} tiles on one sheet: at most {_MOST_TILES}; write .npy instead")
-    columns = math.ceil(math.sqrt(len(tiles) * 1.4))
-    rows = math.ceil(len(tiles) / columns)
-    figure = _figure(figsize=(max(5.0, columns * 0.9), rows * 1.0 + 1), layout="constrained")
-    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    top = float(np.abs(tiles).max()) or 1.0
-    signed = bool(tiles.min() < 0)
-    drawn = None
-    for i, axes in enumerate(grid):
-        axes.set_axis_off()
-        if i < len(tiles):
-            drawn = axes.imshow(
-                tiles[i], cmap="RdBu_r" if signed else "viridis", vmin=-top if signed else 0.0, vmax=top
-            )
-            axes.set_title(str(i), fontsize=7, pad=2)
-    if tiles.ndim == 3 and drawn is not None:
-        figure.colorbar(drawn, ax=list(grid), shrink=0.6)
-    figure.suptitle(title, fontsize=10)
-    figure.savefig(path)
+    outputs, inputs = bank.shape[:2]
+    size = f"{outputs} kernels of {bank.shape[2]}x{bank.shape[3]}x{inputs}"
+    if inputs == 3:
+        largest = np.abs(bank).max(axis=(1, 2, 3))
+        colours = 0.5 + bank / (2 * np.maximum(largest, 1e-30))[:, None, None, None]
+        labels = [f"{i}  ±{most:.2g}" for i, most in enumerate(largest)]
+        head = f"{title}: {size}, the inputs as red, green, blue; mid-grey is 0"
+        save_figure(_sheet(np.moveaxis(colours, 1, -1), head, labels, 0, 0, least=72)[0], path)
+        return
+    tiles = bank.reshape(-1, *bank.shape[2:])
+    labels = [f"{p},{d}" if inputs > 1 else str(p) for p in range(outputs) for d in range(inputs)]
+    head = f"{title}: {size}" + ("; a row for each output, a column for each input" if inputs > 1 else "")
+    draw_sheet(tiles, head, path, labels=labels, columns=inputs if inputs > 1 else 0)
 
 
-def as_colours(kernels: Array) -> Array:
-    """Kernels (P, 3, U, V) as colours (P, U, V, 3): each about mid-grey by its own largest weight."""
-    largest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
-    return np.moveaxis(0.5 + kernels / (2 * np.maximum(largest, 1e-12)), 1, -1)
+def _sheet(
+    tiles: Array, title: str, labels: Sequence[str], columns: int, beside: int, least: int = _LEAST_SIDE
+) -> tuple[Any, int, int]:
+    """Lay out coloured tiles (P, H, W, 3); return the figure, its width and height in pixels."""
+    count, high, wide = tiles.shape[:3]
+    if count > MOST_TILES:
+        raise ParameterError(f"{count} tiles on one sheet: at most {MOST_TILES}; write .npy or .safetensors")
+    columns = columns or math.ceil(math.sqrt(count * 1.4))
+    rows = math.ceil(count / columns)
+    side = min(_MOST_SIDE, max(least, _WIDTH // max(rows, columns)))
+    larger = max(1, side // max(high, wide))
+    tiles = tiles.repeat(larger, axis=1).repeat(larger, axis=2)
+    high, wide = high * larger, wide * larger
+    inner = columns * (wide + _GAP) + _GAP
+    width, height = max(420, inner + beside), rows * (high + _LABEL + _GAP) + _GAP
+    page = np.full((height, width, 3), _PAGE)
+    figure = new_figure(width / DPI, (height + _HEAD) / DPI, facecolor=(_PAGE,) * 3)
+    axes = figure.add_axes((0, 0, 1, height / (height + _HEAD)))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    for k, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
+        row, column = divmod(k, columns)
+        top, left = row * (high + _LABEL + _GAP) + _LABEL, _GAP + column * (wide + _GAP)
+        page[top : top + high, left : left + wide] = tile
+        axes.text(left, top - 2, label, fontsize=6)
+    axes.imshow(page, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
+    figure.text(
+        _GAP / width, 1 - _HEAD / 2 / (height + _HEAD), fill(title, width // 7), fontsize=9, va="center"
+    )
+    return figure, width, height + _HEAD

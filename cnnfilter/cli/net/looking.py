@@ -1,0 +1,119 @@
+"""``cnnfilter net features`` and ``cnnfilter net kernels``: a look into a network."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnnfilter.cli.group import CONTEXT, Examples
+from cnnfilter.cli.net.weights import (
+    LAYER,
+    NETWORK,
+    SET,
+    WEIGHTS,
+    first_convolution,
+    load_network,
+    read_image,
+)
+from cnnfilter.errors import ParameterError
+
+if TYPE_CHECKING:
+    from cnnfilter.nn.functional.windows import Array
+
+_PICTURES = (".png", ".svg", ".pdf")
+
+
+@click.command(
+    cls=Examples,
+    context_settings=CONTEXT,
+    examples=[
+        "cnnfilter net features --weights lenet5.safetensors digit.png -o maps.png",
+        "cnnfilter net features --weights F.safetensors --layer c3 D.png -o m.npy",
+    ],
+)
+@click.argument("image")
+@WEIGHTS
+@NETWORK
+@SET
+@LAYER
+@click.option("-o", "--output", metavar="FILE", required=True, help="A sheet .png, .svg, .pdf; or .npy.")
+def features(
+    image: str, weights: str, network: str | None, options: dict[str, Any], layer: str | None, output: str
+) -> None:
+    """Draw what a layer makes of an image, before the activation that follows."""
+    from cnnfilter.nn.data import prepare
+
+    _require_suffix(output, *_PICTURES, ".npy")
+    loaded, _ = load_network(weights, network, options)
+    layer = layer or first_convolution(loaded)
+    loaded.layer(layer)
+    x = prepare(read_image(image), loaded.shape, loaded.preprocessing)[None]
+    maps = loaded.outputs(x, [layer])[layer][0]
+    if output.endswith(".npy"):
+        _write_array(maps, output)
+        return
+    from cnnfilter.nn.draw import draw_sheet, draw_values
+
+    title = f"{loaded.name} {layer}, {'x'.join(map(str, maps.shape))}: {image}"
+    if maps.size == len(maps):
+        draw_values(maps, title, output)
+    else:
+        draw_sheet(maps, title, output)
+
+
+@click.command(
+    cls=Examples,
+    context_settings=CONTEXT,
+    examples=[
+        "cnnfilter net kernels --weights lenet5.safetensors -o kernels.png",
+        "cnnfilter net kernels --weights resnet18.safetensors -o bank.npy",
+    ],
+)
+@WEIGHTS
+@NETWORK
+@SET
+@LAYER
+@click.option(
+    "-o", "--output", metavar="FILE", required=True,
+    help="A sheet .png, .svg, .pdf; or a bank .npy, .safetensors for 'cnnfilter learned'.",
+)  # fmt: skip
+def kernels(
+    weights: str, network: str | None, options: dict[str, Any], layer: str | None, output: str
+) -> None:
+    """Draw the kernels of a layer, or write them as a bank of filters.
+
+    A bank in .npy has the axes rows, columns, inputs, outputs; one in .safetensors is a learned filter,
+    its weights (outputs, inputs, rows, columns) named layers.0.weight.
+    """
+    _require_suffix(output, *_PICTURES, ".npy", ".safetensors")
+    loaded, _ = load_network(weights, network, options)
+    layer = layer or first_convolution(loaded)
+    found = loaded.layer(layer)
+    bank = found.parameters.get("weight")
+    if bank is None or bank.ndim != 4:
+        raise ParameterError(f"layer {layer!r} has no kernels: it is no convolution")
+    if output.endswith(".npy"):
+        _write_array(bank.transpose(2, 3, 1, 0), output)
+    elif output.endswith(".safetensors"):
+        from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
+
+        groups = getattr(found, "groups", 1)
+        notes = {"network": loaded.name, "layer": layer}
+        LearnedFilter((ConvolutionLayer(bank, groups=groups),), notes=notes).save(output)
+    else:
+        from cnnfilter.nn.draw import draw_kernels
+
+        draw_kernels(bank, f"{loaded.name} {layer}", output)
+
+
+def _require_suffix(output: str, *known: str) -> None:
+    if not output.endswith(known):
+        raise ParameterError(f"{output}: write {', '.join(known)}")
+
+
+def _write_array(array: "Array", output: str) -> None:
+    import numpy as np
+
+    from cnnfilter.wholefile import whole_file
+
+    with whole_file(output) as file:
+        np.save(file, np.ascontiguousarray(array))

@@ -1,0 +1,190 @@
+"""``cnnfilter net predict``: the classes of images."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+import click
+
+from cnnfilter.batch.jobs import STREAM, Source, find_sources
+from cnnfilter.cli.group import CONTEXT
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, reason
+from cnnfilter.cli.net.weights import NETWORK, SET, WEIGHTS, load_network, read_image
+from cnnfilter.cli.options import ImageCommand, inputs, shared
+from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+
+if TYPE_CHECKING:
+    from cnnfilter.nn.functional.windows import Array
+    from cnnfilter.nn.network import Network
+
+_SHARED = ("recursive", "files_from", "null", "max_pixels", "progress", "quiet", "json")
+
+
+class Predictor(NamedTuple):
+    """A network, the names of its classes, how many of them are told, and the most pixels of an image."""
+
+    network: "Network"
+    names: Sequence[str]
+    top: int
+    max_pixels: int
+
+    def run(self, paths: Sequence[str]) -> list[list[dict[str, Any]] | Exception]:
+        """Tell the most likely classes of each image, or why it cannot be read."""
+        import numpy as np
+
+        from cnnfilter.nn.functional import softmax
+
+        read = [self._prepared(path) for path in paths]
+        images = [image for image in read if not isinstance(image, Exception)]
+        shares = iter(softmax(self.network.forward(np.stack(images)))) if images else iter(())
+        return [image if isinstance(image, Exception) else self._best(next(shares)) for image in read]
+
+    def _prepared(self, path: str) -> "Array | Exception":
+        from cnnfilter.nn.data import prepare
+
+        try:
+            image = read_image(path, self.max_pixels)
+            return prepare(image, self.network.shape, self.network.preprocessing)
+        except (CnnFilterError, OSError, MemoryError) as error:
+            return error
+
+    def _best(self, shares: "Array") -> list[dict[str, Any]]:
+        best = (-shares).argsort(kind="stable")[: self.top]
+        return [
+            {"class": int(i), "label": self.names[i], "probability": round(float(shares[i]), 6)} for i in best
+        ]
+
+
+@click.command(
+    cls=ImageCommand,
+    context_settings=CONTEXT,
+    params=[inputs(), *(option for option in shared() if option.name in _SHARED)],
+    examples=[
+        "cnnfilter net predict --weights lenet5.safetensors digit.png",
+        "cnnfilter net predict --weights resnet18.pth --labels names.txt -r photos/",
+    ],
+)
+@WEIGHTS
+@NETWORK
+@SET
+@click.option("--labels", metavar="FILE", help="Names of the classes, one a line.")
+@click.option("--top", type=click.IntRange(1), default=5, metavar="K", help="So many classes. [5]")
+@click.option("--batch", type=click.IntRange(1, 1024), default=8, metavar="N", help="Images at a time. [8]")
+@click.option("-o", "--output", metavar="FILE", help="Where to write the lines. [standard output]")
+def predict(
+    inputs: tuple[str, ...], weights: str, network: str | None, options: dict[str, Any], labels: str | None,
+    top: int, batch: int, output: str | None, max_pixels: int, **told: Any,
+) -> int:  # fmt: skip
+    """Say what images show."""
+    from cnnfilter.nn.network import frozen
+
+    sources = _sources(inputs, told["files_from"], told["null"], told["recursive"])
+    if not sources:
+        complain(click.ClickException("no image was found in the inputs; nothing was done"))
+        return NOTHING_DONE
+    loaded, names = load_network(weights, network, options)
+    names = _labels(labels, loaded.classes) if labels else names
+    predictor = Predictor(frozen(loaded), names, top, max_pixels)
+    with _opened(output) as stream:
+        return _report(predictor, [source.path for source in sources], batch, stream, told)
+
+
+def _report(
+    predictor: Predictor, paths: Sequence[str], batch: int, stream: TextIO, told: dict[str, Any]
+) -> int:
+    """Tell of every image in its order, sum up and return the exit status."""
+    started, failed = time.perf_counter(), 0
+    with _bar(len(paths), told["progress"], told["quiet"]) as bar:
+        for start in range(0, len(paths), batch):
+            group = paths[start : start + batch]
+            for path, outcome in zip(group, predictor.run(group), strict=True):
+                bar.clear()
+                if isinstance(outcome, Exception):
+                    complain(outcome, "standard input" if path == STREAM else path)
+                    failed += 1
+                if told["json"]:
+                    print(json.dumps(_record(path, outcome)), file=stream, flush=True)
+                elif not isinstance(outcome, Exception):
+                    shares = ", ".join(f"{c['label']} {100 * c['probability']:.1f} %" for c in outcome)
+                    print(f"{path}: {shares}", file=stream, flush=True)
+                bar.update()
+    if len(paths) > 1 and not told["quiet"]:
+        words = f"{len(paths) - failed} of {len(paths)} images done" + (
+            f", {failed} failed" if failed else ""
+        )
+        print(f"cnnfilter: {words} in {time.perf_counter() - started:.1f} s", file=sys.stderr)
+    return DONE if not failed else SOME_FAILED if failed < len(paths) else NOTHING_DONE
+
+
+def _record(path: str, outcome: list[dict[str, Any]] | Exception) -> dict[str, Any]:
+    if isinstance(outcome, Exception):
+        return {"input": path, "status": "failed", "error": reason(outcome)}
+    return {"input": path, "status": "done", "top": outcome}
+
+
+def _sources(inputs: Sequence[str], files_from: str | None, null: bool, recursive: bool) -> list[Source]:
+    from cnnfilter.imagefile import FORMS
+
+    named = list(inputs)
+    if files_from:
+        named += _names_in(files_from, null)
+    elif null:
+        raise click.UsageError("-0 needs --files-from")
+    elif not named:
+        if sys.stdin.isatty():
+            raise click.UsageError("no input; name image files, or pipe an image in")
+        named = [STREAM]
+    if named.count(STREAM) > 1 or (files_from == STREAM and STREAM in named):
+        raise click.UsageError("standard input (-) can be read once only")
+    suffixes = frozenset(suffix for suffixes in FORMS.values() for suffix in suffixes)
+    return find_sources(named, recursive=recursive, suffixes=suffixes)
+
+
+def _names_in(path: str, null: bool) -> list[str]:
+    if path == STREAM:
+        content = sys.stdin.buffer.read()
+    else:
+        with open(path, "rb") as file:
+            content = file.read()
+    names = content.split(b"\0") if null else content.splitlines()
+    return [os.fsdecode(name) for name in names if name]
+
+
+def _labels(path: str, classes: int) -> list[str]:
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            names = [line.strip() for line in file]
+    except UnicodeDecodeError as error:
+        raise FilterFileError(f"{path}: labels are UTF-8 text, one a line ({error})") from error
+    while names and not names[-1]:
+        names.pop()
+    if len(names) != classes:
+        raise ParameterError(f"{path}: names {len(names)} classes, but the network tells {classes} apart")
+    return names
+
+
+@contextmanager
+def _opened(output: str | None) -> Iterator[TextIO]:
+    """Give standard output, or a file that is there only when all is written."""
+    if output is None or output == STREAM:
+        yield sys.stdout
+        return
+    import io
+
+    from cnnfilter.wholefile import whole_file
+
+    with whole_file(output) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", write_through=True)
+        yield text
+        text.detach()
+
+
+def _bar(total: int, progress: bool | None, quiet: bool) -> Any:
+    from tqdm import tqdm
+
+    wanted = progress or (progress is None and total > 1 and not quiet and sys.stderr.isatty())
+    return tqdm(total=total, unit="image", file=sys.stderr, leave=False, disable=not wanted)

@@ -1,0 +1,215 @@
+"""``cnnfilter net train``: epochs with their lines, checkpoints, and what was learned in the end."""
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnnfilter.cli.group import CONTEXT
+from cnnfilter.cli.main import Interrupted, note
+from cnnfilter.cli.net.weights import METADATA, SET, built, read_image
+from cnnfilter.cli.options import ImageCommand
+from cnnfilter.errors import ParameterError
+
+if TYPE_CHECKING:
+    from cnnfilter.nn.data import Data
+    from cnnfilter.nn.fit import Settings, Training
+    from cnnfilter.nn.functional.windows import Array
+    from cnnfilter.nn.network import Network
+
+_PICTURES = (".png", ".svg", ".pdf")
+
+
+@click.command(
+    cls=ImageCommand,
+    context_settings=CONTEXT,
+    examples=[
+        "cnnfilter net train lenet5 --data digits/ -o lenet5.safetensors",
+        "cnnfilter net train resnet20 --data photos.npz -o net.safetensors --resume",
+    ],
+)
+@click.argument("name")
+@click.option("--data", required=True, metavar="DATA", help="A folder for each class, .npz, or IDX files.")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The weights, .safetensors.")
+@SET
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="Times through the data.")
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Images a step. [32]")
+@click.option("--optimiser", type=click.Choice(["adam", "sgd"]), metavar="adam|sgd", help="[adam]")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="X", help="Learning rate at first.")
+@click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), metavar="X", help="Of sgd. [0.9]")
+@click.option("--decay", type=click.FloatRange(0), metavar="X", help="Weight decay. [0]")
+@click.option(
+    "--schedule", type=click.Choice(["cosine", "step", "constant"]), metavar="cosine|step|constant",
+    help="How the rate falls. [cosine]",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Of all that is random. [0]")
+@click.option("--shift", type=click.FloatRange(0), metavar="X", help="Shift by up to X pixels.")
+@click.option("--angle", type=click.FloatRange(0, 180), metavar="X", help="Turn by up to X degrees.")
+@click.option("--scale", type=click.FloatRange(0, 1), metavar="X", help="Scale by up to this share.")
+@click.option(
+    "--patience", type=click.IntRange(0), metavar="N", help="Stop after N epochs without gain; 0 never. [0]"
+)
+@click.option(
+    "--validation", type=click.FloatRange(0, 0.9, min_open=True), default=0.1, metavar="X",
+    help="Share held out of each class. [0.1]",
+)  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on from FILE.checkpoint.")
+@click.option("--curve", metavar="FILE", help="Draw the learning curve: .png, .svg or .pdf.")
+@click.option("--confusion", metavar="FILE", help="Draw the confusion matrix: .png, .svg or .pdf.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and the result.")
+def train(
+    name: str, data: str, output: str, options: dict[str, Any], validation: float, resume: bool,
+    curve: str | None, confusion: str | None, as_json: bool, quiet: bool, **settings: Any,
+) -> None:  # fmt: skip
+    """Train a network; FILE always holds the best so far, FILE.checkpoint where to go on.
+
+    What is not said, of epochs, rate, shift, angle and scale, is the network's own.
+    """
+    from cnnfilter.nn.fit import Training
+    from cnnfilter.nn.fit import confusion as counted
+    from cnnfilter.nn.fit import predict as scores_of
+    from cnnfilter.nn.models.recipes import recipe
+
+    _check_outputs(output, curve, confusion)
+    labelled, network = _read(name, data, options, quiet)
+    rules = recipe(name, **settings)
+    rest, valid = _split(labelled, data, validation, rules)
+    training = Training(network.initialise(rules.seed), rules)
+    _take_up(training, f"{output}.checkpoint", resume)
+    _run(training, rest, valid, output, labelled.names, quiet)
+    network.load(training.best)
+    table = counted(scores_of(network, valid.images), valid.labels)
+    if curve or confusion:
+        from cnnfilter.nn import draw
+
+        if curve:
+            draw.draw_curve(training.history, curve)
+        if confusion:
+            draw.draw_confusion(table, labelled.names, confusion)
+    click.echo((_json if as_json else _text)(table, labelled, training))
+
+
+def _check_outputs(output: str, *pictures: str | None) -> None:
+    """See before hours of training that what they give can be written."""
+    if not output.endswith(".safetensors"):
+        raise ParameterError(f"{output}: weights are written as .safetensors")
+    drawn = [path for path in pictures if path]
+    for path in (output, *drawn):
+        folder = os.path.dirname(path) or "."
+        if not os.path.isdir(folder):
+            raise ParameterError(f"{path}: there is no folder {folder}")
+    for path in drawn:
+        if not path.endswith(_PICTURES):
+            raise ParameterError(f"{path}: pictures are drawn as {', '.join(_PICTURES)}")
+    if drawn:
+        from cnnfilter.nn.draw import require_matplotlib
+
+        require_matplotlib()
+
+
+def _read(name: str, data: str, options: dict[str, Any], quiet: bool) -> tuple["Data", "Network"]:
+    """Read the images as the network wants them, and build it for their classes."""
+    from cnnfilter.nn.data import read_data
+
+    network = built(name, options)
+    labelled = read_data(data, read_image, network.shape, network.preprocessing)
+    if not quiet:
+        for why in labelled.skipped:
+            note(f"skipped {why}")
+        if labelled.skipped:
+            note(f"{len(labelled.skipped)} files skipped, {len(labelled)} images read")
+    count = len(labelled.names)
+    if count < 2:
+        raise ParameterError(f"{data}: one class, {labelled.names[0]!r}; give at least two to tell apart")
+    network = built(name, {"classes": count, **options})
+    if network.classes != count:
+        raise ParameterError(f"{data}: {count} classes, but {name} is to tell {network.classes} apart")
+    return labelled, network
+
+
+def _split(labelled: "Data", data: str, share: float, rules: "Settings") -> tuple["Data", "Data"]:
+    rest, valid = labelled.split(share, rules.seed)
+    if not len(rest) or not len(valid):
+        raise ParameterError(
+            f"{data}: {len(labelled)} images of {len(labelled.names)} classes; "
+            "one of a class is learned from, another held out: give at least two"
+        )
+    return rest, valid
+
+
+def _take_up(training: "Training", checkpoint: str, resume: bool) -> None:
+    if resume and os.path.exists(checkpoint):
+        training.restore(checkpoint)
+    elif resume:
+        note(f"there is no {checkpoint} yet: training begins")
+
+
+def _run(
+    training: "Training", rest: "Data", valid: "Data", output: str, names: list[str], quiet: bool
+) -> None:
+    """Train to the end; after every epoch the best weights and the checkpoint are on disk, each whole."""
+    from cnnfilter.nn.fit import DivergenceError
+
+    checkpoint, epochs = f"{output}.checkpoint", training.settings.epochs
+    while not training.finished:
+        bar = _bar(len(rest), f"epoch {training.epoch + 1}/{epochs}", quiet)
+        try:
+            training.run_epoch(rest, valid, bar.update)
+            _save(output, training, names)
+            training.save(checkpoint)
+        except DivergenceError as error:
+            kept = f"{output} holds the best of {training.epoch} epochs" if training.epoch else "nothing kept"
+            raise DivergenceError(f"{error}; {kept}") from None
+        except Interrupted:
+            if training.epoch:
+                note(f"interrupted in epoch {training.epoch + 1}; --resume goes on from {checkpoint}")
+            raise
+        finally:
+            bar.close()
+        if not quiet:
+            row = training.history[-1]
+            click.echo(
+                f"epoch {training.epoch}/{epochs}: loss {row['train_loss']:.4g}, held out "
+                f"{row['valid_loss']:.4g}, accuracy {100 * row['valid_accuracy']:.1f} %", err=True,
+            )  # fmt: skip
+
+
+def _save(path: str, training: "Training", names: list[str]) -> None:
+    from cnnfilter.weightsfile import write_tensors
+
+    network = training.network
+    facts = {"network": network.name, "options": network.options, "classes": names}
+    write_tensors(path, training.best, {METADATA: json.dumps(facts)})
+
+
+def _text(table: "Array", labelled: "Data", training: "Training") -> str:
+    """Say how many were right, and count true classes by row, predicted ones by column."""
+    right, total = int(table.trace()), int(table.sum())
+    width = max(5, *(len(name) for name in labelled.names))
+    lines = [
+        f"accuracy on the {total} images held out: {right / total:.4f} ({right} right)",
+        "rows are true classes, columns in the same order what they were taken for:",
+        *(
+            f"{name:>{width}} " + " ".join(f"{count:4}" for count in row)
+            for name, row in zip(labelled.names, table, strict=True)
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _json(table: "Array", labelled: "Data", training: "Training") -> str:
+    result = {
+        "network": training.network.name, "classes": labelled.names, "epochs": training.epoch,
+        "accuracy": float(table.trace() / table.sum()), "confusion": table.tolist(),
+        "history": training.history, "skipped": labelled.skipped,
+    }  # fmt: skip
+    return json.dumps(result)
+
+
+def _bar(total: int, title: str, quiet: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=title, leave=False, disable=quiet or not sys.stderr.isatty())

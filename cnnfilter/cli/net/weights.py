@@ -1,0 +1,174 @@
+"""What the commands on networks share: their options, reading images, and a network with its weights."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+
+if TYPE_CHECKING:
+    from cnnfilter.nn.functional.windows import Array
+    from cnnfilter.nn.network import Network
+
+METADATA = "cnnfilter_network"
+"""Key of a weights file's metadata: network, options and names of the classes, as JSON."""
+
+_LEAST_AGREEMENT = 0.5
+_MOST_ELONGATED = 100
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text.lower() if text.lower() in ("true", "false") else text)
+    except ValueError:
+        return text
+
+
+def _options(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    wrong = [value for value in values if "=" not in value]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]!r}: give NAME=VALUE, as output=softmax")
+    return {name: _value(text) for name, _, text in (value.partition("=") for value in values)}
+
+
+SET = click.option(
+    "--set", "options", multiple=True, callback=_options, metavar="NAME=VALUE",
+    help="Of the network, as classes=10, shortcut=A.",
+)  # fmt: skip
+WEIGHTS = click.option("--weights", metavar="FILE", required=True, help="A .safetensors, .npz or .pth.")
+NETWORK = click.option("--network", metavar="NAME", help="What FILE holds. [as it says or its names tell]")
+LAYER = click.option("--layer", metavar="NAME", help="Its name in 'net describe'. [the first convolution]")
+
+
+def built(name: str, options: Mapping[str, Any]) -> "Network":
+    """Describe a network, with options from outside: what cannot be built is said in words."""
+    from cnnfilter.nn.models import build
+
+    classes = options.get("classes", 1)
+    if type(classes) is not int or classes < 1:
+        raise ParameterError(f"classes is {classes!r}: give a whole number from 1")
+    try:
+        return build(name, **options)
+    except (AttributeError, IndexError, OverflowError, ZeroDivisionError, ValueError) as error:
+        if isinstance(error, CnnFilterError):
+            raise
+        told = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        raise ParameterError(f"{name} cannot be built with {told} ({error})") from error
+
+
+def load_network(path: str, name: str | None, options: Mapping[str, Any]) -> tuple["Network", list[str]]:
+    """Build and fill the network of a file: as it is asked, as the file says, or as its names tell.
+
+    Parameters
+    ----------
+    path : str
+        The weights.
+    name : str or None
+        Of the network; None lets the file decide.
+    options : mapping
+        Of the description, before those that the file holds.
+
+    Returns
+    -------
+    Network
+    list of str
+        Names of its classes: those in the file, or their numbers.
+    """
+    from cnnfilter.weightsfile import read_tensors
+
+    tensors, metadata = read_tensors(path)
+    tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
+    try:
+        facts = _facts(metadata, tensors)
+        kept = facts["options"] if name in (None, facts["network"]) else {}
+        name = name or facts["network"] or _recognised(tensors)
+        given = {**kept, **options}
+        network = built(name, given)
+        if "classes" not in given:
+            network = built(name, {**given, "classes": _classes(network, tensors)})
+        network.load(tensors)
+    except ParameterError as error:
+        raise FilterFileError(f"{path}: {error}") from error
+    names = facts["classes"]
+    return network, names if len(names) == network.classes else [str(i) for i in range(network.classes)]
+
+
+def read_image(path: str, max_pixels: int | None = None) -> "Array":
+    """Read an image file, or ``-``, as float32 (H, W, C) from 0 to 1, C 1 or 3, without its alpha."""
+    import numpy as np
+
+    from cnnfilter.imagefile import MAX_PIXELS, read
+
+    source, name = (sys.stdin.buffer, "standard input") if path == "-" else (path, path)
+    picture = read(source, max_pixels=max_pixels or MAX_PIXELS, name=name)
+    frame = np.asarray(picture.frames[0])
+    full = float(np.iinfo(frame.dtype).max) if frame.dtype.kind in "iu" else 1.0
+    frame = frame if frame.ndim == 3 else frame[..., None]
+    frame = frame[..., : frame.shape[-1] - picture.alpha]
+    height, width, channels = frame.shape
+    if channels not in (1, 3):
+        raise ParameterError(f"{name}: {channels} channels; give grey or RGB")
+    if max(height, width) > _MOST_ELONGATED * min(height, width):
+        raise ParameterError(f"{name}: {height} x {width} pixels are too elongated to take the middle of")
+    if not np.isfinite(frame).all():
+        raise ParameterError(f"{name}: holds NaN or infinite values")
+    return frame.astype(np.float32) / np.float32(full)
+
+
+def first_convolution(network: "Network") -> str:
+    """Name the first convolution."""
+    from cnnfilter.nn.layers import Convolution
+
+    for name, layer in network.layers():
+        if isinstance(layer, Convolution):
+            return name
+    raise ParameterError(f"{network.name} has no convolution; name a layer by --layer")
+
+
+def _facts(metadata: Mapping[str, str], tensors: Mapping[str, "Array"]) -> dict[str, Any]:
+    """Network, options and classes that a file names; nothing it says may cost more than it holds."""
+    if METADATA not in metadata:
+        return {"network": None, "options": {}, "classes": []}
+    try:
+        facts = json.loads(metadata[METADATA])
+        network, options, classes = facts["network"], facts["options"], facts["classes"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ParameterError(f"what it says of its network is damaged ({error!r})") from error
+    well_formed = isinstance(network, str) and isinstance(options, dict) and isinstance(classes, list)
+    if not well_formed or not all(isinstance(label, str) for label in classes):
+        raise ParameterError("what it says of its network is not of the known form")
+    most = max([len(tensors), *(side for tensor in tensors.values() for side in tensor.shape)])
+    for key, value in options.items():
+        if not isinstance(value, str | int | float) or (not isinstance(value, str) and abs(value) > most):
+            raise ParameterError(f"it says {key} is {value!r}, which its tensors do not bear out")
+    return {"network": network, "options": options, "classes": classes}
+
+
+def _recognised(tensors: Mapping[str, "Array"]) -> str:
+    """Find the network whose tensors' names and shapes agree best, but for a different number of classes."""
+    from cnnfilter.nn.models import MODELS, build
+
+    def agreement(name: str) -> float:
+        shapes = build(name).shapes()
+        same = sum(tensors[key].shape[1:] == shape[1:] for key, shape in shapes.items() if key in tensors)
+        return same / max(len(shapes), len(tensors))
+
+    best = max(MODELS, key=agreement)
+    if agreement(best) < _LEAST_AGREEMENT:
+        raise ParameterError(
+            f"its {len(tensors)} tensors are of none of the known networks; "
+            f"--network NAME says of which: {', '.join(MODELS)}"
+        )
+    return best
+
+
+def _classes(network: "Network", tensors: Mapping[str, "Array"]) -> int:
+    """Count the classes of the weights: rows of the last tensor of which the network knows the columns."""
+    for name, shape in reversed(network.shapes().items()):
+        if shape[:1] == (network.classes,) and len(shape) == 2 and not name.startswith("aux"):
+            found = tensors[name].shape if name in tensors else ()
+            return int(found[0]) if found[1:] == shape[1:] and found[0] else network.classes
+    return network.classes

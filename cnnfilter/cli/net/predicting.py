@@ -40,7 +40,8 @@ class Predictor(NamedTuple):
 
         read = [self._prepared(path) for path in paths]
         images = [image for image in read if not isinstance(image, Exception)]
-        shares = iter(softmax(self.network.forward(np.stack(images)))) if images else iter(())
+        with np.errstate(all="ignore"):  # scores that are no numbers are told by `_best`
+            shares = iter(softmax(self.network.forward(np.stack(images)))) if images else iter(())
         return [image if isinstance(image, Exception) else self._best(next(shares)) for image in read]
 
     def _prepared(self, path: str) -> "Array | Exception":
@@ -52,7 +53,9 @@ class Predictor(NamedTuple):
         except (CnnFilterError, OSError, MemoryError) as error:
             return error
 
-    def _best(self, shares: "Array") -> list[dict[str, Any]]:
+    def _best(self, shares: "Array") -> list[dict[str, Any]] | Exception:
+        if not shares.sum() > 0:
+            return ParameterError("the scores are NaN or infinite: the weights are too large")
         best = (-shares).argsort(kind="stable")[: self.top]
         return [
             {"class": int(i), "label": self.names[i], "probability": round(float(shares[i]), 6)} for i in best
@@ -62,7 +65,6 @@ class Predictor(NamedTuple):
 @click.command(
     cls=ImageCommand,
     context_settings=CONTEXT,
-    params=[inputs(), *(option for option in shared() if option.name in _SHARED)],
     examples=[
         "cnnfilter net predict --weights lenet5.safetensors digit.png",
         "cnnfilter net predict --weights resnet18.pth --labels names.txt -r photos/",
@@ -91,6 +93,9 @@ def predict(
     predictor = Predictor(frozen(loaded), names, top, max_pixels)
     with _opened(output) as stream:
         return _report(predictor, [source.path for source in sources], batch, stream, told)
+
+
+predict.params = [inputs(), *predict.params, *(option for option in shared() if option.name in _SHARED)]
 
 
 def _report(

@@ -151,13 +151,16 @@ def _run(
     training: "Training", rest: "Data", valid: "Data", output: str, names: list[str], quiet: bool
 ) -> None:
     """Train to the end; after every epoch the best weights and the checkpoint are on disk, each whole."""
+    import numpy as np
+
     from cnnfilter.nn.fit import DivergenceError
 
     checkpoint, epochs = f"{output}.checkpoint", training.settings.epochs
     while not training.finished:
         bar = _bar(len(rest), f"epoch {training.epoch + 1}/{epochs}", quiet)
         try:
-            training.run_epoch(rest, valid, bar.update)
+            with np.errstate(all="ignore"):  # a loss that is no number is told below, once
+                training.run_epoch(rest, valid, bar.update)
             _save(output, training, names)
             training.save(checkpoint)
         except DivergenceError as error:

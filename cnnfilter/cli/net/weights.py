@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+from cnnfilter.errors import FilterFileError, ParameterError
 
 if TYPE_CHECKING:
     from cnnfilter.nn.functional.windows import Array
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 METADATA = "cnnfilter_network"
 """Key of a weights file's metadata: network, options and names of the classes, as JSON."""
 
+_TYPES = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 _LEAST_AGREEMENT = 0.5
 _MOST_ELONGATED = 100
 
@@ -44,19 +45,23 @@ LAYER = click.option("--layer", metavar="NAME", help="Its name in 'net describe'
 
 
 def built(name: str, options: Mapping[str, Any]) -> "Network":
-    """Describe a network, with options from outside: what cannot be built is said in words."""
-    from cnnfilter.nn.models import build
+    """Describe a network with options from outside, each held against the description's default first."""
+    from inspect import signature
 
-    classes = options.get("classes", 1)
-    if type(classes) is not int or classes < 1:
-        raise ParameterError(f"classes is {classes!r}: give a whole number from 1")
-    try:
-        return build(name, **options)
-    except (AttributeError, IndexError, OverflowError, ZeroDivisionError, ValueError) as error:
-        if isinstance(error, CnnFilterError):
-            raise
-        told = ", ".join(f"{key}={value!r}" for key, value in options.items())
-        raise ParameterError(f"{name} cannot be built with {told} ({error})") from error
+    from cnnfilter.nn.models import MODELS, build
+
+    if name not in MODELS:
+        return build(name)  # which names those that are known
+    known = {key: param.default for key, param in signature(MODELS[name]).parameters.items()}
+    for key, value in options.items():
+        if key not in known:
+            raise ParameterError(f"{name} has no option {key!r}: it has {', '.join(known)}")
+        wanted = type(known[key])
+        if type(value) is not wanted and not (wanted is float and type(value) is int):
+            raise ParameterError(f"{key} is {value!r}: give {_TYPES.get(wanted, 'another value')}")
+        if wanted is int and value < 1:
+            raise ParameterError(f"{key} is {value!r}: give a whole number from 1")
+    return build(name, **options)
 
 
 def load_network(path: str, name: str | None, options: Mapping[str, Any]) -> tuple["Network", list[str]]:
@@ -159,7 +164,7 @@ def _recognised(tensors: Mapping[str, "Array"]) -> str:
     best = max(MODELS, key=agreement)
     if agreement(best) < _LEAST_AGREEMENT:
         raise ParameterError(
-            f"its {len(tensors)} tensors are of none of the known networks; "
+            f"its tensors ({', '.join([*tensors][:3])}…) are of none of the known networks; "
             f"--network NAME says of which: {', '.join(MODELS)}"
         )
     return best

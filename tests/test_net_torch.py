@@ -139,11 +139,10 @@ def highway(r, x):
 
 def highway_convolutional(r, x):
     for i in (1, 2, 3):
-        x = F.relu(r.conv(f"conv{i}", x, padding=1))
+        x = F.max_pool2d(F.relu(r.conv(f"conv{i}", x, padding=1)), 2)
         for part in "ab":
             t = torch.sigmoid(r.conv(f"highway{i}{part}.gate", x, padding=1))
             x = F.relu(r.conv(f"highway{i}{part}.transform", x, padding=1)) * t + x * (1 - t)
-        x = F.max_pool2d(x, 2)
     return r.dense("output", F.adaptive_avg_pool2d(x, 1))
 
 

@@ -19,14 +19,14 @@ def highway(classes: int = 10, units: int = 50, layers: int = 10, gate_bias: flo
 
 
 def highway_convolutional(classes: int = 10, depth: int = 1, gate_bias: float = GATE_BIAS) -> Network:
-    """Three times a convolution that makes maps more, two highway layers, and maximum pooling."""
+    """Three times: a convolution that makes maps more, maximum pooling, two highway layers."""
     layers = []
     for i, maps in enumerate((16, 32, 64)):
         layers += [
             Convolution(f"conv{i + 1}", maps, 3, padding=1), relu(),
+            MaxPooling(2),
             _convolutional(f"highway{i + 1}a", maps, gate_bias),
             _convolutional(f"highway{i + 1}b", maps, gate_bias),
-            MaxPooling(2),
         ]  # fmt: skip
     return Network(
         "highway-convolutional", (depth, 32, 32), [*layers, AdaptiveMeanPooling(1), Dense("output", classes)]

@@ -82,7 +82,12 @@ def test_strips_give_the_whole_result(steps, dtype, depth, value_range, alpha, l
         with pytest.raises(ParameterError, match=re.escape(str(error))):
             in_strips(steps, frame, threads=threads, **settings_)
         return
+    original = frame.copy()
     result = in_strips(steps, frame, threads=threads, **settings_)
+    np.testing.assert_array_equal(frame, original)
+    overwritten = in_strips(steps, frame, threads=threads, overwrite=True, **settings_)
+    np.testing.assert_array_equal(overwritten.array, result.array)
+    assert overwritten.clipped == result.clipped
     assert result.array.dtype == expected.array.dtype
     assert result.array.shape == expected.array.shape
     found, wanted = result.array.astype(np.float64), expected.array.astype(np.float64)
@@ -126,3 +131,12 @@ def test_floats_are_never_there_for_the_whole_frame():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.7 * 4 * frame.size
+
+
+def test_the_result_may_take_the_memory_of_the_frame():
+    frame = np.random.default_rng(4).integers(0, 256, (900, 300, 4)).astype(np.uint8)[..., :3]
+    steps = [Step.of("correlate", kernel=SKEW)]
+    expected = run_chain(steps, frame).array
+    result = in_strips(steps, frame, overwrite=True).array
+    assert result is frame
+    np.testing.assert_array_equal(result, expected)

@@ -125,7 +125,7 @@ class Process(NamedTuple):
         return clipped
 
     def filter_frame(self, frame: Array, alpha: bool) -> Applied:
-        """Run one frame through the filters; `alpha` says whether its last channel is transparency."""
+        """Run one frame through the filters, and use it up; `alpha`: its last channel is transparency."""
         self._refuse_large((frame.shape[0], frame.shape[1]))
         return run_chain(
             self.steps,
@@ -134,6 +134,7 @@ class Process(NamedTuple):
             linear=self.linear,
             value_range=self.value_range,
             depth=self.depth,
+            overwrite=True,
             threads=self.threads,
         )
 

@@ -7,7 +7,6 @@ no row is computed twice.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from cnnfilter.core.geometry import Geometry
 from cnnfilter.core.threads import count, run_strips
 from cnnfilter.filters.registry import Range, Step
-from cnnfilter.pixels import Applied, Array, apply, depth_dtype, extremes, white_of
+from cnnfilter.pixels import Applied, Array, apply, copy_pixels, depth_dtype, extremes, white_of
 
 STRIP = 1 << 20
 """Values of a strip: 4 MiB of float32 stay in the caches while they are filtered, rounded and stored."""
@@ -31,6 +30,7 @@ def run_chain(
     linear: bool = False,
     value_range: Range | None = None,
     depth: str | None = None,
+    overwrite: bool = False,
     threads: int | None = None,
 ) -> Applied:
     """Run one frame through filters; values stay floats between them and are rounded once.
@@ -50,6 +50,8 @@ def run_chain(
         choice, and nothing for floats. Between filters it is always the filter's own choice.
     depth : {"8", "16", "f32"}, optional
         Of the result; default that of the frame.
+    overwrite : bool, default False
+        Whether the frame is no longer needed: the result may then take its memory.
     threads : int, optional
         Default: one for each processor.
 
@@ -76,7 +78,18 @@ def run_chain(
         return chain.whole(threads)
     strips = _Strips(chain, geometries, edges, count(threads))
     ends = strips.extremes() if value_range == "stretch" else None
-    return strips.run(target, ends)
+    taken = overwrite and _fits(frame, target, geometries)
+    result = frame if taken else np.empty((*geometries[-1].output_shape, *frame.shape[2:]), target)
+    return Applied(result, strips.fill(result, ends))
+
+
+def _fits(frame: Array, target: np.dtype[Any], geometries: list[Geometry]) -> bool:
+    """Whether the result can lie where the frame lies."""
+    return (
+        frame.flags.writeable
+        and frame.dtype == target
+        and all(geometry.output_shape == frame.shape[:2] for geometry in geometries)
+    )
 
 
 def _settings(
@@ -141,15 +154,13 @@ class _Strips(NamedTuple):
     edges: list[int]
     threads: int
 
-    def run(self, target: np.dtype[Any], ends: tuple[float, float] | None) -> Applied:
-        """Return the result; `ends` are the extremes that a stretch needs."""
-        shape = (*self.geometries[-1].output_shape, *self.chain.frame.shape[2:])
-        result = np.empty(shape, target)
+    def fill(self, result: Array, ends: tuple[float, float] | None) -> int:
+        """Store the result, which may be the frame itself; `ends` are the extremes that a stretch needs."""
 
         def store(first: int, last: int, strip: Array) -> None:
-            result[first:last] = strip
+            copy_pixels(result[first:last], strip)
 
-        return Applied(result, self._each(store, {} if ends is None else {"ends": ends}))
+        return self._each(store, {} if ends is None else {"ends": ends})
 
     def extremes(self) -> tuple[float, float]:
         """Run the chain for the least and the greatest value of its result alone."""
@@ -166,18 +177,28 @@ class _Strips(NamedTuple):
     def _each(self, use: Callable[[int, int, Array], None], last_settings: dict[str, Any]) -> int:
         """Call `use(first, last, rows)` for each strip and return how many values were limited.
 
-        Each thread goes down its own part of the image, so that none waits for another.
+        Each thread goes down its own part of the image, so that none waits for another. A strip is used
+        once no other reads the rows of the frame where it lies: after the strip below it has been made, and
+        at the upper and lower end of a part after all parts.
         """
         settings = [*self.chain.settings[:-1], self.chain.settings[-1] | last_settings]
-        clipped = []
+        clipped: list[int] = []
+        late: list[tuple[int, int, Array]] = []
 
         def work(first: int, last: int) -> None:
             stages = self._stages(settings, self.edges[last])
-            for top, bottom in pairwise(self.edges[first : last + 1]):
-                use(top, bottom, stages[-1].rows(top, bottom))
+            made: list[tuple[int, int, Array]] = []
+            for index in range(first, last):
+                top, bottom = self.edges[index : index + 2]
+                made.append((top, bottom, stages[-1].rows(top, bottom)))
+                if index > first + 1:
+                    use(*made.pop(1))
+            late.extend(made)
             clipped.append(sum(stage.clipped for stage in stages))
 
         run_strips(work, len(self.edges) - 1, self.threads, 1)
+        for strip in late:
+            use(*strip)
         return sum(clipped)
 
     def _stages(self, settings: list[dict[str, Any]], end: int) -> list["_Stage"]:
@@ -260,7 +281,7 @@ def _geometries(steps: Sequence[Step], shape: tuple[int, ...]) -> list[Geometry]
 
 
 def _edges(geometries: list[Geometry], shape: tuple[int, ...]) -> list[int] | None:
-    """Divide the rows of the output into strips: the rows where they begin and end, None for one strip.
+    """Divide the rows of the output into strips: where they begin and end. None for one strip.
 
     A strip is higher than the kernels together, so that what is mirrored at the last row lies within it.
     """

@@ -8,7 +8,7 @@ makes pixels again, rounding once, half to even, at the very end.
 from cnnfilter.pixels.filtering import apply
 from cnnfilter.pixels.kinds import DEPTHS, Applied, Array, Filter, ValueRange, depth_dtype, white_of
 from cnnfilter.pixels.light import linear_to_srgb, srgb_to_linear
-from cnnfilter.pixels.memory import four_channels, packed
+from cnnfilter.pixels.memory import copy_pixels, four_channels, packed
 from cnnfilter.pixels.rounding import extremes, quantise
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Filter",
     "ValueRange",
     "apply",
+    "copy_pixels",
     "depth_dtype",
     "extremes",
     "four_channels",

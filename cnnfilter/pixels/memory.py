@@ -54,6 +54,14 @@ def packed(array: Array) -> Array:
     return np.ascontiguousarray(pixels).view(array.dtype).reshape(array.shape)
 
 
+def copy_pixels(target: Array, source: Array) -> None:
+    """Copy pixels; RGB from four channels to four channels is copied with the fourth, which is faster."""
+    whole = four_channels(target), four_channels(source)
+    if whole[0] is not None and whole[1] is not None:
+        target, source = whole[0], whole[1]
+    target[...] = source
+
+
 def by_slices(function: Callable[[slice], None], array: Array, threads: int | None = None) -> None:
     """Call `function(rows)` for slices of the rows of an array, on several threads."""
     rows = max(1, _SLICE // max(1, array[:1].size))

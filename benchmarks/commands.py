@@ -100,6 +100,32 @@ def in_turn(calls: dict[str, list[str]], target: Path, rounds: int, limit: float
     }
 
 
+MEMORY = (
+    "gaussian --sigma 2",
+    "gaussian --sigma 2 --linear",
+    "gaussian --sigma 2 --depth 16",
+    "mean --size 31",
+    "second-derivative",
+    "second-derivative --range stretch",
+    "convolve --kernel sharpen",
+    "pool max",
+)
+
+
+def peaks(source: Path, target: Path) -> None:
+    """Print the peak of some commands above that of `doctor`, in MiB and in the image's own bytes."""
+    program = [sys.executable, "-m", "cnnfilter"]
+    base = spent_by([*program, "doctor"]).memory
+    image = 24e6 * 3 / 2**20
+    named = [*([*command.split(), str(source), "-o", str(target)] for command in MEMORY)]
+    chain = ["pipe", str(source), "-o", str(target), *"-- gaussian --sigma 1 then second-derivative".split()]
+    for call in (*named, chain):
+        target.unlink(missing_ok=True)
+        above = spent_by([*program, *call]).memory - base
+        words = " ".join(word for word in call if word not in (str(source), str(target), "-o"))
+        print(f"{words:50} {above:6.0f} MiB {above / image:6.2f} x", flush=True)
+
+
 def many_files(folder: Path, count: int) -> None:
     """Make a folder of JPEGs of 512 x 512."""
     import numpy as np
@@ -144,6 +170,7 @@ def main() -> None:
     parser.add_argument(
         "--programs", nargs="*", help="these programs alone, by the first words of their names"
     )
+    parser.add_argument("--memory", action="store_true", help="peaks of memory alone, on 24mp.png")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--limit", type=float, default=3.0, help="seconds above which a program runs once")
     parser.add_argument("--batch", type=int, default=500, help="JPEGs in the batch, 0 for none")
@@ -153,6 +180,9 @@ def main() -> None:
         # In a process of its own: a child's peak of memory counts what its parent held when it started.
         with Pool(1) as pool:
             sources = pool.apply(files, (folder,))
+        if options.memory:
+            peaks(folder / "24mp.png", folder / "out.png")
+            return
         for source in sources:
             if options.files is not None and source.name not in options.files:
                 continue

@@ -4,8 +4,8 @@ python -m benchmarks.digits [NAME...] [--seeds 3]
 python -m benchmarks.digits --write digits.npz
 
 For each seed a stratified quarter of the 1,797 images (8 x 8, enlarged to 32 x 32) is held out and asked
-once. From the rest a tenth is parted off to choose the epoch, as ``cnnfilter net train`` does, and every
-network is trained by its own recipe. The second form writes the images for that command.
+once. Of the rest a tenth is parted off to watch, as ``cnnfilter net train`` does, and every network learns
+by its own recipe. The second form writes the images for that command.
 """
 
 import argparse

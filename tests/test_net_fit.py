@@ -1,21 +1,21 @@
-"""Training: what it learns, that it can be interrupted, and what it does with bad data."""
+"""Training: what it learns, that it can be repeated and interrupted, and how it diverges."""
 
-import gzip
-import struct
+import os
 
 import numpy as np
 import pytest
 
 from cnnfilter.errors import FilterFileError, ParameterError
-from cnnfilter.nn.data import Data, augmented, prepare, read_data, resize
+from cnnfilter.nn.data import Data
 from cnnfilter.nn.fit import DivergenceError, Settings, Training, confusion, fit, predict
 from cnnfilter.nn.layers import Convolution, Dense, Dropout
 from cnnfilter.nn.layers_normalising import BatchNorm
 from cnnfilter.nn.layers_pooling import MaxPooling
-from cnnfilter.nn.models import build
-from cnnfilter.nn.network import Network, Preprocessing, relu
-
-PLAIN = Preprocessing(8, 8, (0.0,), (1.0,))
+from cnnfilter.nn.models import MODELS, build
+from cnnfilter.nn.models.digits import codes
+from cnnfilter.nn.models.recipes import RECIPES, recipe
+from cnnfilter.nn.network import Network, relu
+from cnnfilter.weightsfile import write_tensors
 
 
 def small():
@@ -70,23 +70,104 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, optimiser):
         np.testing.assert_array_equal(rest.best[name], tensor, err_msg=name)
 
 
+def test_a_seed_repeats_a_run_and_another_does_not():
+    train, valid = bars()
+    first, again, other = (
+        fit(small(), train, valid, Settings(epochs=2, shift=1, seed=seed)).best for seed in (0, 0, 1)
+    )
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["fc.weight"], other["fc.weight"])
+
+
+def test_the_end_is_kept_or_with_patience_the_lowest_loss():
+    train, valid = bars()
+    mistaken = Data(valid.images, (valid.labels + 1) % 3, valid.names)
+    trainings = [Training(small(), Settings(epochs=4, rate=0.01, patience=patience)) for patience in (0, 9)]
+    after = []
+    for judge in (valid, valid, mistaken, mistaken):
+        for training in trainings:
+            training.run_epoch(train, judge)
+        after.append(trainings[0].network.parameters["fc.weight"].copy())
+    for training, epoch in zip(trainings, (3, 1), strict=True):
+        np.testing.assert_array_equal(training.best["fc.weight"], after[epoch])
+
+
+def test_what_interrupts_an_epoch_leaves_the_checkpoint_before_it(tmp_path):
+    train, valid = bars()
+    settings, path = Settings(epochs=3, batch=16, rate=0.01, shift=1), tmp_path / "checkpoint"
+    whole = fit(small(), train, valid, settings)
+    training = Training(small(), settings)
+    training.run_epoch(train, valid)
+    training.save(path)
+    steps = iter(range(3))
+
+    def stop(count):
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.run_epoch(train, valid, stop)
+    rest = Training(small().initialise(seed=5), settings)
+    rest.restore(path)
+    while not rest.finished:
+        rest.run_epoch(train, valid)
+    assert rest.history == whole.history
+    for name, tensor in whole.best.items():
+        np.testing.assert_array_equal(rest.best[name], tensor, err_msg=name)
+
+
+@pytest.mark.parametrize("where", ["fsync", "replace"])
+def test_what_interrupts_the_writing_of_a_checkpoint_leaves_the_one_before(tmp_path, monkeypatch, where):
+    train, valid = bars()
+    path = tmp_path / "checkpoint"
+    training = Training(small(), Settings(epochs=2, rate=0.01))
+    training.run_epoch(train, valid)
+    training.save(path)
+    before = path.read_bytes()
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    training.run_epoch(train, valid)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, where, stop)
+        training.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     train, valid = bars()
     training = Training(small(), Settings(epochs=2, rate=0.01))
     training.run_epoch(train, valid)
     training.save(tmp_path / "checkpoint")
-    with pytest.raises(ParameterError, match=r"cannot resume, rate was 0\.01, is 0\.02"):
-        Training(small(), Settings(epochs=2, rate=0.02)).restore(tmp_path / "checkpoint")
+    with pytest.raises(ParameterError, match=r"cannot resume, epochs was 2, is 3, rate was 0\.01, is 0\.02"):
+        Training(small(), Settings(epochs=3, rate=0.02)).restore(tmp_path / "checkpoint")
+    other = Network("other", (1, 8, 8), [Dense("fc", 3)]).initialise()
+    with pytest.raises(ParameterError, match="cannot resume, network was 'small', is 'other'"):
+        Training(other, Settings(epochs=2, rate=0.01)).restore(tmp_path / "checkpoint")
 
 
-def test_divergence_stops_with_the_best_kept():
+def test_weights_are_no_checkpoint(tmp_path):
+    write_tensors(tmp_path / "weights", small().tensors())
+    with pytest.raises(FilterFileError, match="weights: not a checkpoint of training"):
+        Training(small(), Settings()).restore(tmp_path / "weights")
+
+
+@pytest.mark.parametrize("patience", [0, 3])
+@pytest.mark.parametrize("batches", [1, 2])
+def test_divergence_stops_with_the_best_kept(patience, batches):
+    """In the epoch, and by its last step, which only the images held out can tell."""
     train, valid = bars()
-    training = Training(small(), Settings(epochs=3, rate=0.01))
+    training = Training(small(), Settings(epochs=3, rate=0.01, patience=patience))
     training.run_epoch(train, valid)
     best = {name: tensor.copy() for name, tensor in training.best.items()}
-    training.network.parameters["fc.weight"][:] = np.nan
-    with pytest.raises(DivergenceError, match="became nan in epoch 2"):
-        training.run_epoch(train, valid)
+
+    def spoil(count):
+        training.network.parameters["fc.weight"][:] = np.nan
+
+    with pytest.raises(DivergenceError, match=r"became nan in epoch 2 at rate 0\.007"):
+        training.run_epoch(train.part(np.arange(32 * batches)), valid, spoil)
     assert len(training.history) == 1
     for name, tensor in best.items():
         np.testing.assert_array_equal(training.best[name], tensor)
@@ -113,92 +194,21 @@ def test_weights_of_another_network_are_named():
     small().load(counted | {"module.bn.num_batches_tracked": np.array(3)})
 
 
-def read_never(path):
-    raise AssertionError(path)
-
-
-def idx(array):
-    head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    return head + array.astype(np.uint8).tobytes()
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_idx_files(tmp_path, packed):
-    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28))
-    for name, content in (("images-idx3", idx(images)), ("labels-idx1", idx(np.arange(5)))):
-        path = tmp_path / f"train-{name}-ubyte{'.gz' if packed else ''}"
-        path.write_bytes(gzip.compress(content) if packed else content)
-    lenet = build("lenet5")
-    data = read_data(str(tmp_path), read_never, lenet.shape, lenet.preprocessing)
-    assert data.labels.tolist() == [0, 1, 2, 3, 4]
-    np.testing.assert_allclose(data.images[:, 0, 2:-2, 2:-2], images / 255 * 1.275 - 0.1, atol=1e-5)
-    np.testing.assert_allclose(data.images[:, 0, 0], -0.1, atol=1e-6)
-
-
-def test_a_truncated_idx_file(tmp_path):
-    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(np.zeros((5, 28, 28)))[:-1])
-    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(5)))
-    with pytest.raises(FilterFileError, match=r"3935 bytes, but \[5, 28, 28\] values take 3936"):
-        read_data(str(tmp_path), read_never, (1, 32, 32), PLAIN)
-
-
-def test_folders_name_and_count_what_cannot_be_read(tmp_path):
-    for name in ("cat/1", "cat/2", "dog/1"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
-
-    def read(path):
-        if path.endswith("2"):
-            raise FilterFileError("damaged")
-        return np.ones((8, 8, 1), np.float32)
-
-    data = read_data(str(tmp_path), read, (1, 8, 8), PLAIN)
-    assert (data.names, data.labels.tolist()) == (["cat", "dog"], [0, 1])
-    assert data.skipped == [f"{tmp_path / 'cat' / '2'}: damaged"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ParameterError, match="empty: no image that can be read"):
-        read_data(str(tmp_path), read, (1, 8, 8), PLAIN)
-
-
-def test_npz(tmp_path):
-    np.savez(tmp_path / "a.npz", images=np.full((4, 8, 8, 3), 255, np.uint8), labels=[0, 1, 1, 0])
-    data = read_data(str(tmp_path / "a.npz"), read_never, (1, 8, 8), PLAIN)
-    np.testing.assert_allclose(data.images, np.ones((4, 1, 8, 8)), rtol=1e-6)
-    np.savez(tmp_path / "b.npz", pictures=np.zeros((4, 8, 8)))
-    with pytest.raises(FilterFileError, match="holds pictures; give images"):
-        read_data(str(tmp_path / "b.npz"), read_never, (1, 8, 8), PLAIN)
-
-
-def test_preparing_takes_the_middle_of_the_short_side():
-    image = np.zeros((20, 40, 1), np.float32)
-    image[:, 10:30] = 1
-    how = Preprocessing(20, 10, (0.5,) * 3, (0.5,) * 3)
-    np.testing.assert_array_equal(prepare(image, (3, 10, 10), how), np.ones((3, 10, 10)))
-
-
-def test_resizing_equals_pillow():
-    from PIL import Image
-
-    image = np.random.default_rng(0).uniform(0, 1, (37, 53)).astype(np.float32)
-    for size in ((11, 20), (64, 70)):
-        expected = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
-        np.testing.assert_allclose(resize(image, size), expected, atol=1e-5)
-
-
-def test_variation_without_width_changes_nothing():
-    images = np.random.default_rng(0).uniform(0, 1, (3, 2, 9, 8)).astype(np.float32)
-    np.testing.assert_allclose(augmented(images, np.random.default_rng(1), 0, 0, 0), images, atol=1e-6)
-    assert np.abs(augmented(images, np.random.default_rng(1), 2, 10, 0.1) - images).max() > 0.1
-
-
-def test_a_split_holds_some_of_each_class():
-    data = Data(np.zeros((30, 1, 8, 8), np.float32), np.repeat([0, 1, 2], [18, 9, 3]), list("abc"))
-    rest, held = data.split(1 / 3, seed=0)
-    assert np.bincount(held.labels).tolist() == [6, 3, 1]
-    assert len(rest) + len(held) == 30
-
-
 def test_confusion():
     table = confusion(np.eye(3)[[0, 1, 1, 2]], np.array([0, 1, 2, 2]))
     assert table.tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+
+
+def test_recipes():
+    assert set(RECIPES) <= set(MODELS)
+    assert recipe("lenet5", epochs=3, seed=None).epochs == 3
+    assert recipe("lenet5", rate=None) == RECIPES["lenet5"]
+    assert recipe("alexnet", seed=4) == Settings(seed=4)
+
+
+def test_codes_of_digits_differ():
+    pictures = codes(12)
+    differ = (pictures[:, None] != pictures).sum(axis=2) + 84 * np.eye(12, dtype=int)
+    assert set(np.unique(pictures)) == {-1.0, 1.0} and differ.min() == 14
+    np.testing.assert_array_equal(codes(3), pictures[:3])
+    assert build("lenet5", classes=12).output == (12,)

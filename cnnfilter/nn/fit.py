@@ -48,7 +48,8 @@ class Settings:
     shift, angle, scale : float
         Variation of the images: most pixels, degrees and share; see `data.augmented`.
     patience : int
-        Stop after so many epochs without a better validation loss; 0: never.
+        Stop after so many epochs without a better validation loss, and keep the epoch where it was
+        lowest. 0: go on to the end and keep that, for there the schedule has made the steps small.
     """
 
     epochs: int = 20
@@ -97,8 +98,6 @@ class Training:
         Epochs that are done.
     history : list of dict
         For each epoch: train_loss, valid_loss, valid_accuracy, rate.
-    best : dict of str to ndarray
-        Tensors after the epoch with the lowest validation loss.
     """
 
     def __init__(self, network: Network, settings: Settings) -> None:
@@ -109,7 +108,8 @@ class Training:
             else SGD(settings.rate, settings.momentum, settings.decay)
         )
         self.epoch, self.history = 0, list[dict[str, float]]()
-        self.best: dict[str, Array] = {}
+        self._last: dict[str, Array] = {}
+        self._lowest: dict[str, Array] = {}
 
     def run_epoch(self, train: Data, valid: Data, progress: Callable[[int], object] | None = None) -> None:
         """Go once through `train`, then judge by `valid`.
@@ -117,7 +117,7 @@ class Training:
         Raises
         ------
         DivergenceError
-            If the loss becomes NaN or infinite; history and best stay those of the epoch before.
+            If the loss becomes NaN or infinite; `history` and `best` stay those of the epoch before.
         """
         settings, network = self.settings, self.network
         random = np.random.default_rng([settings.seed, self.epoch])
@@ -141,8 +141,14 @@ class Training:
         row = {"train_loss": total / len(order), "valid_loss": loss, "valid_accuracy": accuracy}
         self.history.append(row | {"rate": self.optimiser.rate})
         self.epoch += 1
+        self._last = _copies(network.tensors())
         if loss < lowest:
-            self.best = {name: tensor.copy() for name, tensor in network.tensors().items()}
+            self._lowest = self._last
+
+    @property
+    def best(self) -> dict[str, Array]:
+        """Tensors to keep, by their full names: see `Settings.patience`; none before the first epoch."""
+        return self._lowest if self.settings.patience else self._last
 
     @property
     def finished(self) -> bool:
@@ -154,7 +160,7 @@ class Training:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint, whole or not at all."""
         tensors = {f"now/{name}": tensor for name, tensor in self.network.tensors().items()}
-        tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
+        tensors |= {f"lowest/{name}": tensor for name, tensor in self._lowest.items()}
         tensors |= {f"optimiser/{name}": tensor for name, tensor in self.optimiser.state().items()}
         facts = {
             "network": self.network.name, "options": self.network.options, "settings": asdict(self.settings),
@@ -163,7 +169,15 @@ class Training:
         write_tensors(path, tensors, {"cnnfilter_checkpoint": json.dumps(facts)})
 
     def restore(self, path: str | os.PathLike[str]) -> None:
-        """Take up a checkpoint of the same network and settings (but for more epochs or patience)."""
+        """Take up a checkpoint of the same network and settings (but for patience).
+
+        Raises
+        ------
+        FilterFileError
+            If the file is no checkpoint.
+        ParameterError
+            If network or settings differ; all that do are named.
+        """
         tensors, metadata = read_tensors(path)
         try:
             facts: Any = json.loads(metadata["cnnfilter_checkpoint"])
@@ -172,13 +186,14 @@ class Training:
             raise FilterFileError(f"{path}: not a checkpoint of training") from error
         mine = {"network": self.network.name, "options": self.network.options, **asdict(self.settings)}
         theirs = {"network": facts["network"], "options": facts["options"], **settings}
-        differ = [k for k in mine if mine[k] != theirs.get(k) and k not in ("patience",)]
+        differ = [k for k in mine if mine[k] != theirs.get(k) and k != "patience"]
         if differ:
             told = ", ".join(f"{k} was {theirs.get(k)!r}, is {mine[k]!r}" for k in differ)
             raise ParameterError(f"{path}: cannot resume, {told}")
         self.network.load(_under("now/", tensors))
         self.optimiser.restore(_under("optimiser/", tensors))
-        self.best, self.history, self.epoch = _under("best/", tensors), history, epoch
+        self._last, self._lowest = _copies(self.network.tensors()), _under("lowest/", tensors)
+        self.history, self.epoch = history, epoch
 
     def _step(self, images: Array, labels: Array) -> float:
         network, loss_of = self.network, loss_named(self.network.loss)
@@ -241,6 +256,10 @@ def confusion(scores: Array, labels: Array) -> Array:
     table = np.zeros((scores.shape[1],) * 2, int)
     np.add.at(table, (labels, scores.argmax(axis=1)), 1)
     return table
+
+
+def _copies(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: tensor.copy() for name, tensor in tensors.items()}
 
 
 def _under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:

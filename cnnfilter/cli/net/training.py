@@ -151,33 +151,40 @@ def _run(
     training: "Training", rest: "Data", valid: "Data", output: str, names: list[str], quiet: bool
 ) -> None:
     """Train to the end; after every epoch the best weights and the checkpoint are on disk, each whole."""
-    import numpy as np
-
     from cnnfilter.nn.fit import DivergenceError
 
-    checkpoint, epochs = f"{output}.checkpoint", training.settings.epochs
-    while not training.finished:
-        bar = _bar(len(rest), f"epoch {training.epoch + 1}/{epochs}", quiet)
-        try:
-            with np.errstate(all="ignore"):  # a loss that is no number is told below, once
-                training.run_epoch(rest, valid, bar.update)
-            _save(output, training, names)
-            training.save(checkpoint)
-        except DivergenceError as error:
-            kept = f"{output} holds the best of {training.epoch} epochs" if training.epoch else "nothing kept"
-            raise DivergenceError(f"{error}; {kept}") from None
-        except Interrupted:
-            if training.epoch:
-                note(f"interrupted in epoch {training.epoch + 1}; --resume goes on from {checkpoint}")
-            raise
-        finally:
-            bar.close()
-        if not quiet:
-            row = training.history[-1]
-            click.echo(
-                f"epoch {training.epoch}/{epochs}: loss {row['train_loss']:.4g}, held out "
-                f"{row['valid_loss']:.4g}, accuracy {100 * row['valid_accuracy']:.1f} %", err=True,
-            )  # fmt: skip
+    try:
+        while not training.finished:
+            _run_epoch(training, rest, valid, output, names, quiet)
+    except DivergenceError as error:
+        kept = f"{output} holds the best of {training.epoch} epochs" if training.epoch else "nothing kept"
+        raise DivergenceError(f"{error}; {kept}") from None
+    except Interrupted:
+        if training.epoch:
+            note(f"interrupted in epoch {training.epoch + 1}; --resume goes on from {output}.checkpoint")
+        raise
+
+
+def _run_epoch(
+    training: "Training", rest: "Data", valid: "Data", output: str, names: list[str], quiet: bool
+) -> None:
+    import numpy as np
+    from tqdm import tqdm
+
+    title = f"epoch {training.epoch + 1}/{training.settings.epochs}"
+    silent = quiet or not sys.stderr.isatty()
+    with tqdm(total=len(rest), desc=title, unit="image", leave=False, disable=silent) as bar:
+        with np.errstate(all="ignore"):  # a loss that is no number ends the training, with one line
+            training.run_epoch(rest, valid, bar.update)
+        _save(output, training, names)
+        training.save(f"{output}.checkpoint")
+    if not quiet:
+        row = training.history[-1]
+        click.echo(
+            f"{title}: loss {row['train_loss']:.4g}, held out {row['valid_loss']:.4g}, "
+            f"accuracy {100 * row['valid_accuracy']:.1f} %",
+            err=True,
+        )
 
 
 def _save(path: str, training: "Training", names: list[str]) -> None:
@@ -210,9 +217,3 @@ def _json(table: "Array", labelled: "Data", training: "Training") -> str:
         "history": training.history, "skipped": labelled.skipped,
     }  # fmt: skip
     return json.dumps(result)
-
-
-def _bar(total: int, title: str, quiet: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=title, leave=False, disable=quiet or not sys.stderr.isatty())

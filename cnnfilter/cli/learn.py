@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,7 +234,8 @@ def _pictures(files: list[tuple[Path, Path]]) -> tuple[list["Array"], list["Arra
     afters: list[Array] = []
     names: list[str] = []
     for pair in files:
-        first, second = (_frames(path) for path in pair)
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(_frames, pair)
         name = f"{pair[0]} and {pair[1]}"
         if len(first) != len(second):
             raise click.ClickException(f"{name}: {len(first)} and {len(second)} frames: give equally many")
@@ -255,10 +257,11 @@ def _colours(frame: "Array", alpha: bool) -> "Array":
     import numpy as np
 
     from cnnfilter.pixels.kinds import full_scale
+    from cnnfilter.pixels.memory import packed
 
     if alpha:
         frame, seen = frame[..., :-1], frame[..., -1:] / full_scale(frame.dtype)
         if seen.min() < 1:
             product = frame * seen
             frame = (np.rint(product) if frame.dtype.kind in "iu" else product).astype(frame.dtype)
-    return frame[..., 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame
+    return packed(frame[..., 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame)

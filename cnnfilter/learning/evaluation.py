@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from cnnfilter.core.correlate import correlate
+from cnnfilter.core.templates import gaussian
 from cnnfilter.errors import ParameterError
 from cnnfilter.learning.pairs import Array
 from cnnfilter.pixels.kinds import full_scale
@@ -96,8 +98,8 @@ def busiest(before: Array, after: Array, side: int) -> tuple[slice, slice]:
 
 
 def _spread(length: int, part: int) -> list[int]:
-    """Where parts begin that overlap by at least a half, at most 40 of them."""
-    count = min(40, 2 * math.ceil(length / part) - 1)
+    """Where parts begin that overlap by a half, as far as 16 of them can."""
+    count = min(16, 2 * math.ceil(length / part) - 1)
     return sorted({round(k * (length - part) / max(1, count - 1)) for k in range(count)})
 
 
@@ -108,9 +110,4 @@ def _pair(image: Array, reference: Array) -> Array:
 
 
 def _blurred(plane: Array) -> Array:
-    steps = np.arange(-_RADIUS, _RADIUS + 1)
-    taps = np.exp(-0.5 * (steps / _SIGMA) ** 2)
-    taps /= taps.sum()
-    height, width = (length - 2 * _RADIUS for length in plane.shape)
-    rows = sum(tap * plane[k : k + height] for k, tap in enumerate(taps))
-    return np.asarray(sum(tap * np.asarray(rows)[:, k : k + width] for k, tap in enumerate(taps)))
+    return correlate(plane, gaussian(2 * _RADIUS + 1, _SIGMA), padding="narrow")

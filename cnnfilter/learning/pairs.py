@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.pixels.memory import packed
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
@@ -54,18 +55,20 @@ class Pair:
             )
         if before.size == 0:
             raise ParameterError(f"{name}: the images have shape {before.shape}: no pixels")
-        for side, image in (("before", before), ("after", after)):
-            if not np.isfinite(image.min()) or not np.isfinite(image.max()):
+        before, after = packed(before), packed(after)
+        ends = {"before": (before.min(), before.max()), "after": (after.min(), after.max())}
+        for side, (low, high) in ends.items():
+            if not np.isfinite(low) or not np.isfinite(high):
                 raise ParameterError(f"{name}: {side} holds NaN or infinite values: give finite pixels")
-        if np.array_equal(before, after):
+        if all(np.array_equal(one, other) for one, other in zip(before, after, strict=True)):
             raise ParameterError(f"{name}: before and after are identical: there is no filter to learn")
-        for side, image in (("before", before), ("after", after)):
-            if image.min() == image.max():
+        for side, (low, high) in ends.items():
+            if low == high:
                 raise ParameterError(
-                    f"{name}: {side} is flat, every value is {image.min()}: no kernel can be learned from it"
+                    f"{name}: {side} is flat, every value is {low}: no kernel can be learned from it"
                 )
         shape = (*before.shape[:2], before.shape[2] if before.ndim == 3 else 1)
-        return cls(np.ascontiguousarray(before).reshape(shape), np.ascontiguousarray(after).reshape(shape))
+        return cls(before.reshape(shape), after.reshape(shape))
 
     def moved(self, shift: tuple[int, int]) -> "Pair":
         """Return the pair with `shift` rows and columns of `after` taken out: the common part of both."""

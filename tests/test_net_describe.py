@@ -1,6 +1,8 @@
 """Networks against the published counts, sizes and names of tensors."""
 
+import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from cnnfilter.nn.models import MODELS, build
 from cnnfilter.nn.models.googlenet import MODULES
 from cnnfilter.nn.models.lenet import CONNECTION_TABLE
 
+PAGES = Path(__file__).parents[1] / "docs" / "networks"
 KEYS = json.loads((Path(__file__).parent / "data" / "torchvision_keys.json").read_text())
 
 COUNTS = [
@@ -114,3 +117,30 @@ def test_what_is_not_there_is_said_with_what_is():
         build("lenet5").layer("c9")
     with pytest.raises(ParameterError, match="resnet18: got an unexpected keyword argument 'depth'"):
         build("resnet18", depth=1)
+
+
+def test_pages_of_the_networks_have_the_tables_of_the_command():
+    file = PAGES / "make_pages.py"
+    spec = importlib.util.spec_from_file_location("make_pages", file)
+    make_pages = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make_pages)
+    tables = {}
+    for page in PAGES.glob("*.md"):
+        text = page.read_text()
+        assert make_pages.renewed(text) == text, f"{page.name} is old: run {file.name}"
+        tables[page.stem] = [found[2] for found in make_pages.TABLE.finditer(text)]
+    assert tables["README"] == ["totals"]
+    assert {name for names in tables.values() for name in names} >= {
+        "lenet5",
+        "alexnet",
+        "googlenet",
+        "resnet18",
+    }
+    pictures = {path.stem: path.stat().st_size for path in PAGES.glob("*.png")}
+    assert pictures.keys() == set(make_pages.PICTURES) and max(pictures.values()) < 150_000
+    shown = {
+        name
+        for page in PAGES.glob("*.md")
+        for name in re.findall(r"!\[.*?\]\((\S+)\.png\)", page.read_text())
+    }
+    assert shown == set(make_pages.PICTURES)

@@ -471,7 +471,7 @@ class TestTrain:
         good = output.read_bytes(), checkpoint.read_bytes()
         words = complaint(net("train", "lenet5-modern", *options, "--resume", status=1))
         assert words.startswith("the loss became nan in epoch 2 at rate ")
-        assert words.endswith(f"; {output} holds the best of 1 epochs")
+        assert words.endswith(f"; {output} holds the 1 epochs before")
         assert (output.read_bytes(), checkpoint.read_bytes()) == good
 
     def test_data_that_teaches_nothing(self, place, tmp_path):

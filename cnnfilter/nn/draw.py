@@ -21,7 +21,7 @@ _PAGE = 0.92  # not white: a tile that is white shows its edge
 
 _LEAST_SIDE, _MOST_SIDE = 48, 160  # pixels of a tile that is enlarged
 _WIDTH = 640  # pixels that a sheet of few tiles has
-_GAP, _LABEL, _HEAD, _SCALE = 6, 12, 34, 70  # pixels: between tiles, of numbers, title, colour scale
+_GAP, _LABEL, _HEAD, _SCALE = 6, 12, 42, 70  # pixels: between tiles, of numbers, title, colour scale
 
 
 def require_matplotlib() -> None:
@@ -49,8 +49,8 @@ def save_figure(figure: Any, path: str) -> None:
         figure.savefig(file, format=form, metadata=told)
 
 
-def draw_curve(history: Sequence[Mapping[str, float]], path: str) -> None:
-    """Draw the losses and the accuracy of each epoch, and mark the best.
+def draw_curve(history: Sequence[Mapping[str, float]], path: str, *, best: bool = False) -> None:
+    """Draw the losses and the accuracy of each epoch, and mark the one that was kept.
 
     Parameters
     ----------
@@ -58,11 +58,13 @@ def draw_curve(history: Sequence[Mapping[str, float]], path: str) -> None:
         As `fit.Training.history`.
     path : str
         .png, .svg or .pdf.
+    best : bool
+        Whether the epoch of the lowest loss was kept; otherwise it was the last.
     """
     figure = new_figure(9, 3.6, layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
     epochs = np.arange(1, len(history) + 1)
-    best = 1 + int(np.argmin([row["valid_loss"] for row in history]))
+    kept = 1 + int(np.argmin([row["valid_loss"] for row in history])) if best else len(history)
     for key, colour, label in (("train_loss", BLUE, "training"), ("valid_loss", RED, "held out")):
         losses.plot(epochs, [row[key] for row in history], ".-", label=label, color=colour)
     losses.set(yscale="log", ylabel="loss", title="loss")
@@ -71,7 +73,7 @@ def draw_curve(history: Sequence[Mapping[str, float]], path: str) -> None:
     )
     accuracies.set(ylabel="right, %", title="accuracy")
     for axes in (losses, accuracies):
-        axes.axvline(best, color=GREY, linestyle=":", label=f"kept: epoch {best}")
+        axes.axvline(kept, color=GREY, linestyle=":", label=f"kept: epoch {kept}")
         axes.set(xlabel="epoch", xlim=(0.5, len(history) + 0.5))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3, which="both")
@@ -195,7 +197,8 @@ def _sheet(
     columns = columns or math.ceil(math.sqrt(count * 1.4))
     rows = math.ceil(count / columns)
     side = min(_MOST_SIDE, max(least, _WIDTH // max(rows, columns)))
-    larger = max(1, side // max(high, wide))
+    # Small maps are enlarged, by whole numbers; those that can be looked at as they are stay so.
+    larger = max(side // max(high, wide), math.ceil(_LEAST_SIDE / max(high, wide)))
     tiles = tiles.repeat(larger, axis=1).repeat(larger, axis=2)
     high, wide = high * larger, wide * larger
     inner = columns * (wide + _GAP) + _GAP

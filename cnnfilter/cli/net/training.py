@@ -64,9 +64,10 @@ def train(
     name: str, data: str, output: str, options: dict[str, Any], validation: float, resume: bool,
     curve: str | None, confusion: str | None, as_json: bool, quiet: bool, **settings: Any,
 ) -> None:  # fmt: skip
-    """Train a network; FILE always holds the best so far, FILE.checkpoint where to go on.
+    """Train a network; FILE holds the last epoch, with --patience the best one.
 
-    What is not said, of epochs, rate, shift, angle and scale, is the network's own.
+    FILE.checkpoint holds where to go on. What is not said, of epochs, rate, shift, angle and scale, is the
+    network's own.
     """
     from cnnfilter.nn.fit import Training
     from cnnfilter.nn.fit import confusion as counted
@@ -86,7 +87,7 @@ def train(
         from cnnfilter.nn import draw
 
         if curve:
-            draw.draw_curve(training.history, curve)
+            draw.draw_curve(training.history, curve, best=rules.patience > 0)
         if confusion:
             draw.draw_confusion(table, labelled.names, confusion)
     click.echo((_json if as_json else _text)(table, labelled, training))
@@ -150,14 +151,14 @@ def _take_up(training: "Training", checkpoint: str, resume: bool) -> None:
 def _run(
     training: "Training", rest: "Data", valid: "Data", output: str, names: list[str], quiet: bool
 ) -> None:
-    """Train to the end; after every epoch the best weights and the checkpoint are on disk, each whole."""
+    """Train to the end; after every epoch the weights and the checkpoint are on disk, each whole."""
     from cnnfilter.nn.fit import DivergenceError
 
     try:
         while not training.finished:
             _run_epoch(training, rest, valid, output, names, quiet)
     except DivergenceError as error:
-        kept = f"{output} holds the best of {training.epoch} epochs" if training.epoch else "nothing kept"
+        kept = f"{output} holds the {training.epoch} epochs before" if training.epoch else "nothing kept"
         raise DivergenceError(f"{error}; {kept}") from None
     except Interrupted:
         if training.epoch:

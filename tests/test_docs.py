@@ -41,6 +41,7 @@ def shell(tmp_path_factory):
     """A folder with the sample images and a `cnnfilter` that is this Python's."""
     folder = tmp_path_factory.mktemp("reader")
     shutil.copytree(ROOT / "sample_images", folder / "sample_images")
+    shutil.copytree(ROOT / "docs" / "learning", folder / "docs" / "learning")
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     program = programs / "cnnfilter"
@@ -97,6 +98,19 @@ def test_python_examples(page):
     test = doctest.DocTestParser().get_doctest(text, {}, page_name(page), str(page), 0)
     results = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test)
     assert results.attempted and not results.failed
+
+
+LEARNING = ROOT / "docs" / "learning.md"
+
+
+def test_the_page_on_learning_shows_what_the_commands_say(shell):
+    """What follows a command as text is in its output, line by line."""
+    found = re.findall(r"^```sh\n(.*?)^```\n\n```text\n(.*?)^```", LEARNING.read_text(), re.M | re.S)
+    assert len(found) == 4
+    for block, shown in found:
+        said = "".join(shell(command).stdout for command in block.splitlines())
+        for line in shown.splitlines():
+            assert line in said.splitlines(), f"{block}{line}"
 
 
 def anchors(page):

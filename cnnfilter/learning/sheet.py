@@ -39,7 +39,7 @@ def side_of_tiles(count: int) -> int:
     Examples
     --------
     >>> side_of_tiles(1), side_of_tiles(16), side_of_tiles(64)
-    (480, 354, 174)
+    (480, 444, 174)
     """
     return min(480, max(64, _WIDTH // _columns(count) - _GAP))
 
@@ -150,7 +150,8 @@ def _grey(tile: Array) -> Array:
 
 
 def _columns(count: int) -> int:
-    return math.ceil(math.sqrt(count * 1.3))
+    rows = math.ceil(count / math.ceil(math.sqrt(count * 1.3)))
+    return math.ceil(count / rows)  # so that the last row is as full as it can be
 
 
 def _places(count: int, columns: int, high: int, wide: int) -> Iterator[tuple[int, int, int]]:

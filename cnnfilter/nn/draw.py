@@ -40,12 +40,14 @@ def new_figure(width: float, height: float, **options: Any) -> Any:
 
 def save_figure(figure: Any, path: str) -> None:
     """Write a figure whole or not at all; the suffix tells the form."""
+    from matplotlib import rc_context
+
     from cnnfilter.wholefile import whole_file
 
     form = os.path.splitext(path)[1][1:].lower()
-    # Without a date, equal pictures are equal files.
+    # Without a date and with names of its parts that are not drawn by lot, equal pictures are equal files.
     told = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
-    with whole_file(path) as file:
+    with whole_file(path) as file, rc_context({"svg.hashsalt": "cnnfilter"}):
         figure.savefig(file, format=form, metadata=told)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.data import Data, augmented
 from cnnfilter.nn.functional.windows import Array
 from cnnfilter.nn.losses import loss_named
@@ -114,34 +115,29 @@ class Training:
     def run_epoch(self, train: Data, valid: Data, progress: Callable[[int], object] | None = None) -> None:
         """Go once through `train`, then judge by `valid`.
 
+        BLAS keeps to one thread: its own wait for each other at every small product, ten times as long
+        on a busy machine, and the values would depend on their number.
+
         Raises
         ------
         DivergenceError
             If the loss becomes NaN or infinite; `history` and `best` stay those of the epoch before.
         """
-        settings, network = self.settings, self.network
-        random = np.random.default_rng([settings.seed, self.epoch])
-        network.reseed(random)
-        self.optimiser.rate = settings.rate_at(self.epoch)
-        order, total = random.permutation(len(train)), 0.0
-        for start in range(0, len(order), settings.batch):
-            chosen = order[start : start + settings.batch]
-            images = train.images[chosen]
-            if settings.shift or settings.angle or settings.scale:
-                images = augmented(images, random, settings.shift, settings.angle, settings.scale)
-            total += self._step(images, train.labels[chosen]) * len(chosen)
-            if progress:
-                progress(len(chosen))
-        scores = predict(network, valid.images)
-        loss, _ = loss_named(network.loss)(scores, valid.labels)
+        random = np.random.default_rng([self.settings.seed, self.epoch])
+        self.network.reseed(random)
+        self.optimiser.rate = self.settings.rate_at(self.epoch)
+        with single_threaded():
+            train_loss = self._learn(train, random, progress)
+            scores = predict(self.network, valid.images)
+        loss, _ = loss_named(self.network.loss)(scores, valid.labels)
         if not math.isfinite(loss):
             self._diverged(loss)
         lowest = min((row["valid_loss"] for row in self.history), default=math.inf)
         accuracy = float((scores.argmax(axis=1) == valid.labels).mean())
-        row = {"train_loss": total / len(order), "valid_loss": loss, "valid_accuracy": accuracy}
+        row = {"train_loss": train_loss, "valid_loss": loss, "valid_accuracy": accuracy}
         self.history.append(row | {"rate": self.optimiser.rate})
         self.epoch += 1
-        self._last = _copies(network.tensors())
+        self._last = _copies(self.network.tensors())
         if loss < lowest:
             self._lowest = self._last
 
@@ -194,6 +190,22 @@ class Training:
         self.optimiser.restore(_under("optimiser/", tensors))
         self._last, self._lowest = _copies(self.network.tensors()), _under("lowest/", tensors)
         self.history, self.epoch = history, epoch
+
+    def _learn(
+        self, train: Data, random: np.random.Generator, progress: Callable[[int], object] | None
+    ) -> float:
+        """Take a step for each batch; return the mean loss."""
+        settings = self.settings
+        order, total = random.permutation(len(train)), 0.0
+        for start in range(0, len(order), settings.batch):
+            chosen = order[start : start + settings.batch]
+            images = train.images[chosen]
+            if settings.shift or settings.angle or settings.scale:
+                images = augmented(images, random, settings.shift, settings.angle, settings.scale)
+            total += self._step(images, train.labels[chosen]) * len(chosen)
+            if progress:
+                progress(len(chosen))
+        return total / len(order)
 
     def _step(self, images: Array, labels: Array) -> float:
         network, loss_of = self.network, loss_named(self.network.loss)

@@ -173,7 +173,7 @@ class TestPredict:
         )
         assert len((tmp_path / "out.txt").read_text().splitlines()) == 3
         image = (place / "bars/down/0.png").read_bytes()
-        assert net("predict", "--weights", weights, input=image).stdout.startswith(b"-: down ")
+        assert net("predict", "--weights", weights, input=image).stdout.startswith(b"standard input: down ")
 
     def test_labels(self, place, tmp_path):
         labels, image = tmp_path / "labels.txt", place / "bars/down/0.png"

@@ -44,6 +44,17 @@ def test_totals_are_the_published_ones(name, options, parameters):
     assert describe(build(name, **options)).totals["parameters"] == parameters
 
 
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [
+        ("alexnet-torchvision", 0.71), ("googlenet-torchvision", 1.50), ("resnet18", 1.81),
+        ("resnet34", 3.66), ("resnet50", 4.09),
+    ],
+)  # fmt: skip
+def test_multiply_adds_are_those_that_torchvision_states(name, billions):
+    assert round(describe(build(name)).totals["multiply_adds"] / 1e9, 2) == billions
+
+
 def test_lenet5_is_table_1():
     description = describe(build("lenet5"))
     rows = {row.name: (row.parameters, row.connections, row.output) for row in description.rows}

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from cnnfilter.cli.group import CONTEXT, Examples
-from cnnfilter.cli.net.weights import SET, built
+from cnnfilter.cli.net.weights import SET, built, complete_networks
 
 _PICTURES = (".png", ".svg", ".pdf")
 
@@ -32,7 +32,7 @@ def list_networks(as_json: bool) -> None:
     context_settings=CONTEXT,
     examples=["cnnfilter net describe lenet5", "cnnfilter net describe resnet18 -o resnet18.png"],
 )
-@click.argument("name")
+@click.argument("name", shell_complete=complete_networks)
 @SET
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--markdown", is_flag=True, help="A table for a page.")

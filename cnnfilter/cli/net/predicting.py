@@ -107,15 +107,16 @@ def _report(
         for start in range(0, len(paths), batch):
             group = paths[start : start + batch]
             for path, outcome in zip(group, predictor.run(group), strict=True):
+                name = "standard input" if path == STREAM else path
                 bar.clear()
                 if isinstance(outcome, Exception):
-                    complain(outcome, "standard input" if path == STREAM else path)
+                    complain(outcome, name)
                     failed += 1
                 if told["json"]:
                     print(json.dumps(_record(path, outcome)), file=stream, flush=True)
                 elif not isinstance(outcome, Exception):
                     shares = ", ".join(f"{c['label']} {100 * c['probability']:.1f} %" for c in outcome)
-                    print(f"{path}: {shares}", file=stream, flush=True)
+                    print(f"{name}: {shares}", file=stream, flush=True)
                 bar.update()
     if len(paths) > 1 and not told["quiet"]:
         words = f"{len(paths) - failed} of {len(paths)} images done" + (

@@ -9,7 +9,7 @@ import click
 
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.main import Interrupted, note
-from cnnfilter.cli.net.weights import METADATA, SET, built, read_image
+from cnnfilter.cli.net.weights import METADATA, SET, built, complete_networks, read_image
 from cnnfilter.cli.options import ImageCommand
 from cnnfilter.errors import ParameterError
 
@@ -30,7 +30,7 @@ _PICTURES = (".png", ".svg", ".pdf")
         "cnnfilter net train resnet20 --data photos.npz -o net.safetensors --resume",
     ],
 )
-@click.argument("name")
+@click.argument("name", shell_complete=complete_networks)
 @click.option("--data", required=True, metavar="DATA", help="A folder for each class, .npz, or IDX files.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The weights, .safetensors.")
 @SET

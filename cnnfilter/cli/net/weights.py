@@ -35,12 +35,22 @@ def _options(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     return {name: _value(text) for name, _, text in (value.partition("=") for value in values)}
 
 
+def complete_networks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Offer a shell the networks' names."""
+    from cnnfilter.nn.models import MODELS
+
+    return [name for name in MODELS if name.startswith(incomplete)]
+
+
 SET = click.option(
     "--set", "options", multiple=True, callback=_options, metavar="NAME=VALUE",
     help="Of the network, as classes=10, shortcut=A.",
 )  # fmt: skip
 WEIGHTS = click.option("--weights", metavar="FILE", required=True, help="A .safetensors, .npz or .pth.")
-NETWORK = click.option("--network", metavar="NAME", help="What FILE holds. [as it says or its names tell]")
+NETWORK = click.option(
+    "--network", metavar="NAME", shell_complete=complete_networks,
+    help="What FILE holds. [as it says or its names tell]",
+)  # fmt: skip
 LAYER = click.option("--layer", metavar="NAME", help="Its name in 'net describe'. [the first convolution]")
 
 

@@ -103,21 +103,25 @@ def _report(
 ) -> int:
     """Tell of every image in its order, sum up and return the exit status."""
     started, failed = time.perf_counter(), 0
-    with _bar(len(paths), told["progress"], told["quiet"]) as bar:
-        for start in range(0, len(paths), batch):
-            group = paths[start : start + batch]
-            for path, outcome in zip(group, predictor.run(group), strict=True):
-                name = "standard input" if path == STREAM else path
+    bar = _bar(len(paths), told["progress"], told["quiet"])
+    for start in range(0, len(paths), batch):
+        group = paths[start : start + batch]
+        for path, outcome in zip(group, predictor.run(group), strict=True):
+            name = "standard input" if path == STREAM else path
+            if bar is not None:
                 bar.clear()
-                if isinstance(outcome, Exception):
-                    complain(outcome, name)
-                    failed += 1
-                if told["json"]:
-                    print(json.dumps(_record(path, outcome)), file=stream, flush=True)
-                elif not isinstance(outcome, Exception):
-                    shares = ", ".join(f"{c['label']} {100 * c['probability']:.1f} %" for c in outcome)
-                    print(f"{name}: {shares}", file=stream, flush=True)
+            if isinstance(outcome, Exception):
+                complain(outcome, name)
+                failed += 1
+            if told["json"]:
+                print(json.dumps(_record(path, outcome)), file=stream, flush=True)
+            elif not isinstance(outcome, Exception):
+                shares = ", ".join(f"{c['label']} {100 * c['probability']:.1f} %" for c in outcome)
+                print(f"{name}: {shares}", file=stream, flush=True)
+            if bar is not None:
                 bar.update()
+    if bar is not None:
+        bar.close()
     if len(paths) > 1 and not told["quiet"]:
         words = f"{len(paths) - failed} of {len(paths)} images done" + (
             f", {failed} failed" if failed else ""
@@ -190,7 +194,9 @@ def _opened(output: str | None) -> Iterator[TextIO]:
 
 
 def _bar(total: int, progress: bool | None, quiet: bool) -> Any:
+    """Return a progress bar if one is wanted."""
+    if not (progress or (progress is None and total > 1 and not quiet and sys.stderr.isatty())):
+        return None
     from tqdm import tqdm
 
-    wanted = progress or (progress is None and total > 1 and not quiet and sys.stderr.isatty())
-    return tqdm(total=total, unit="image", file=sys.stderr, leave=False, disable=not wanted)
+    return tqdm(total=total, unit="image", file=sys.stderr, leave=False)

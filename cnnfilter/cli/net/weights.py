@@ -155,7 +155,8 @@ def _facts(metadata: Mapping[str, str], tensors: Mapping[str, "Array"]) -> dict[
     well_formed = isinstance(network, str) and isinstance(options, dict) and isinstance(classes, list)
     if not well_formed or not all(isinstance(label, str) for label in classes):
         raise ParameterError("what it says of its network is not of the known form")
-    most = max([len(tensors), *(side for tensor in tensors.values() for side in tensor.shape)])
+    held = [tensor for tensor in tensors.values() if tensor.size]  # an empty one may have any sides
+    most = max([len(held), *(side for tensor in held for side in tensor.shape)])
     for key, value in options.items():
         if not isinstance(value, str | int | float) or (not isinstance(value, str) and abs(value) > most):
             raise ParameterError(f"it says {key} is {value!r}, which its tensors do not bear out")

@@ -13,7 +13,7 @@ from cnnfilter.learning.evaluation import psnr, ssim
 from cnnfilter.learning.linear import learn_kernel
 from cnnfilter.learning.moments import gather_moments
 from cnnfilter.learning.pairs import Pair
-from cnnfilter.learning.solution import solve
+from cnnfilter.learning.solution import determination, solve
 from cnnfilter.nn.functional import convolution, convolution_weights_gradient
 
 CHINA, FLOWER = load_sample_image("china.jpg"), load_sample_image("flower.jpg")
@@ -207,11 +207,28 @@ def test_the_ridge_is_raised_where_held_out_pixels_say_so():
     assert learn_kernel(CHINA, filtered(CHINA, MEAN), size=3, ridge=1e-4).report.ridge == 1e-4
 
 
+def test_floats_are_judged_by_their_own_range():
+    small = (CHINA[:200] / 255).astype(np.float32)
+    after = ndimage.median_filter(small, (5, 5, 1))
+    whole, faint = (
+        learn_kernel(small * s, after * s, size=3).report for s in (np.float32(1), np.float32(1e-3))
+    )
+    assert faint.psnr == pytest.approx(whole.psnr, abs=0.01)
+    assert faint.verdict == whole.verdict
+
+
 def test_too_few_pixels():
     rng = np.random.default_rng(0)
     before, after = rng.integers(1, 255, (2, 12, 12), np.uint8)
     with pytest.raises(ParameterError, match="too few pixels: 12x12 leaves 36 targets for the 49 weights"):
         learn_kernel(before, after, size=7)
+    with pytest.raises(
+        ParameterError, match="an image of 1 rows leaves 1 rows of targets, and none to judge by"
+    ):
+        learn_kernel(CHINA[:1, :, 0], CHINA[1:2, :, 0], size=(1, 3))
+    ends = np.where(CHINA > 128, 255, 0).astype(np.uint8)
+    with pytest.raises(ParameterError, match="too few usable pixels: 0 targets"):
+        learn_kernel(ends, 255 - ends)
     white = np.full((60, 60), 255, np.uint8)
     white[:3] = 100
     with pytest.raises(ParameterError, match="too few usable pixels"):
@@ -237,7 +254,8 @@ def test_solving_without_full_rank_falls_back():
     ramp = np.add.outer(np.arange(40.0), np.arange(40.0))
     (moments,) = gather_moments(Pair.of(ramp, ramp * 2), (3, 3), [0], [0], [slice(0, 38)], 1)
     solution = solve(moments, ridge=0)
-    assert solution.mean_square(moments) < 1e-12 and solution.rank == 2
+    assert solution.mean_square(moments) < 1e-12
+    assert determination(moments) == (2, np.inf)
 
 
 def test_report_is_text_json_and_a_picture(tmp_path):

@@ -107,7 +107,7 @@ def test_shifts_are_found(shift):
         (np.zeros((9, 9)), np.zeros((9, 9), np.float32), "before is float64, after is float32"),
         (np.zeros((9, 9), np.int64), np.ones((9, 9), np.int64), "before is int64: give uint8"),
         (np.eye(9), np.eye(9), "identical: there is no filter to learn"),
-        (np.ones((9, 9)), np.eye(9), "before is flat, every pixel is 1.0"),
+        (np.ones((9, 9)), np.eye(9), "before is flat, every value is 1.0"),
         (np.eye(9), np.full((9, 9), np.nan), "after holds NaN or infinite values"),
         (np.full((9, 9), np.inf), np.eye(9), "before holds NaN or infinite values"),
         (np.zeros((0, 9)), np.zeros((0, 9)), "no pixels"),

@@ -93,6 +93,8 @@ def load(path: str | os.PathLike[str], *, tensor: str | None = None, order: str 
         raise ParameterError(f"order is {order!r}: give {', '.join(ORDERS)}")
     try:
         if os.path.splitext(os.fspath(path))[1].lower() in (".json", ".txt", ".csv"):
+            if tensor is not None:
+                raise FilterFileError(f"holds one kernel and no tensor named {tensor!r}")
             return _one_kernel(*kernelfile.load_with_bias(path))
         tensors, metadata = read_tensors(path)
         if metadata.get("format") == FORMAT and tensor is None:

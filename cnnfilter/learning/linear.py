@@ -20,7 +20,7 @@ from cnnfilter.learning.moments import Moments, gather_moments
 from cnnfilter.learning.pairs import Array, Pair, Split, hold_out, pairs_of
 from cnnfilter.learning.registration import find_shift
 from cnnfilter.learning.report import LinearReport
-from cnnfilter.learning.solution import RIDGES, Solution, solve
+from cnnfilter.learning.solution import RIDGES, Solution, determination, solve
 from cnnfilter.nn.functional import convolution
 from cnnfilter.pixels.kinds import full_scale
 
@@ -116,7 +116,7 @@ def learn_kernel(
     options: dict[str, Any] = {
         "bias": bias, "symmetric": symmetric, "sum_to_one": sum_to_one, "method": method,
     }  # fmt: skip
-    peak = full_scale(pairs[0].before.dtype)
+    peak, scale = _peak(pairs), full_scale(pairs[0].before.dtype)
     tried = {
         one: _best_ridge(learn, judge, one, RIDGES if ridge is None else (ridge,), options, peak)
         for one in sizes
@@ -125,8 +125,8 @@ def learn_kernel(
     chosen = _smallest_of_the_best({one: fit.quality for one, fit in tried.items()})
     fit = tried[chosen]
     notes = _notes(options | {"ridge": fit.ridge}, chosen, channels, pairs, learn)
-    learned = LearnedFilter(_layers(fit.solutions, channels, peak), channels == "shared", notes=notes)
-    report = _report(learned, fit.solutions, splits, largest, learn, judge)
+    learned = LearnedFilter(_layers(fit.solutions, channels, scale), channels == "shared", notes=notes)
+    report = _report(learned, fit.solutions, splits, largest, learn, judge, peak)
     report.sizes = {f"{u}x{v}": one.quality for (u, v), one in tried.items()}
     report.method, report.channels, report.ridge = method, channels, fit.ridge
     return Learned(learned, report)
@@ -224,9 +224,16 @@ def _decibels(error: float, peak: float) -> float:
     return math.inf if error == 0 else 10 * math.log10(peak * peak / error)
 
 
-def _layers(solutions: list[Solution], channels: str, peak: float) -> tuple[ConvolutionLayer, ...]:
+def _peak(pairs: list[Pair]) -> float:
+    """Return what PSNR is measured against: the range of an integer dtype, or of the values of floats."""
+    if np.issubdtype(pairs[0].before.dtype, np.integer):
+        return full_scale(pairs[0].before.dtype)
+    return max(float(pair.after.max()) - float(pair.after.min()) for pair in pairs)
+
+
+def _layers(solutions: list[Solution], channels: str, scale: float) -> tuple[ConvolutionLayer, ...]:
     weights = np.concatenate([solution.weights for solution in solutions])
-    bias = np.concatenate([solution.bias for solution in solutions]) / peak
+    bias = np.concatenate([solution.bias for solution in solutions]) / scale
     groups = len(solutions) if channels == "separate" else 1
     return (ConvolutionLayer(weights, bias if bias.any() else None, groups=groups),)
 
@@ -251,13 +258,14 @@ def _report(
     size: tuple[int, int],
     learn: list[Moments],
     judge: list[Moments],
+    peak: float,
 ) -> LinearReport:
     cropped = [moments.cropped(_kernel_size(learned)) for moments in judge]
     error = _mean_square(solutions, cropped)
     still = _mean_square([_identity_solution(m) for m in cropped], cropped)
     spread = float(np.average([_variance(m) for m in cropped], weights=[m.count for m in cropped]))
     floor = 1 / 12 if np.issubdtype(splits[0].pair.before.dtype, np.integer) else 0.0
-    peak = full_scale(splits[0].pair.before.dtype)
+    known = [determination(m.cropped(_kernel_size(learned)), bool(learned.notes["bias"])) for m in learn]
     biased = [solve(moments.cropped(_kernel_size(learned)), bias=True) for moments in learn]
     report = LinearReport(
         weights=learned.layers[0].weights,
@@ -265,9 +273,9 @@ def _report(
         peak=peak,
         pixels=sum(m.count * m.targets for m in learn),
         shifts=[split.pair.shift for split in splits],
-        rank=min(solution.rank for solution in solutions),
+        rank=min(rank for rank, _ in known),
         taps=learn[0].cropped(_kernel_size(learned)).taps,
-        condition=max(solution.condition for solution in solutions),
+        condition=max(condition for _, condition in known),
         r2=1 - error / spread if spread else math.nan,
         explained=1 - error / still if still else math.nan,
         share=_share(error, min(still, spread), floor),
@@ -296,7 +304,7 @@ def _identity_solution(moments: Moments) -> Solution:
     weights = np.zeros((moments.targets, moments.taps // (rows * columns), rows, columns))
     for p in range(moments.targets):
         weights[p, min(p, weights.shape[1] - 1), (rows - 1) // 2, (columns - 1) // 2] = 1
-    return Solution(weights, np.zeros(moments.targets), 0, math.inf)
+    return Solution(weights, np.zeros(moments.targets))
 
 
 def _variance(moments: Moments) -> float:
@@ -322,7 +330,7 @@ def _judge_pixels(
                 still += _sum_of_squares(given, wanted)
                 if count < _SSIM_PIXELS and min(guess.shape[:2]) >= 11:
                     part = slice(0, max(11, (_SSIM_PIXELS - count) // guess.shape[1] + 1))
-                    sides = [ssim(x[part], wanted[part]) for x in (guess, given)]
+                    sides = [ssim(x[part], wanted[part], report.peak) for x in (guess, given)]
                     alike.append((*sides, guess[part].size))
                     count += guess[part, :, 0].size
     report.detail = _detail(learned, next(split.pair for split in splits if split.judge), size)

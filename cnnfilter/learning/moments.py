@@ -108,9 +108,12 @@ def gather_moments(
 
 def _uncentred(total: Array, offset: int) -> Array:
     """Moments of z from those of z - offset, whose last element is still 1."""
-    shift = np.eye(len(total), dtype=total.dtype)
-    shift[:-1, -1] = offset
-    return np.asarray(shift @ total @ shift.T)
+    # With e = (1, ..., 1, 0), s = sum(z): (z + o e)(z + o e)' sums to total + o (e s' + s e') + o² n e e'.
+    ones, sums = np.ones(len(total), total.dtype), total[-1] * offset
+    ones[-1] = 0
+    moved = total + np.outer(ones, sums) + np.outer(sums, ones)
+    moved[:-1, :-1] += offset * offset * total[-1, -1]
+    return np.asarray(moved)
 
 
 def _piece(pair: Pair, size: tuple[int, int], inputs: list[int], targets: list[int], rows: slice) -> Array:

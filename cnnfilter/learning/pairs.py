@@ -135,6 +135,11 @@ def hold_out(pairs: list[Pair], size: tuple[int, int], least: int = 16) -> list[
             for k, (pair, band) in enumerate(zip(pairs, rows, strict=True))
         ]
     height = len(pairs[0].targets(size))
+    if height < 2:
+        raise ParameterError(
+            f"an image of {len(pairs[0].after)} rows leaves {height} rows of targets, and none to judge by: "
+            "give a taller image, or several pairs"
+        )
     count = min(10, max(2, height // least))
     edges = np.linspace(0, height, count + 1).astype(int).tolist()
     bands = [slice(top, bottom) for top, bottom in itertools.pairwise(edges)]

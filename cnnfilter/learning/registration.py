@@ -1,5 +1,7 @@
 """Find the whole pixels by which `after` was moved against `before`."""
 
+import math
+
 import numpy as np
 
 from cnnfilter.learning.moments import gather_moments
@@ -77,4 +79,6 @@ def _residual(pair: Pair, size: tuple[int, int], bias: bool) -> float:
     rows = slice(0, pair.targets(size).shape[0])
     channel = pair.before.shape[2] // 2  # one tells enough: the green one of a colour image
     moments = gather_moments(pair, size, [channel], [channel], [rows], 1)[0]
+    if moments.count < moments.taps:
+        return math.inf
     return solve(moments, bias=bias).mean_square(moments)

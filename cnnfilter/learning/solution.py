@@ -22,25 +22,19 @@ _MOST_STEPS = 20_000
 
 @dataclass(frozen=True)
 class Solution:
-    """Weights and what is known about how well they are determined.
+    """Weights, and how they were come by.
 
     Attributes
     ----------
     weights : ndarray of shape (P, D, U, V), float64
     bias : ndarray of shape (P,), float64
         In pixel values.
-    rank : int
-        Eigenvalues of the Gram matrix above 1e-10 of the largest: directions the images speak about.
-    condition : float
-        Largest over smallest eigenvalue; inf where the smallest is rounding.
     curve : list of float
         Mean squared error on the training pixels at steps 0, 1, 2, 4, 8... of a descent; empty otherwise.
     """
 
     weights: Array
     bias: Array
-    rank: int
-    condition: float
     curve: list[float] = field(default_factory=list)
 
     def mean_square(self, moments: Moments) -> float:
@@ -104,11 +98,23 @@ def solve(
     offsets = (
         means[moments.taps : -1] - means[: moments.taps] @ weights if bias else np.zeros(moments.targets)
     )
-    values = np.linalg.eigvalsh(gram)
-    rank = int(np.count_nonzero(values > _RANK_TOLERANCE * values[-1]))
-    condition = float(values[-1] / values[0]) if rank == len(values) else np.inf
     shape = (moments.targets, moments.taps // (moments.size[0] * moments.size[1]), *moments.size)
-    return Solution(weights.T.reshape(shape), np.asarray(offsets), rank, condition, curve)
+    return Solution(weights.T.reshape(shape), np.asarray(offsets), curve)
+
+
+def determination(moments: Moments, bias: bool = False) -> tuple[int, float]:
+    """Say how well weights are determined.
+
+    Returns
+    -------
+    rank : int
+        Eigenvalues of the Gram matrix above 1e-10 of the largest: directions the images speak about.
+    condition : float
+        Largest over smallest eigenvalue; inf where the smallest is rounding.
+    """
+    values = np.linalg.eigvalsh(_normal_equations(moments, bias)[0])
+    rank = int(np.count_nonzero(values > _RANK_TOLERANCE * values[-1]))
+    return rank, float(values[-1] / values[0]) if rank == len(values) else np.inf
 
 
 def _normal_equations(moments: Moments, centred: bool) -> tuple[Array, Array, float]:

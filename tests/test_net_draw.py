@@ -76,15 +76,15 @@ def test_kernels_of_three_inputs_are_colours(tmp_path):
     assert first == second and min(first) >= 72
 
 
-def test_kernels_lie_by_output_and_input(tmp_path):
-    bank = np.full((3, 2, 2, 2), -1.0, np.float32)
+@pytest.mark.parametrize(("outputs", "wide"), [(3, False), (33, True)])
+def test_kernels_lie_by_input_and_output(tmp_path, outputs, wide):
+    bank = np.full((outputs, 2, 2, 2), -1.0, np.float32)
     bank[1] = 1.0
     draw.draw_kernels(bank, "title", str(tmp_path / "k.png"))
     picture = pixels(tmp_path / "k.png")[:, :-80]
-    rows, columns = np.nonzero(
-        (np.abs(picture - (103, 0, 31)) <= 3).all(axis=2)
-    )  # largest, in the middle row
-    assert np.ptp(columns) > 1.9 * np.ptp(rows)
+    rows, columns = np.nonzero((np.abs(picture - (103, 0, 31)) <= 3).all(axis=2))  # of the second output
+    longer, shorter = (np.ptp(columns), np.ptp(rows)) if wide else (np.ptp(rows), np.ptp(columns))
+    assert longer > 1.9 * shorter
 
 
 def test_values_confusion_and_curve(tmp_path):

@@ -20,6 +20,7 @@ BLUE, RED, GREY = "#4878cf", "#d65f5f", "#8c8c8c"
 _PAGE = 0.92  # not white: a tile that is white shows its edge
 
 _LEAST_SIDE, _MOST_SIDE = 48, 160  # pixels of a tile that is enlarged
+_MOST_ACROSS = 32  # outputs of a bank beside each other
 _WIDTH = 640  # pixels that a sheet of few tiles has
 _GAP, _LABEL, _HEAD, _SCALE = 6, 12, 42, 70  # pixels: between tiles, of numbers, title, colour scale
 
@@ -183,10 +184,20 @@ def draw_kernels(bank: Array, title: str, path: str) -> None:
         head = f"{title}: {size}, the inputs as red, green, blue; mid-grey is 0"
         save_figure(_sheet(np.moveaxis(colours, 1, -1), head, labels, 0, 0, least=72)[0], path)
         return
-    tiles = bank.reshape(-1, *bank.shape[2:])
-    labels = [f"{p},{d}" if inputs > 1 else str(p) for p in range(outputs) for d in range(inputs)]
-    head = f"{title}: {size}" + ("; a row for each output, a column for each input" if inputs > 1 else "")
-    draw_sheet(tiles, head, path, labels=labels, columns=inputs if inputs > 1 else 0)
+    if inputs == 1:
+        draw_sheet(bank[:, 0], f"{title}: {size}", path)
+        return
+    across = outputs <= _MOST_ACROSS  # as figure 11 of the notes: a row for each input
+    tiles = bank.swapaxes(0, 1) if across else bank
+    labels = [
+        f"{column},{row}" if across else f"{row},{column}"
+        for row in range(len(tiles))
+        for column in range(tiles.shape[1])
+    ]
+    draw_sheet(
+        tiles.reshape(-1, *bank.shape[2:]), f"{title}: {size}, numbered by output and input", path, labels=labels,
+        columns=tiles.shape[1],
+    )  # fmt: skip
 
 
 def _sheet(

@@ -189,15 +189,10 @@ def draw_kernels(bank: Array, title: str, path: str) -> None:
         return
     across = outputs <= _MOST_ACROSS  # as figure 11 of the notes: a row for each input
     tiles = bank.swapaxes(0, 1) if across else bank
-    labels = [
-        f"{column},{row}" if across else f"{row},{column}"
-        for row in range(len(tiles))
-        for column in range(tiles.shape[1])
-    ]
-    draw_sheet(
-        tiles.reshape(-1, *bank.shape[2:]), f"{title}: {size}, numbered by output and input", path, labels=labels,
-        columns=tiles.shape[1],
-    )  # fmt: skip
+    numbers = np.ndindex(*tiles.shape[:2])
+    labels = [f"{column},{row}" if across else f"{row},{column}" for row, column in numbers]
+    head = f"{title}: {size}, numbered by output and input"
+    draw_sheet(tiles.reshape(-1, *bank.shape[2:]), head, path, labels=labels, columns=tiles.shape[1])
 
 
 def _sheet(

@@ -398,7 +398,7 @@ class TestTrain:
         assert told[0] == f"accuracy on the 4 images held out: {right / 4:.4f} ({right} right)"
         said = done.stderr.decode().splitlines()
         assert f"skipped {place / 'bars/down/broken.png'}: " in said[0]
-        assert said[1] == "cnnfilter: note: 1 files skipped, 16 images read"
+        assert said[1] == "cnnfilter: note: 1 of 17 files skipped"
         assert [line.split(":")[0] for line in said[2:]] == [f"epoch {n}/6" for n in range(1, 7)]
         assert size(tmp_path / "curve.png") == (900, 360) and min(size(tmp_path / "confusion.png")) > 300
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cnnfilter.nn.functional.windows import Array
     from cnnfilter.nn.network import Network
 
+_MOST_ROWS = 40  # of a table in a terminal
 _PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -121,7 +122,8 @@ def _read(name: str, data: str, options: dict[str, Any], quiet: bool) -> tuple["
         for why in labelled.skipped:
             note(f"skipped {why}")
         if labelled.skipped:
-            note(f"{len(labelled.skipped)} files skipped, {len(labelled)} images read")
+            count = len(labelled.skipped)
+            note(f"{count} of {count + len(labelled)} files skipped")
     count = len(labelled.names)
     if count < 2:
         raise ParameterError(f"{data}: one class, {labelled.names[0]!r}; give at least two to tell apart")
@@ -199,9 +201,12 @@ def _save(path: str, training: "Training", names: list[str]) -> None:
 def _text(table: "Array", labelled: "Data", training: "Training") -> str:
     """Say how many were right, and count true classes by row, predicted ones by column."""
     right, total = int(table.trace()), int(table.sum())
+    said = f"accuracy on the {total} images held out: {right / total:.4f} ({right} right)"
+    if len(table) > _MOST_ROWS:
+        return f"{said}; --confusion FILE draws the table of {len(table)} classes"
     width = max(5, *(len(name) for name in labelled.names))
     lines = [
-        f"accuracy on the {total} images held out: {right / total:.4f} ({right} right)",
+        said,
         "rows are true classes, columns in the same order what they were taken for:",
         *(
             f"{name:>{width}} " + " ".join(f"{count:4}" for count in row)

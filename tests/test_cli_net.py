@@ -328,6 +328,9 @@ class TestLooking:
         else:
             np.testing.assert_array_equal(read_tensors(bank)[0]["layers.0.weight"], weights)
         cnnfilter("learned", "--filter", bank, photo, "--maps", tmp_path / "sheet.png")
+        whole = ["--filter", place / "resnet18.safetensors", "--tensor", "conv1.weight"]
+        cnnfilter("learned", *whole, photo, "--maps", tmp_path / "same.png")
+        assert (tmp_path / "same.png").read_bytes() == (tmp_path / "sheet.png").read_bytes()
         assert min(size(tmp_path / "sheet.png")) >= 500
         done = cnnfilter("learned", "--filter", bank, photo, "--maps", f"{tmp_path}/maps/", "--format", "npy",
                          "--depth", "f32")  # fmt: skip

@@ -96,7 +96,7 @@ def draw_confusion(table: Array, names: Sequence[str], path: str) -> None:
         .png, .svg or .pdf.
     """
     count = len(table)
-    side = min(16.0, max(3.2, 0.42 * count))
+    side = min(10.0, max(3.2, 0.42 * count))
     figure = new_figure(side + 1.8, side + 1.0, layout="constrained")
     axes = figure.subplots()
     shares = table / np.maximum(1, table.sum(axis=1, keepdims=True))

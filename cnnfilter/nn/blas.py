@@ -10,8 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from cnnfilter.core.threads import count, run_strips
+
+Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
+
+# Multiplications that are worth a thread.
+_LEAST = 200_000
 
 _PREFIXES = ("scipy_openblas_", "openblas_")
 _SUFFIXES = ("64_", "", "_64")
@@ -19,17 +27,39 @@ _SUFFIXES = ("64_", "", "_64")
 _lock = threading.Lock()
 _depth = 0
 _before = 1
+_held = 0
 
 
 @contextmanager
 def single_threaded() -> Iterator[bool]:
-    """Hold BLAS to one thread within the block; yield whether that is certain.
+    """Hold BLAS and the layers to one thread each within the block; yield whether that is certain.
+
+    For callers that run several layers beside each other in threads of their own.
 
     Examples
     --------
     >>> with single_threaded() as certain:
     ...     workers = 2 if certain else 1
     """
+    global _held
+    with _lock:
+        _held += 1
+    try:
+        with blas_alone() as certain:
+            yield certain
+    finally:
+        with _lock:
+            _held -= 1
+
+
+def layer_threads() -> int:
+    """How many threads a layer may use now: `core.threads.count`, or 1 within `single_threaded`."""
+    return 1 if _held else count()
+
+
+@contextmanager
+def blas_alone() -> Iterator[bool]:
+    """Hold BLAS to one thread within the block, not the layers, which call it from theirs."""
     global _depth, _before
     calls = _openblas()
     if calls is None:
@@ -48,6 +78,19 @@ def single_threaded() -> Iterator[bool]:
             _depth -= 1
             if _depth == 0:
                 put(_before)
+
+
+def product(a: Array, b: Array) -> Array:
+    """Return ``a @ b`` of two matrices, the columns of the result divided among the layers' threads."""
+    out = np.empty((a.shape[0], b.shape[1]), np.result_type(a, b))
+    threads = layer_threads() if out.size * b.shape[0] > _LEAST else 1
+
+    def some(first: int, last: int) -> None:
+        np.matmul(a, b[:, first:last], out=out[:, first:last])
+
+    with blas_alone():
+        run_strips(some, b.shape[1], threads, 16)
+    return out
 
 
 @cache

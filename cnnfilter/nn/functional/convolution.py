@@ -6,24 +6,29 @@ output plane in place, and weights of PyTorch load as they are.
 """
 
 import math
-import threading
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from cnnfilter.core.compiled import Loop, function
 from cnnfilter.core.geometry import Number, Padding, number_pair
+from cnnfilter.core.threads import run_strips
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.nn.blas import blas_alone, layer_threads, product
+from cnnfilter.nn.functional.planes import backward_plan, correlate, forward_plan, scratch
 from cnnfilter.nn.functional.windows import Array, Windows, require_batch
 
 # Panels of windows are made in tiles of about this size so that they are still in the L2/L3 cache
 # when the matrix product reads them; benchmarks/layers.py shows less below 1 MiB and no gain above 2.
-_PANEL_BYTES = 2 << 20
+_PANEL_BYTES = 1 << 20
 
 # Up to so many maps BLAS is faster with the taps as rows of the product (2.9 ms, not 3.5, for 64 maps of
 # 56 x 56); beyond, turning the result round costs more than that.
 _NARROW = 96
+
+# Channels of a strip, and multiplications, that are worth a thread.
+_CHANNELS, _LEAST = 16, 200_000
 
 _LOOPS = "cnnfilter.nn.functional.loops"
 _SIGNATURES = {
@@ -40,6 +45,7 @@ def convolution(
     padding: Padding = 0,
     dilation: Number = 1,
     groups: int = 1,
+    rectify: bool = False,
 ) -> Array:
     """Cross-correlate a batch with a bank of kernels: equations 13, 34 and 35 of the notes.
 
@@ -57,6 +63,8 @@ def convolution(
         Zeros around the input, default 0. "same" adds (K-1)//2 before and K//2 after.
     groups : int, default 1
         Output maps ``p * groups // P`` see only the input channels of that group.
+    rectify : bool, default False
+        Return ``max(y, 0)``, while y is at hand.
 
     Returns
     -------
@@ -81,14 +89,20 @@ def convolution(
     maps = weights.shape[0]
     if bias is not None and (bias.shape != (maps,) or bias.dtype != x.dtype):
         raise ParameterError(f"bias is {bias.dtype} {bias.shape}: give {x.dtype} of shape ({maps},)")
-    matrices = weights.reshape(groups, maps // groups, -1)  # 'gpk'
+    floor = 0.0 if rectify else -np.inf
+    if _is_dense(windows, groups):
+        y = product(x.reshape(len(x), weights[0].size), weights.reshape(maps, -1).T)
+        y += 0 if bias is None else bias
+        return (
+            np.maximum(y, floor, out=y).reshape(len(x), maps, 1, 1)
+            if rectify
+            else y.reshape(len(x), maps, 1, 1)
+        )
+    planes, parts = forward_plan(windows, x.shape[1], groups)
     out = np.empty((x.shape[0], maps, *windows.output), x.dtype)
-    planes = out.reshape(x.shape[0], groups, maps // groups, windows.pixels)  # 'ngpi'
-    for tile, panel in _panels(x, windows, groups):
-        part = planes[tile.samples, :, :, tile.pixels]
-        np.matmul(matrices, panel, out=part)  # 'gpk,ngki->ngpi'
-        if bias is not None:  # while the tile is in the cache
-            part += bias.reshape(groups, -1, 1)
+    weights = np.ascontiguousarray(weights)
+    bias = None if bias is None else np.ascontiguousarray(bias)
+    correlate(x, planes, parts, weights, weights[0].size if maps else 0, 0, groups, out, bias, floor)
     return out
 
 
@@ -124,7 +138,16 @@ def convolution_input_gradient(
     blank = np.broadcast_to(np.zeros((), delta.dtype), input_shape)
     windows = _fit(blank, weights, stride, padding, dilation, groups)
     _require_delta(delta, (input_shape[0], weights.shape[0], *windows.output), blank)
-    return _spread(delta, weights, input_shape, windows, groups)
+    batch, maps = delta.shape[:2]
+    if _is_dense(windows, groups):
+        return product(delta.reshape(batch, maps), weights.reshape(maps, -1)).reshape(input_shape)
+    out = np.empty(input_shape, delta.dtype)
+    depth, area = weights.shape[1], windows.size[0] * windows.size[1]
+    planes, parts = backward_plan(windows, maps, maps // groups, depth)
+    weights = np.ascontiguousarray(weights)
+    jump = (maps // groups - 1) * depth * area  # group g begins at g * maps / groups * depth * area
+    correlate(delta, planes, parts, weights, area, jump, groups, out)
+    return out
 
 
 def convolution_weights_gradient(
@@ -159,12 +182,45 @@ def convolution_weights_gradient(
     blank = np.broadcast_to(np.zeros((), x.dtype), (maps, x.shape[1] // groups, *sizes))
     windows = _fit(x, blank, stride, padding, dilation, groups)
     _require_delta(delta, (x.shape[0], maps, *windows.output), x)
-    planes = np.ascontiguousarray(delta).reshape(x.shape[0], groups, maps // groups, windows.pixels)
-    narrow = maps // groups <= _NARROW
-    shape = (blank[0].size, maps // groups) if narrow else (maps // groups, blank[0].size)
-    gradient = np.zeros((groups, *shape), x.dtype)
+    batch, channels = x.shape[:2]
+    if _is_dense(windows, groups):
+        return product(delta.reshape(batch, maps).T, x.reshape(batch, blank[0].size)).reshape(blank.shape)
+    planes = np.ascontiguousarray(delta).reshape(batch, groups, maps // groups, windows.pixels)
+    gradient = np.zeros((groups, maps // groups, blank[0].size), x.dtype)
+    if not gradient.size or not batch:
+        return gradient.reshape(blank.shape)
+    threads = layer_threads() if planes.size * blank[0].size > _LEAST else 1
+    if groups == 1 and channels >= _CHANNELS * threads:
+        area = windows.size[0] * windows.size[1]
+
+        def some(first: int, last: int) -> None:
+            part = _weights_gradient(x[:, first:last], planes, windows, 1, slice(None))
+            gradient[..., first * area : last * area] = part
+
+        with blas_alone():
+            run_strips(some, channels, threads, 1)
+        return gradient.reshape(blank.shape)
+    tiles = len(_tiles(batch, windows, _row(x, windows)))
+    parts: dict[int, Array] = {}
+
+    def several(first: int, last: int) -> None:
+        parts[first] = _weights_gradient(x, planes, windows, groups, slice(first, last))
+
+    with blas_alone():
+        run_strips(several, tiles, threads, 1)
+    for first in sorted(parts):
+        gradient += parts[first]
+    return gradient.reshape(blank.shape)
+
+
+def _weights_gradient(x: Array, planes: Array, windows: Windows, groups: int, which: slice) -> Array:
+    """Gradient (groups, P / groups, K) from some of the tiles."""
+    size = x.shape[1] // groups * windows.size[0] * windows.size[1]
+    maps = planes.shape[2]
+    narrow = maps <= _NARROW
+    gradient = np.zeros((groups, size, maps) if narrow else (groups, maps, size), x.dtype)
     target = gradient  # the first product is written where it belongs, the others are added in order
-    for tile, panel in _panels(x, windows, groups):
+    for tile, panel in _panels(x, windows, groups, which):
         parts = planes[tile.samples, :, :, tile.pixels]
         for sample, windows_of_sample in zip(parts, panel, strict=True):
             if narrow:  # 'gki,gpi->gkp', else 'gpi,gki->gpk'
@@ -175,7 +231,7 @@ def convolution_weights_gradient(
                 target = np.empty_like(gradient)
             else:
                 gradient += target
-    return (gradient.swapaxes(-1, -2) if narrow else gradient).reshape(blank.shape)
+    return gradient.swapaxes(-1, -2) if narrow else gradient
 
 
 def convolution_bias_gradient(delta: Array) -> Array:
@@ -259,73 +315,27 @@ def _tiles(batch: int, windows: Windows, row_bytes: int) -> list[_Tile]:
     ]
 
 
-def _panels(x: Array, windows: Windows, groups: int) -> Iterator[tuple[_Tile, Array]]:
+def _row(x: Array, windows: Windows) -> int:
+    """Bytes of the windows of one output row of one sample."""
+    return x.shape[1] * windows.size[0] * windows.size[1] * windows.output[1] * x.itemsize
+
+
+def _panels(x: Array, windows: Windows, groups: int, which: slice) -> Iterator[tuple[_Tile, Array]]:
     """Yield tiles with their panels (samples, groups, K, pixels) of input windows: im2col."""
-    batch, channels = x.shape[:2]
-    if _is_pointwise(windows):
-        whole = _Tile(slice(0, batch), slice(0, windows.output[0]), slice(0, None))
-        yield whole, x.reshape(batch, groups, channels // groups, windows.pixels)
+    channels, row = x.shape[1], _row(x, windows)
+    tiles = _tiles(x.shape[0], windows, row)
+    if not tiles[which]:
         return
-    row = channels * windows.size[0] * windows.size[1] * windows.output[1]
-    tiles = _tiles(batch, windows, row * x.itemsize)
-    if not tiles:
-        return
-    buffer = _panel_buffer(tiles, row, x.dtype)
-    runs = _runs(x, windows.stride[1])
-    for tile in tiles:
-        part = runs[tile.samples]
-        pixels = tile.pixels.stop - tile.pixels.start
-        sizes = (len(part), groups, row // windows.output[1] // groups, pixels)
-        panel = buffer[: math.prod(sizes)].reshape(sizes)
-        _move(part, panel, windows, tile, gather=True)
-        yield tile, panel
-
-
-def _spread(delta: Array, weights: Array, shape: tuple[int, ...], windows: Windows, groups: int) -> Array:
-    """Transpose of `_panels` and its product: weights' @ delta, each tap added where it was read."""
-    batch, channels = shape[:2]
-    matrices = weights.reshape(groups, weights.shape[0] // groups, -1).swapaxes(-1, -2)  # 'gkp'
-    sizes = (batch, groups, weights.shape[0] // groups, windows.pixels)
-    planes = np.ascontiguousarray(delta).reshape(sizes)  # 'ngpi'
-    if _is_pointwise(windows):
-        return np.asarray(np.matmul(matrices, planes)).reshape(shape)
-    row = channels * windows.size[0] * windows.size[1] * windows.output[1]
-    tiles = _tiles(batch, windows, row * delta.itemsize)
-    right = windows.stride[1]
-    runs = np.zeros((*shape[:3], right, -(-shape[3] // right)), delta.dtype)
-    if not tiles:
-        return runs.reshape(shape)
-    buffer = _panel_buffer(tiles, row, delta.dtype)
-    for tile in tiles:
-        part = planes[tile.samples, :, :, tile.pixels]
-        sizes = (len(part), groups, matrices.shape[1], part.shape[-1])
-        panel = buffer[: math.prod(sizes)].reshape(sizes)
-        np.matmul(matrices, part, out=panel)  # 'gkp,ngpi->ngki'
-        _move(runs[tile.samples], panel, windows, tile, gather=False)
-    if right == 1:
-        return runs.reshape(shape)
-    rows = runs.swapaxes(-1, -2).reshape(*shape[:3], -1)
-    return np.ascontiguousarray(rows[..., : shape[3]])
-
-
-class _Scratch(threading.local):
-    """One panel of memory for each thread, kept: touching fresh pages costs as much as the copy."""
-
-    memory: Array = np.empty(0, np.uint8)
-
-
-_SCRATCH = _Scratch()
-
-
-def _panel_buffer(tiles: list[_Tile], row: int, dtype: np.dtype[Any]) -> Array:
-    """Room for the largest panel of `tiles`, valid until the next call in this thread."""
+    size = channels * windows.size[0] * windows.size[1] // groups
     samples, rows, _ = tiles[0]
-    size = (samples.stop - samples.start) * (rows.stop - rows.start) * row * dtype.itemsize
-    if size > _PANEL_BYTES:
-        return np.empty(size, np.uint8).view(dtype)
-    if _SCRATCH.memory.size < _PANEL_BYTES:
-        _SCRATCH.memory = np.empty(_PANEL_BYTES, np.uint8)
-    return _SCRATCH.memory[:size].view(dtype)
+    most = (samples.stop - samples.start) * (rows.stop - rows.start) * row // x.itemsize
+    buffer = scratch(most, x.dtype)
+    for tile in tiles[which]:
+        part = _runs(x[tile.samples], windows.stride[1])
+        sizes = (len(part), groups, size, tile.pixels.stop - tile.pixels.start)
+        panel = buffer[: math.prod(sizes)].reshape(sizes)
+        _gather(part, panel, windows, tile)
+        yield tile, panel
 
 
 def _runs(x: Array, step: int) -> Array:
@@ -339,9 +349,9 @@ def _runs(x: Array, step: int) -> Array:
     return np.ascontiguousarray(x.reshape(*sizes, span, step).swapaxes(-1, -2))
 
 
-def _move(planes: Array, panel: Array, windows: Windows, tile: _Tile, gather: bool) -> None:
-    """Fill a panel from the windows of planes laid out by `_runs`, or add it to them."""
-    loop = function(Loop(_LOOPS, "move", (gather,), _SIGNATURES[planes.dtype.char]))
+def _gather(planes: Array, panel: Array, windows: Windows, tile: _Tile) -> None:
+    """Fill a panel from the windows of planes laid out by `_runs`."""
+    loop = function(Loop(_LOOPS, "gather", (), _SIGNATURES[planes.dtype.char]))
     loop(
         planes.ctypes.data, panel.ctypes.data,
         planes.shape[0] * planes.shape[1], *windows.shape, planes.shape[4],
@@ -350,5 +360,6 @@ def _move(planes: Array, panel: Array, windows: Windows, tile: _Tile, gather: bo
     )  # fmt: skip
 
 
-def _is_pointwise(windows: Windows) -> bool:
-    return windows.size == windows.stride == (1, 1) and windows.padded == windows.shape
+def _is_dense(windows: Windows, groups: int) -> bool:
+    """Tell whether the one window is the whole input."""
+    return groups == 1 and windows.output == (1, 1) and windows.padded == windows.shape == windows.size

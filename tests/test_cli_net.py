@@ -341,6 +341,23 @@ class TestLooking:
         wanted = np.einsum("uvd,duv->", pixels[40:47, 60:67], weights[5])
         assert np.load(maps[5])[40, 60] == pytest.approx(wanted, rel=1e-4)
 
+    @pytest.mark.parametrize(("network", "photo"), [("lenet5", "astronaut"), ("resnet18", "camera")])
+    def test_a_bank_for_the_other_kind_of_picture(self, place, tmp_path, network, photo):
+        """It makes of a picture what the network's own bank makes of the picture as the network sees it."""
+        image = np.asarray(Image.open(place / f"{photo}.png"))[:64:2, :80:2] / 255
+        kind = "colour" if image.ndim == 3 else "grey"
+        other = image @ (0.299, 0.587, 0.114) if image.ndim == 3 else np.stack([image] * 3, axis=2)
+        for name, pixels, option in (("asked", image, ["--for", kind]), ("own", other, [])):
+            np.save(tmp_path / f"{name}.npy", pixels.astype(np.float32))
+            bank = tmp_path / f"{name}.safetensors"
+            net("kernels", "--weights", place / f"{network}.safetensors", *option, "-o", bank)
+            image_and_maps = tmp_path / f"{name}.npy", "--maps", f"{tmp_path}/{name}/", "--format", "npy"
+            cnnfilter("learned", "--filter", bank, *image_and_maps)
+        assert len(list((tmp_path / "asked").iterdir())) == (6 if network == "lenet5" else 64)
+        for path in (tmp_path / "asked").iterdir():
+            found, wanted = np.load(path), np.load(tmp_path / "own" / path.name.replace("asked", "own"))
+            np.testing.assert_allclose(found, wanted, atol=1e-5)
+
     def test_a_layer_deep_inside_keeps_its_axes(self, place, tmp_path):
         bank = tmp_path / "bank.safetensors"
         net("kernels", "--weights", place / "resnet18.safetensors", "--layer", "layer1.0.conv1", "-o", bank)
@@ -357,6 +374,10 @@ class TestLooking:
             (["kernels", "--layer", "f6", "-o", "x.png"], "layer 'f6' has no kernels: it is no convolution"),
             (["kernels", "--layer", "c5", "-o", "x.png"], "1920 tiles on one sheet: at most 1024"),
             (["features", "IMAGE", "-o", "x.gif"], "x.gif: write .png, .svg, .pdf, .npy"),
+            (
+                ["kernels", "--layer", "c3", "--for", "grey", "-o", "x.npy"],
+                "kernels of 6 inputs see no picture",
+            ),
             (["kernels", "-o", "x.jpg"], "x.jpg: write .png, .svg, .pdf, .npy, .safetensors"),
         ],
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnnfilter.nn.functional.windows import Array
 
 _PICTURES = (".png", ".svg", ".pdf")
+_LUMA = (0.299, 0.587, 0.114)  # how a network of grey images sees a colour one
 
 
 @click.command(
@@ -76,9 +77,14 @@ def features(
     "-o", "--output", metavar="FILE", required=True,
     help="A sheet .png, .svg, .pdf; or a bank .npy, .safetensors for 'cnnfilter learned'.",
 )  # fmt: skip
+@click.option(
+    "--for", "pictures", type=click.Choice(["grey", "colour"]), metavar="grey|colour",
+    help="What the bank is to filter. [what the network reads]",
+)  # fmt: skip
 def kernels(
-    weights: str, network: str | None, options: dict[str, Any], layer: str | None, output: str
-) -> None:
+    weights: str, network: str | None, options: dict[str, Any], layer: str | None, output: str,
+    pictures: str | None,
+) -> None:  # fmt: skip
     """Draw the kernels of a layer, or write them as a bank of filters.
 
     A bank in .npy has the axes rows, columns, inputs, outputs; one in .safetensors is a learned filter,
@@ -91,6 +97,8 @@ def kernels(
     bank = found.parameters.get("weight")
     if bank is None or bank.ndim != 4:
         raise ParameterError(f"layer {layer!r} has no kernels: it is no convolution")
+    if pictures:
+        bank = _with_inputs(bank, 3 if pictures == "colour" else 1)
     if output.endswith(".npy"):
         _write_array(bank.transpose(2, 3, 1, 0), output)
     elif output.endswith(".safetensors"):
@@ -103,6 +111,19 @@ def kernels(
         from cnnfilter.nn.draw import draw_kernels
 
         draw_kernels(bank, f"{loaded.name} {layer}", output)
+
+
+def _with_inputs(bank: "Array", count: int) -> "Array":
+    """Change a bank for grey images to one for colours that sees their luma, or one for colours to grey."""
+    import numpy as np
+
+    if bank.shape[1] == count:
+        return bank
+    if bank.shape[1] == 1:
+        return np.asarray(bank * np.array(_LUMA, bank.dtype)[:, None, None])
+    if bank.shape[1] == 3:  # grey is three equal colours
+        return np.asarray(bank.sum(axis=1, keepdims=True))
+    raise ParameterError(f"kernels of {bank.shape[1]} inputs see no picture; --for is for the first layer")
 
 
 def _require_suffix(output: str, *known: str) -> None:

@@ -9,6 +9,7 @@ from cnnfilter.learning.pairs import Array, Pair
 from cnnfilter.learning.solution import solve
 
 MAX_SHIFT = 16
+_MOST = 7
 _SIDE = 768  # a middle part of this size tells the shift of the whole
 
 
@@ -22,13 +23,14 @@ def find_shift(pair: Pair, size: tuple[int, int], bias: bool) -> tuple[int, int]
     ----------
     pair : Pair
     size : (U, V)
-        Size of the kernel.
+        Size of the kernel; at most 7 x 7 of it are used.
     bias : bool
 
     Returns
     -------
     (int, int)
     """
+    size = min(size[0], _MOST), min(size[1], _MOST)
     middle = _middle(pair)
     if min(middle.before.shape[:2]) < 4 * MAX_SHIFT + max(size):
         return 0, 0

@@ -1,6 +1,7 @@
 """The convolution layer: against naive loops, finite differences, the adjoint identity and PyTorch."""
 
 import importlib
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.nn import functional
 
-module = importlib.import_module("cnnfilter.nn.functional.convolution")
+module = importlib.import_module("cnnfilter.nn.functional.planes")
 
 
 def naive(x, w, b, stride, padding, dilation, groups):
@@ -53,24 +54,31 @@ def layers(draw):
     return x, w, generator.standard_normal(len(w)), geometry, generator
 
 
-@given(layers(), st.sampled_from([None, 1, 600]))
-@settings(deadline=None, max_examples=150)
-def test_forward_equals_the_naive_sum_however_it_is_tiled(layer, panel_bytes):
-    x, w, b, geometry, _ = layer
+@contextmanager
+def divided(finely):
+    """Threads for the smallest work, few rows of sums, one sample of planes and few pixels at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        if panel_bytes:
-            patch.setattr(module, "_PANEL_BYTES", panel_bytes)
+        if finely:
+            patch.setenv("CNNFILTER_THREADS", "3")
+            for name, value in (("_LEAST", 1), ("_PIXELS", 8), ("_LAID_BYTES", 1), ("_DELTA_PIXELS", 16)):
+                patch.setattr(module, name, value)
+        yield
+
+
+@given(layers(), st.booleans())
+@settings(deadline=None, max_examples=150)
+def test_forward_equals_the_naive_sum_however_it_is_divided(layer, finely):
+    x, w, b, geometry, _ = layer
+    with divided(finely):
         y = functional.convolution(x, w, b, **geometry)
     np.testing.assert_allclose(y, naive(x, w, b, **geometry), atol=1e-11)
 
 
-@given(layers(), st.sampled_from([None, 1, 600]))
+@given(layers(), st.booleans())
 @settings(deadline=None, max_examples=150)
-def test_gradients_are_the_adjoints(layer, panel_bytes):
+def test_gradients_are_the_adjoints(layer, finely):
     x, w, _, geometry, generator = layer
-    with pytest.MonkeyPatch.context() as patch:
-        if panel_bytes:
-            patch.setattr(module, "_PANEL_BYTES", panel_bytes)
+    with divided(finely):
         y = functional.convolution(x, w, **geometry)
         delta = generator.standard_normal(y.shape)
         dx, dw, db = functional.convolution_backward(x, w, delta, **geometry)
@@ -118,12 +126,51 @@ def test_dtype_is_kept_and_views_are_taken(dtype):
     np.testing.assert_allclose(y, expected, atol=1e-4 if dtype == np.float32 else 1e-12)
 
 
-def test_large_tiles_of_rows_equal_one_panel(monkeypatch):
+@pytest.mark.parametrize(
+    ("shape", "maps", "size", "geometry"),
+    [
+        ((1, 3, 60, 61), 16, 5, {"stride": 2, "padding": 2}),
+        ((1, 20, 33, 31), 43, 3, {"padding": 1}),
+        ((5, 8, 20, 20), 6, 3, {"stride": 2, "padding": 1, "groups": 2}),
+        ((1, 32, 7, 7), 48, 1, {}),
+        ((2, 4, 9, 9), 64, 1, {"stride": 2}),
+        ((1, 2, 70, 70), 3, 3, {"stride": 3, "dilation": 2}),
+        ((3, 6, 5, 5), 20, 5, {}),
+    ],
+)
+def test_large_layers_are_the_same_for_any_threads(shape, maps, size, geometry, monkeypatch):
     rng = np.random.default_rng(3)
-    x, w = rng.standard_normal((2, 3, 40, 30)), rng.standard_normal((4, 3, 3, 3))
-    whole = functional.convolution(x, w, padding=1)
-    monkeypatch.setattr(module, "_PANEL_BYTES", 7 * 30 * 27 * 8)
-    np.testing.assert_allclose(functional.convolution(x, w, padding=1), whole, atol=1e-12)
+    x = rng.standard_normal(shape)
+    w = rng.standard_normal((maps, shape[1] // geometry.get("groups", 1), size, size))
+    results = []
+    for threads in ("1", "2", "3"):
+        monkeypatch.setenv("CNNFILTER_THREADS", threads)
+        y = functional.convolution(x, w, **geometry)
+        delta = np.cos(np.arange(y.size)).reshape(y.shape)
+        dx, dw, _ = functional.convolution_backward(x, w, delta, **geometry)
+        product = np.vdot(delta, y)
+        np.testing.assert_allclose([np.vdot(dx, x), np.vdot(dw, w)], [product, product], atol=1e-9)
+        results.append((y, dx, dw))
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            if size < shape[2]:
+                np.testing.assert_array_equal(a, b)
+            else:
+                np.testing.assert_allclose(a, b, atol=1e-11)
+    zero = ((0, 0), (0, 0)) if "padding" not in geometry else ((geometry["padding"],) * 2,) * 2
+    stride, dilation = (geometry.get(name, 1) for name in ("stride", "dilation"))
+    expected = naive(x, w, np.zeros(maps), (stride,) * 2, zero, (dilation,) * 2, geometry.get("groups", 1))
+    np.testing.assert_allclose(results[0][0], expected, atol=1e-10)
+
+
+def test_rectified_on_the_way_out():
+    rng = np.random.default_rng(3)
+    for side in (3, 9):  # the first through BLAS
+        x, w, b = rng.standard_normal((2, 3, side, side)), rng.standard_normal((4, 3, 3, 3)), np.ones(4)
+        expected = np.maximum(functional.convolution(x, w, b), 0)
+        np.testing.assert_array_equal(functional.convolution(x, w, b, rectify=True), expected)
+        x[0, 0, 1, 1] = np.nan
+        assert np.isnan(functional.convolution(x, w, b, rectify=True)[0]).all(axis=0).any()
 
 
 @pytest.mark.parametrize(

@@ -1,39 +1,18 @@
-"""Convolution layers forward and backward: cross-correlation as matrix products over tiles.
+"""Convolution layers forward and backward: cross-correlation as sums of tiles over planes.
 
-Layout is (N, D, H, W) for batches and (P, D/groups, U, V) for weights. Channels come before pixels
-because then a matrix product of the weights (P, K) with a panel of windows (K, pixels) writes each
-output plane in place, and weights of PyTorch load as they are.
+Layout is (N, D, H, W) for batches and (P, D/groups, U, V) for weights. Channels come before pixels because
+then neighbours in memory are neighbours in a row, which all taps see at the same distance, and weights of
+PyTorch load as they are. Results are the same to the last bit for every number of threads, but for layers
+whose one window is the whole input, which are a product of BLAS.
 """
-
-import math
-from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
-from cnnfilter.core.compiled import Loop, function
 from cnnfilter.core.geometry import Number, Padding, number_pair
-from cnnfilter.core.threads import run_strips
 from cnnfilter.errors import DtypeError, ParameterError
-from cnnfilter.nn.blas import blas_alone, layer_threads, product
-from cnnfilter.nn.functional.planes import backward_plan, correlate, forward_plan, scratch
+from cnnfilter.nn.blas import product
+from cnnfilter.nn.functional.planes import backward_plan, correlate, forward_plan, gradient_of_weights
 from cnnfilter.nn.functional.windows import Array, Windows, require_batch
-
-# Panels of windows are made in tiles of about this size so that they are still in the L2/L3 cache
-# when the matrix product reads them; benchmarks/layers.py shows less below 1 MiB and no gain above 2.
-_PANEL_BYTES = 1 << 20
-
-# Up to so many maps BLAS is faster with the taps as rows of the product (2.9 ms, not 3.5, for 64 maps of
-# 56 x 56); beyond, turning the result round costs more than that.
-_NARROW = 96
-
-# Channels of a strip, and multiplications, that are worth a thread.
-_CHANNELS, _LEAST = 16, 200_000
-
-_LOOPS = "cnnfilter.nn.functional.loops"
-_SIGNATURES = {
-    char: f"void({real}*, {real}*, {', '.join(['i64'] * 15)})" for char, real in (("f", "f32"), ("d", "f64"))
-}
 
 
 def convolution(
@@ -185,53 +164,8 @@ def convolution_weights_gradient(
     batch, channels = x.shape[:2]
     if _is_dense(windows, groups):
         return product(delta.reshape(batch, maps).T, x.reshape(batch, blank[0].size)).reshape(blank.shape)
-    planes = np.ascontiguousarray(delta).reshape(batch, groups, maps // groups, windows.pixels)
-    gradient = np.zeros((groups, maps // groups, blank[0].size), x.dtype)
-    if not gradient.size or not batch:
-        return gradient.reshape(blank.shape)
-    threads = layer_threads() if planes.size * blank[0].size > _LEAST else 1
-    if groups == 1 and channels >= _CHANNELS * threads:
-        area = windows.size[0] * windows.size[1]
-
-        def some(first: int, last: int) -> None:
-            part = _weights_gradient(x[:, first:last], planes, windows, 1, slice(None))
-            gradient[..., first * area : last * area] = part
-
-        with blas_alone():
-            run_strips(some, channels, threads, 1)
-        return gradient.reshape(blank.shape)
-    tiles = len(_tiles(batch, windows, _row(x, windows)))
-    parts: dict[int, Array] = {}
-
-    def several(first: int, last: int) -> None:
-        parts[first] = _weights_gradient(x, planes, windows, groups, slice(first, last))
-
-    with blas_alone():
-        run_strips(several, tiles, threads, 1)
-    for first in sorted(parts):
-        gradient += parts[first]
-    return gradient.reshape(blank.shape)
-
-
-def _weights_gradient(x: Array, planes: Array, windows: Windows, groups: int, which: slice) -> Array:
-    """Gradient (groups, P / groups, K) from some of the tiles."""
-    size = x.shape[1] // groups * windows.size[0] * windows.size[1]
-    maps = planes.shape[2]
-    narrow = maps <= _NARROW
-    gradient = np.zeros((groups, size, maps) if narrow else (groups, maps, size), x.dtype)
-    target = gradient  # the first product is written where it belongs, the others are added in order
-    for tile, panel in _panels(x, windows, groups, which):
-        parts = planes[tile.samples, :, :, tile.pixels]
-        for sample, windows_of_sample in zip(parts, panel, strict=True):
-            if narrow:  # 'gki,gpi->gkp', else 'gpi,gki->gpk'
-                np.matmul(windows_of_sample, sample.swapaxes(-1, -2), out=target)
-            else:
-                np.matmul(sample, windows_of_sample.swapaxes(-1, -2), out=target)
-            if target is gradient:
-                target = np.empty_like(gradient)
-            else:
-                gradient += target
-    return gradient.swapaxes(-1, -2) if narrow else gradient
+    planes, [part] = forward_plan(windows, channels, groups)
+    return gradient_of_weights(x, delta, planes, part, groups).reshape(blank.shape)
 
 
 def convolution_bias_gradient(delta: Array) -> Array:
@@ -291,73 +225,6 @@ def _require_delta(delta: Array, shape: tuple[int, ...], like: Array) -> None:
     require_batch(delta, "delta")
     if delta.dtype != like.dtype or delta.shape != shape:
         raise ParameterError(f"delta is {delta.dtype} {delta.shape}: give {like.dtype} of shape {shape}")
-
-
-class _Tile(NamedTuple):
-    """A part of the output: some samples whole, or some rows of one sample."""
-
-    samples: slice
-    rows: slice
-    pixels: slice
-
-
-def _tiles(batch: int, windows: Windows, row_bytes: int) -> list[_Tile]:
-    """Cut the output so that a panel stays within its bytes; the first tile is the largest."""
-    rows, columns = windows.output
-    samples = max(1, _PANEL_BYTES // (row_bytes * rows))
-    most = rows if samples > 1 else min(rows, max(1, _PANEL_BYTES // row_bytes))
-    step = -(-rows // -(-rows // most))  # equal tiles: a thin last one would waste the matrix product
-    return [
-        _Tile(slice(n, min(n + samples, batch)), slice(top, bottom), slice(top * columns, bottom * columns))
-        for n in range(0, batch, samples)
-        for top in range(0, rows, step)
-        for bottom in [min(top + step, rows)]
-    ]
-
-
-def _row(x: Array, windows: Windows) -> int:
-    """Bytes of the windows of one output row of one sample."""
-    return x.shape[1] * windows.size[0] * windows.size[1] * windows.output[1] * x.itemsize
-
-
-def _panels(x: Array, windows: Windows, groups: int, which: slice) -> Iterator[tuple[_Tile, Array]]:
-    """Yield tiles with their panels (samples, groups, K, pixels) of input windows: im2col."""
-    channels, row = x.shape[1], _row(x, windows)
-    tiles = _tiles(x.shape[0], windows, row)
-    if not tiles[which]:
-        return
-    size = channels * windows.size[0] * windows.size[1] // groups
-    samples, rows, _ = tiles[0]
-    most = (samples.stop - samples.start) * (rows.stop - rows.start) * row // x.itemsize
-    buffer = scratch(most, x.dtype)
-    for tile in tiles[which]:
-        part = _runs(x[tile.samples], windows.stride[1])
-        sizes = (len(part), groups, size, tile.pixels.stop - tile.pixels.start)
-        panel = buffer[: math.prod(sizes)].reshape(sizes)
-        _gather(part, panel, windows, tile)
-        yield tile, panel
-
-
-def _runs(x: Array, step: int) -> Array:
-    """Return `x` as (N, D, H, step, columns / step): every `step`-th column in one run, zeros to fill."""
-    *sizes, width = x.shape
-    span = -(-width // step)
-    if step == 1:
-        return np.ascontiguousarray(x).reshape(*sizes, 1, span)
-    if width % step:
-        x = np.concatenate([x, np.zeros((*sizes, span * step - width), x.dtype)], axis=-1)
-    return np.ascontiguousarray(x.reshape(*sizes, span, step).swapaxes(-1, -2))
-
-
-def _gather(planes: Array, panel: Array, windows: Windows, tile: _Tile) -> None:
-    """Fill a panel from the windows of planes laid out by `_runs`."""
-    loop = function(Loop(_LOOPS, "gather", (), _SIGNATURES[planes.dtype.char]))
-    loop(
-        planes.ctypes.data, panel.ctypes.data,
-        planes.shape[0] * planes.shape[1], *windows.shape, planes.shape[4],
-        *windows.size, *windows.stride, *windows.dilation, windows.padding[0][0], windows.padding[1][0],
-        tile.rows.start, tile.rows.stop - tile.rows.start, windows.output[1],
-    )  # fmt: skip
 
 
 def _is_dense(windows: Windows, groups: int) -> bool:

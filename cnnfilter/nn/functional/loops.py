@@ -49,7 +49,7 @@ def lay(jit: Callable[..., Any]) -> Callable[..., None]:
 
 
 def correlate(jit: Callable[..., Any], real: str) -> Callable[..., None]:
-    """Return the loop that makes some maps of one sample.
+    """Return the loop that makes some maps of some samples.
 
     Some rows at a time and of these a block of maps at a time: `sums` holds them as the planes lie, from
     where the pixels that are no output (between the rows) are left out. What is below `floor` becomes it.
@@ -57,42 +57,81 @@ def correlate(jit: Callable[..., Any], real: str) -> Callable[..., None]:
     lanes, most, _ = shape(real)
     full, half, two, single = (_sweep(jit, real, lanes, maps) for maps in (most, most // 2, 2, 1))
 
+    @jit
+    def write(sums, length, pitch, rows, columns, shift, floor, out, go, row, column):
+        for i in range(rows):
+            come = i * pitch
+            to = go + i * row
+            if column == 1:
+                for j in range(columns):
+                    y = sums[length + come + j] + shift
+                    out[to + j] = floor if y < floor else y
+            else:
+                for j in range(columns):
+                    y = sums[length + come + j] + shift
+                    out[to + j * column] = floor if y < floor else y
+
     def run(  # type: ignore[no-untyped-def]
-        planes, begin, offsets, taps, weights, first, last, step, places, bias, has_bias, floor,
-        out, out_map, out_row, out_column, pitch, rows, columns, chunk, sums, span,
+        planes, begin, sample, samples, offsets, taps, weights, first, last, step, places, bias, has_bias,
+        floor, out, out_sample, out_map, out_row, out_column, pitch, rows, columns, chunk, sums, span,
     ):  # fmt: skip
-        for top in range(0, rows, chunk):
-            high = min(chunk, rows - top)
-            length = (high - 1) * pitch + columns
-            at = begin + top * pitch
-            p = first
-            while p < last:
-                if p + most <= last:
-                    count = most
-                    full(planes, at, offsets, taps, weights, p * step, step, places, sums, length, span)
-                elif p + most // 2 <= last:
-                    count = most // 2
-                    half(planes, at, offsets, taps, weights, p * step, step, places, sums, length, span)
-                elif p + 2 <= last:
-                    count = 2
-                    two(planes, at, offsets, taps, weights, p * step, step, places, sums, length, span)
-                else:
-                    count = 1
-                    single(planes, at, offsets, taps, weights, p * step, step, places, sums, length, span)
-                for k in range(count):
-                    shift = bias[p + k] if has_bias else bias[0] * 0
-                    for i in range(high):
-                        come = k * span + i * pitch
-                        go = (p + k) * out_map + (top + i) * out_row
-                        if out_column == 1:
-                            for j in range(columns):
-                                y = sums[come + j] + shift
-                                out[go + j] = floor if y < floor else y
-                        else:
-                            for j in range(columns):
-                                y = sums[come + j] + shift
-                                out[go + j * out_column] = floor if y < floor else y
-                p += count
+        for n in range(samples):
+            for top in range(0, rows, chunk):
+                high = min(chunk, rows - top)
+                length = (high - 1) * pitch + columns
+                at = begin + n * sample + top * pitch
+                p = first
+                while p < last:
+                    w = p * step
+                    if p + most <= last:
+                        count = most
+                        full(planes, at, offsets, taps, weights, w, step, places, sums, length, span)
+                    elif p + most // 2 <= last:
+                        count = most // 2
+                        half(planes, at, offsets, taps, weights, w, step, places, sums, length, span)
+                    elif p + 2 <= last:
+                        count = 2
+                        two(planes, at, offsets, taps, weights, w, step, places, sums, length, span)
+                    else:
+                        count = 1
+                        single(planes, at, offsets, taps, weights, w, step, places, sums, length, span)
+                    for k in range(count):
+                        shift = bias[p + k] if has_bias else bias[0] * 0
+                        go = n * out_sample + (p + k) * out_map + top * out_row
+                        write(
+                            sums, k * span, pitch, high, columns, shift, floor, out, go, out_row, out_column
+                        )
+                    p += count
+
+    return run
+
+
+def weights_gradient(jit: Callable[..., Any], real: str) -> Callable[..., None]:
+    """Return the loop that adds to ``gradient[p, k]`` the sum over i of ``deltas[p, i] * planes[i + k]``.
+
+    Of some samples, for some maps and some blocks of taps. The deltas lie as the planes do, zeros between
+    the rows, up to a whole register. `offsets` and `deltas` go on to a whole block: what comes of that is
+    left out.
+    """
+    lanes, most, _ = shape(real)
+    maps, taps = (4, 6) if most == 8 else (2, 4)
+    tile = _dots(real, lanes, maps, taps)
+
+    def run(  # type: ignore[no-untyped-def]
+        planes, begin, sample, deltas, delta_sample, delta_map, samples, length, first, last,
+        offsets, first_tap, last_tap, gradient, step, chunk, sums,
+    ):  # fmt: skip
+        for n in range(samples):
+            for start in range(0, length, chunk):
+                count = min(chunk, length - start)
+                at = begin + n * sample + start
+                for p in range(first, last, maps):
+                    d = n * delta_sample + p * delta_map + start
+                    for k in range(first_tap, last_tap, taps):
+                        tile(planes, at, offsets, k, deltas, d, delta_map, count, sums)
+                        for q in range(min(maps, last - p)):
+                            for t in range(min(taps, last_tap - k)):
+                                gradient[(p + q) * step + k + t] += sums[q * taps + t]
 
     return run
 
@@ -138,117 +177,195 @@ def _sweep(jit: Callable[..., Any], real: str, lanes: int, maps: int) -> Any:
 
 def _tile(real: str, lanes: int, maps: int, spans: int) -> Any:
     """Return the function of one tile: ``sums[p, i] = sum over k of weights[p, k] * planes[i + k]``."""
-    from llvmlite import ir
     from numba import types
-    from numba.core import cgutils
     from numba.extending import intrinsic
 
-    bits = 32 if real == "f32" else 64
-    scalar = ir.FloatType() if bits == 32 else ir.DoubleType()
-    vector, word = ir.VectorType(scalar, lanes), ir.IntType(64)
-    same = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-    nothing, zero = ir.Constant(vector, ir.Undefined), ir.Constant(word, 0)
+    def body(ir: Any, builder: Any, vectors: Any, arguments: Any) -> None:
+        planes, begin, offsets, taps, weights, place, step, places, sums, at, span = arguments
+        steps = [builder.mul(step, vectors.whole(p)) for p in range(maps)]
 
-    def address(builder: Any, pointer: Any, index: Any) -> Any:
-        return builder.bitcast(builder.gep(pointer, [index]), vector.as_pointer())
+        def turn(tap: Any, totals: list[Any]) -> list[Any]:
+            start = builder.add(begin, builder.load(builder.gep(offsets, [tap])))
+            pixels = [
+                vectors.load(planes, builder.add(start, vectors.whole(n * lanes))) for n in range(spans)
+            ]
+            weight = builder.gep(weights, [builder.add(place, builder.load(builder.gep(places, [tap])))])
+            results = []
+            for p in range(maps):
+                one = vectors.splat(builder.load(builder.gep(weight, [steps[p]])))
+                results += [
+                    vectors.fma(one, pixel, total)
+                    for pixel, total in zip(pixels, totals[p * spans : (p + 1) * spans], strict=True)
+                ]
+            return results
 
-    def body(module: Any, kind: Any) -> Any:
-        """Return the tile as a function of its own, where all registers are free for it."""
-        name = f"tile_{real}_{maps}_{spans}"
-        if name in module.globals:
-            return module.globals[name]
-        function = ir.Function(module, kind, name)
-        function.linkage = "internal"
-        function.attributes.add("noinline")
-        function.attributes.add("nounwind")
-        function.attributes.add("optsize")
-        builder = ir.IRBuilder(function.append_basic_block())
-        planes, begin, offsets, taps, weights, place, step, places, sums, at, span = function.args
-        fused = ir.FunctionType(vector, [vector] * 3)
-        fma = cgutils.get_or_insert_function(module, fused, f"llvm.fma.v{lanes}f{bits}")
-        steps = [builder.mul(step, ir.Constant(word, p)) for p in range(maps)]
-        before = builder.block
-        loop, after = builder.append_basic_block("taps"), builder.append_basic_block("done")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        tap = builder.phi(word)
-        tap.add_incoming(zero, before)
-        totals = [builder.phi(vector) for _ in range(maps * spans)]
-        start = builder.add(begin, builder.load(builder.gep(offsets, [tap])))
-        pixels = []
-        for n in range(spans):
-            value = builder.load(address(builder, planes, builder.add(start, ir.Constant(word, n * lanes))))
-            value.align = bits // 8
-            pixels.append(value)
-        weight = builder.gep(weights, [builder.add(place, builder.load(builder.gep(places, [tap])))])
-        results = []
+        results = vectors.loop(taps, 1, maps * spans, turn)
         for p in range(maps):
-            one = builder.load(builder.gep(weight, [steps[p]]))
-            splat = builder.shuffle_vector(
-                builder.insert_element(nothing, one, ir.Constant(ir.IntType(32), 0)), nothing, same
-            )
+            row = builder.add(at, builder.mul(span, vectors.whole(p)))
             for n in range(spans):
-                results.append(builder.call(fma, [splat, pixels[n], totals[p * spans + n]]))
-        following = builder.add(tap, ir.Constant(word, 1))
-        tap.add_incoming(following, loop)
-        for total, result in zip(totals, results, strict=True):
-            total.add_incoming(ir.Constant(vector, [0.0] * lanes), before)
-            total.add_incoming(result, loop)
-        builder.cbranch(builder.icmp_signed("<", following, taps), loop, after)
-        builder.position_at_end(after)
-        for p in range(maps):
-            row = builder.add(at, builder.mul(span, ir.Constant(word, p)))
-            for n in range(spans):
-                go = address(builder, sums, builder.add(row, ir.Constant(word, n * lanes)))
-                builder.store(results[p * spans + n], go).align = bits // 8
-        builder.ret_void()
-        return function
+                vectors.store(results[p * spans + n], sums, builder.add(row, vectors.whole(n * lanes)))
+
+    call = _apart(f"tile_{real}_{maps}_{spans}", real, lanes, body)
 
     @intrinsic
     def tile(context, planes, begin, offsets, taps, weights, place, step, places, sums, at, span):
-        def build(context, builder, signature, arguments):
-            kind = ir.FunctionType(ir.VoidType(), [a.type for a in arguments])
-            builder.call(body(builder.module, kind), arguments)
-            return context.get_dummy_value()
-
-        whole = types.int64
-        return types.void(
-            planes, whole, offsets, whole, weights, whole, whole, places, sums, whole, whole
-        ), build
+        i64 = types.int64
+        return types.void(planes, i64, offsets, i64, weights, i64, i64, places, sums, i64, i64), call
 
     return tile
 
 
-def gather(jit: Callable[..., Any]) -> Callable[..., None]:
-    """Return the loop that fills a panel (planes, U, V, rows, columns) with the windows of planes.
+def _dots(real: str, lanes: int, maps: int, taps: int) -> Any:
+    """Return the function ``sums[p, t] = sum over i < count of deltas[p, i] * planes[i + offsets[t]]``."""
+    from numba import types
+    from numba.extending import intrinsic
 
-    Zeros where a window hangs over. One plane with its taps at a time: what windows share stays in the L1
-    cache. A row of a plane holds first all columns 0, S, 2S..., then 1, S+1..., each run `span` long, so that
-    every copy is contiguous whatever the stride S.
+    def body(ir: Any, builder: Any, vectors: Any, arguments: Any) -> None:
+        planes, begin, offsets, tap, deltas, at, length, count, sums = arguments
+        starts = [
+            builder.gep(
+                planes,
+                [
+                    builder.add(
+                        begin, builder.load(builder.gep(offsets, [builder.add(tap, vectors.whole(t))]))
+                    )
+                ],
+            )
+            for t in range(taps)
+        ]
+        rows = [
+            builder.gep(deltas, [builder.add(at, builder.mul(length, vectors.whole(p)))]) for p in range(maps)
+        ]
+
+        def turn(i: Any, totals: list[Any]) -> list[Any]:
+            pixels = [vectors.load(start, i) for start in starts]
+            results = []
+            for p in range(maps):
+                delta = vectors.load(rows[p], i)
+                results += [
+                    vectors.fma(delta, pixel, total)
+                    for pixel, total in zip(pixels, totals[p * taps : (p + 1) * taps], strict=True)
+                ]
+            return results
+
+        for i, total in enumerate(vectors.loop(count, lanes, maps * taps, turn)):
+            builder.store(vectors.total(total), builder.gep(sums, [vectors.whole(i)]))
+
+    call = _apart(f"dots_{real}_{maps}_{taps}", real, lanes, body)
+
+    @intrinsic
+    def dots(context, planes, begin, offsets, tap, deltas, at, length, count, sums):
+        i64 = types.int64
+        return types.void(planes, i64, offsets, i64, deltas, i64, i64, i64, sums), call
+
+    return dots
+
+
+def _apart(name: str, real: str, lanes: int, body: Callable[..., None]) -> Any:
+    """Return the code of a call of `body` as a function of its own.
+
+    There all registers are free for its sums. It is marked as small, or LLVM would unroll its loop and find
+    no registers any more: that made it three times slower.
     """
+    from llvmlite import ir
 
-    def run(  # type: ignore[no-untyped-def]
-        image, panel, planes, height, width, span, high, wide, down, right, apart, beside, top, left,
-        first, rows, columns,
-    ):  # fmt: skip
-        at = 0
-        for plane in range(planes):
-            for u in range(high):
-                for v in range(wide):
-                    shift = v * beside - left
-                    low = min(columns, max(0, -(shift // right)))
-                    end = max(low, min(columns, (width - 1 - shift) // right + 1))
-                    for i in range(first, first + rows):
-                        row = i * down + u * apart - top
-                        inside = 0 <= row < height
-                        start = ((plane * height + row) * right + shift % right) * span + shift // right
-                        for j in range(low if inside else columns):
-                            panel[at + j] = 0
-                        if inside:
-                            for j in range(end, columns):
-                                panel[at + j] = 0
-                            for j in range(low, end):
-                                panel[at + j] = image[start + j]
-                        at += columns
+    def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        module = builder.module
+        if name not in module.globals:
+            kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+            function = ir.Function(module, kind, name)
+            function.linkage = "internal"
+            for attribute in ("noinline", "nounwind", "optsize"):
+                function.attributes.add(attribute)
+            inner = ir.IRBuilder(function.append_basic_block())
+            body(ir, inner, _Vectors(inner, real, lanes), function.args)
+            inner.ret_void()
+        builder.call(module.globals[name], arguments)
+        return context.get_dummy_value()
 
-    return run
+    return call
+
+
+class _Vectors:
+    """The operations of LLVM on registers that tiles are made of."""
+
+    def __init__(self, builder: Any, real: str, lanes: int) -> None:
+        from llvmlite import ir
+
+        self._ir, self._builder, self._bytes = ir, builder, 4 if real == "f32" else 8
+        self._scalar = ir.FloatType() if real == "f32" else ir.DoubleType()
+        self._vector = ir.VectorType(self._scalar, lanes)
+        self._lanes, self._suffix = lanes, f"v{lanes}{real}"
+
+    def whole(self, value: int) -> Any:
+        """Return a constant index."""
+        return self._ir.Constant(self._ir.IntType(64), value)
+
+    def load(self, pointer: Any, index: Any) -> Any:
+        """Neighbouring elements, from any address."""
+        builder = self._builder
+        value = builder.load(builder.bitcast(builder.gep(pointer, [index]), self._vector.as_pointer()))
+        value.align = self._bytes
+        return value
+
+    def store(self, value: Any, pointer: Any, index: Any) -> None:
+        """The same way back."""
+        builder = self._builder
+        address = builder.bitcast(builder.gep(pointer, [index]), self._vector.as_pointer())
+        builder.store(value, address).align = self._bytes
+
+    def splat(self, one: Any) -> Any:
+        """Return a register full of one number."""
+        ir = self._ir
+        word = ir.IntType(32)
+        nothing = ir.Constant(self._vector, ir.Undefined)
+        first = self._builder.insert_element(nothing, one, ir.Constant(word, 0))
+        same = ir.Constant(ir.VectorType(word, self._lanes), [0] * self._lanes)
+        return self._builder.shuffle_vector(first, nothing, same)
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """A * b + c, rounded once."""
+        return self._call(f"llvm.fma.{self._suffix}", self._vector, [a, b, c])
+
+    def total(self, value: Any) -> Any:
+        """Add up the halves until one number is left."""
+        ir, builder, lanes = self._ir, self._builder, self._lanes
+        word = ir.IntType(32)
+        while lanes > 1:
+            lanes //= 2
+            nothing = ir.Constant(value.type, ir.Undefined)
+            low, high = (
+                ir.Constant(ir.VectorType(word, lanes), list(range(first, first + lanes)))
+                for first in (0, lanes)
+            )
+            value = builder.fadd(
+                builder.shuffle_vector(value, nothing, low), builder.shuffle_vector(value, nothing, high)
+            )
+        return builder.extract_element(value, ir.Constant(word, 0))
+
+    def loop(self, end: Any, step: int, count: int, turn: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
+        """Run `turn(i, totals)` for i = 0, step... below `end`, once at least; return the last totals."""
+        ir, builder = self._ir, self._builder
+        before = builder.block
+        inside, after = builder.append_basic_block(), builder.append_basic_block()
+        builder.branch(inside)
+        builder.position_at_end(inside)
+        i = builder.phi(ir.IntType(64))
+        totals = [builder.phi(self._vector) for _ in range(count)]
+        results = turn(i, totals)
+        following = builder.add(i, self.whole(step))
+        i.add_incoming(self.whole(0), before)
+        i.add_incoming(following, inside)
+        for total, result in zip(totals, results, strict=True):
+            total.add_incoming(ir.Constant(self._vector, [0.0] * self._lanes), before)
+            total.add_incoming(result, inside)
+        builder.cbranch(builder.icmp_signed("<", following, end), inside, after)
+        builder.position_at_end(after)
+        return results
+
+    def _call(self, name: str, result: Any, arguments: list[Any]) -> Any:
+        module = self._builder.module
+        if name not in module.globals:
+            kind = self._ir.FunctionType(result, [argument.type for argument in arguments])
+            self._ir.Function(module, kind, name)
+        return self._builder.call(module.globals[name], arguments)

@@ -5,7 +5,7 @@ same to the last bit for every number of threads.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,10 +21,11 @@ _LOOPS = "cnnfilter.nn.functional.loops"
 _REALS = {"f": "f32", "d": "f64"}
 _LAY = "void({0}*, {0}*, " + ", ".join(["i64"] * 12) + ")"
 _CORRELATE = (
-    "void({0}*, i64, i64*, i64, {0}*, i64, i64, i64, i64*, {0}*, i64, {0}, {0}*, "
-    + ", ".join(["i64"] * 7)
+    "void({0}*, i64, i64, i64, i64*, i64, {0}*, i64, i64, i64, i64*, {0}*, i64, {0}, {0}*, "
+    + ", ".join(["i64"] * 8)
     + ", {0}*, i64)"
 )
+_WEIGHTS = "void({0}*, i64, i64, {0}*, i64, i64, i64, i64, i64, i64, i64*, i64, i64, {0}*, i64, i64, {0}*)"
 
 # Rows of sums that are made before they are written out: of so many pixels, so that they and what they are
 # made of stay in the second cache.
@@ -35,6 +36,11 @@ _LANES, _MAPS = 16, 8
 
 # Multiplications that are worth a thread.
 _LEAST = 200_000
+
+# Planes that are laid out at a time; what a tile of `loops.weights_gradient` holds at most, and the pixels
+# after which it goes on to the next maps and taps.
+_LAID_BYTES = 512 << 10
+_BLOCK, _TAPS, _DELTA_PIXELS = 4, 6, 1024
 
 
 @dataclass(frozen=True)
@@ -190,21 +196,23 @@ def _remainder(
 class _Scratch(threading.local):
     """Memory of each thread, kept: touching fresh pages costs as much as what is done there."""
 
-    memory: Array = np.empty(0, np.uint8)
+    def __init__(self) -> None:
+        self.pieces: dict[str, Array] = {}
 
 
 _SCRATCH = _Scratch()
 _KEPT_BYTES = 4 << 20
 
 
-def scratch(elements: int, dtype: np.dtype[Any]) -> Array:
-    """Return memory that is valid until the next call in this thread."""
+def scratch(name: str, elements: int, dtype: np.dtype[Any]) -> Array:
+    """Return memory that is valid until the next call with this name in this thread."""
     size = elements * dtype.itemsize
     if size > _KEPT_BYTES:
         return np.empty(elements, dtype)
-    if _SCRATCH.memory.size < size:
-        _SCRATCH.memory = np.empty(size, np.uint8)
-    return _SCRATCH.memory[:size].view(dtype)
+    kept = _SCRATCH.pieces.get(name)
+    if kept is None or kept.size < size:
+        kept = _SCRATCH.pieces[name] = np.empty(size, np.uint8)
+    return kept[:size].view(dtype)
 
 
 def correlate(
@@ -236,27 +244,60 @@ def correlate(
     if batch >= threads:
 
         def some(first: int, last: int) -> None:
-            for n in range(first, last):
-                laid = task.laid(n, scratch(planes.room, x.dtype), 1)
-                task.run(n, laid, parts, 0, maps)
+            for n, m, laid in laid_out(x, planes, first, last, 1):
+                task.run(n, m, laid, parts, 0, maps)
 
         run_strips(some, batch, threads, 1)
         return
     for n in range(batch):
-        laid = task.laid(n, None, threads)
-        per_group = maps // groups
-        if per_group >= _MAPS * threads or planes.pitch < _LANES:
-            blocks = -(-maps // _MAPS)
+        [(_, _, laid)] = laid_out(x, planes, n, n + 1, threads)
+        if maps // groups >= _MAPS * threads or planes.pitch < _LANES:
             run_strips(
-                lambda first, last: task.run(n, laid, parts, first * _MAPS, min(last * _MAPS, maps)),
-                blocks, threads, 1,
+                lambda first, last: task.run(n, n + 1, laid, parts, first * _MAPS, min(last * _MAPS, maps)),
+                -(-maps // _MAPS), threads, 1,
             )  # fmt: skip
         else:
             for part in parts:
                 run_strips(
-                    lambda first, last, part=part: task.run(n, laid, [part], 0, maps, (first, last)),
+                    lambda first, last, part=part: task.run(n, n + 1, laid, [part], 0, maps, (first, last)),
                     part.rows, threads, 1,
                 )  # fmt: skip
+
+
+def laid_out(
+    x: Array, planes: Planes, first: int, last: int, threads: int, *, beyond: bool = False,
+    at_once: bool = False,
+) -> Iterator[tuple[int, int, Array]]:  # fmt: skip
+    """Yield samples n to m of `x` as planes, `planes.size` apart: so many as fit the cache, or all.
+
+    They are read where they stand if that is possible. With `beyond` a register may be read beyond the last
+    pixel, so that the very last sample is copied all the same.
+    """
+    if planes.is_the_image and not at_once:
+        if beyond and last - first > 1:
+            yield first, last - 1, x[first : last - 1]
+            first = last - 1
+        elif not beyond and (planes.pitch >= _LANES or _LANES <= planes.plane <= _LEAST_PIXELS):
+            yield first, last, x[first:last]
+            return
+    loop, name = _lay(x.dtype.char), "deltas" if at_once else "planes"
+    many = last - first if at_once else max(1, _LAID_BYTES // (planes.size * x.itemsize + 1))
+    spare = planes.room - planes.size + at_once * _BLOCK * planes.plane
+    for n in range(first, last, many):
+        m = min(n + many, last)
+        size = (m - n) * planes.size
+        memory, source = scratch(name, size + spare, x.dtype), x[n:m]
+        memory[size:] = 0
+
+        def some(low: int, high: int, source: Array = source, memory: Array = memory) -> None:
+            loop(
+                source.ctypes.data, memory.ctypes.data, low, high, *planes.image, *planes.before,
+                *planes.stride, *planes.phases, planes.rows, planes.pitch,
+            )  # fmt: skip
+
+        channels = (m - n) * planes.channels
+        run_strips(some, channels, threads, max(1, _LEAST // 4 * channels // (size + 1)))
+        yield n, m, memory
 
 
 @dataclass(frozen=True)
@@ -273,31 +314,13 @@ class _Task:
     bias: Array | None
     floor: float
 
-    def laid(self, n: int, memory: Array | None, threads: int) -> Array:
-        """Lay out sample n, unless it may be read where it stands."""
-        planes, sample = self.planes, self.x[n]
-        if planes.is_the_image and (planes.pitch >= _LANES or _LANES <= planes.plane <= _LEAST_PIXELS):
-            return sample
-        memory = np.empty(planes.room, sample.dtype) if memory is None else memory
-        memory[planes.size :] = 0
-        loop = _lay(sample.dtype.char)
-
-        def some(first: int, last: int) -> None:
-            loop(
-                sample.ctypes.data, memory.ctypes.data, first, last, *planes.image, *planes.before,
-                *planes.stride, *planes.phases, planes.rows, planes.pitch,
-            )  # fmt: skip
-
-        run_strips(some, planes.channels, threads, max(1, _LEAST // 4 * planes.channels // planes.size))
-        return memory
-
     def run(
-        self, n: int, laid: Array, parts: Iterable[Part], first: int, last: int,
+        self, n: int, m: int, laid: Array, parts: Iterable[Part], first: int, last: int,
         strip: tuple[int, int] | None = None,
     ) -> None:  # fmt: skip
-        """Make maps `first` to `last` of sample n, of each part the rows of `strip`, default all."""
-        planes, out, size = self.planes, self.out[n], self.out.itemsize
-        maps, channels = self.out.shape[1] // self.groups, planes.channels // self.groups
+        """Make maps `first` to `last` of samples n to m, of each part the rows of `strip`, default all."""
+        planes, out, size = self.planes, self.out[n:m], self.out.itemsize
+        maps, channels = out.shape[1] // self.groups, planes.channels // self.groups
         per_channel = planes.phases[0] * planes.phases[1] * planes.plane
         chunk_pixels = max(_LEAST_PIXELS, min(_PIXELS, _CHUNK_BYTES // (size * max(1, channels))))
         bias = self.bias if self.bias is not None else self.weights
@@ -307,27 +330,65 @@ class _Task:
             chunk = max(1, chunk_pixels // planes.pitch)
             chunk = -(-(bottom - top) // -(-(bottom - top) // chunk))
             span = chunk * planes.pitch + _LANES
-            sums = _sums(_MAPS * span, out.dtype)
+            sums = scratch("sums", _MAPS * span, out.dtype)
             for g in range(first // maps, -(-last // maps)):
                 loop(
                     laid.ctypes.data, g * channels * per_channel + part.begin + top * planes.pitch,
-                    part.offsets.ctypes.data, part.offsets.size,
+                    planes.size, m - n, part.offsets.ctypes.data, part.offsets.size,
                     self.weights.ctypes.data + g * self.jump * size,
                     max(first, g * maps), min(last, (g + 1) * maps), self.step, part.places.ctypes.data,
                     bias.ctypes.data, self.bias is not None, self.floor,
                     out.ctypes.data + (part.at + top * part.row) * size,
-                    out[0].size, part.row, part.column, planes.pitch, bottom - top, part.columns, chunk,
-                    sums.ctypes.data, span,
+                    out[0].size, out[0, 0].size, part.row, part.column, planes.pitch, bottom - top,
+                    part.columns, chunk, sums.ctypes.data, span,
                 )  # fmt: skip
 
 
-_SUMS = _Scratch()
+def gradient_of_weights(x: Array, delta: Array, planes: Planes, part: Part, groups: int) -> Array:
+    """Return the gradient (P, K) of `correlate`'s weights for the one part of a forward plan.
 
+    Threads divide maps or taps, so that each gradient is one sum over samples and pixels in their order.
 
-def _sums(elements: int, dtype: np.dtype[Any]) -> Array:
-    if _SUMS.memory.size < elements * dtype.itemsize:
-        _SUMS.memory = np.empty(elements * dtype.itemsize, np.uint8)
-    return _SUMS.memory[: elements * dtype.itemsize].view(dtype)
+    Parameters
+    ----------
+    x : ndarray of shape (N, D, H, W)
+    delta : ndarray of shape (N, P, H', W')
+    planes, part
+        Of the forward plan.
+    """
+    batch, maps = delta.shape[:2]
+    taps = part.offsets.size
+    gradient = np.zeros((maps, taps), x.dtype)
+    if not (gradient.size and batch):
+        return gradient
+    loop, size = _weights_gradient(x.dtype.char), x.itemsize
+    length = -(-((part.rows - 1) * planes.pitch + part.columns) // _LANES) * _LANES
+    rows = -(-length // planes.pitch)
+    deltas = Planes(maps, (part.rows, part.columns), (0, 0), (1, 1), (1, 1), rows, planes.pitch)
+    offsets = np.concatenate([part.offsets, np.repeat(part.offsets[-1:], _TAPS)])
+    threads = min(layer_threads(), max(1, batch * maps * taps * length // _LEAST))
+    per_map = maps >= _BLOCK * threads
+    per_group = planes.channels // groups * planes.phases[0] * planes.phases[1] * planes.plane
+    x, delta = np.ascontiguousarray(x), np.ascontiguousarray(delta)
+    for n, m, laid in laid_out(x, planes, 0, batch, threads, beyond=True):
+        [(_, _, spread)] = laid_out(delta, deltas, n, m, threads, at_once=True)
+
+        def some(
+            first: int, last: int, many: int = m - n, laid: Array = laid, spread: Array = spread
+        ) -> None:
+            begin, end = (first * _BLOCK, min(last * _BLOCK, maps)) if per_map else (0, maps)
+            tap, last_tap = (0, taps) if per_map else (first * _TAPS, min(last * _TAPS, taps))
+            sums, of_group = scratch("sums", _BLOCK * _TAPS, x.dtype), maps // groups
+            for g in range(begin // of_group, -(-end // of_group)):
+                loop(
+                    laid.ctypes.data, g * per_group, planes.size, spread.ctypes.data, deltas.size,
+                    deltas.plane, many, length, max(begin, g * of_group), min(end, (g + 1) * of_group),
+                    offsets.ctypes.data, tap, last_tap, gradient.ctypes.data, taps, _DELTA_PIXELS,
+                    sums.ctypes.data,
+                )  # fmt: skip
+
+        run_strips(some, -(-maps // _BLOCK) if per_map else -(-taps // _TAPS), threads, 1)
+    return gradient
 
 
 @lru_cache(4)
@@ -338,3 +399,8 @@ def _lay(char: str) -> Callable[..., None]:
 @lru_cache(4)
 def _correlate(char: str) -> Callable[..., None]:
     return function(Loop(_LOOPS, "correlate", (_REALS[char],), _CORRELATE.format(_REALS[char])))
+
+
+@lru_cache(4)
+def _weights_gradient(char: str) -> Callable[..., None]:
+    return function(Loop(_LOOPS, "weights_gradient", (_REALS[char],), _WEIGHTS.format(_REALS[char])))

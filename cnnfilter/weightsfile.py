@@ -10,7 +10,8 @@ import math
 import os
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Mapping
 from typing import IO, Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def read_tensors(
         raise FilterFileError(f"{path}: {error}") from None
     except OSError as error:
         raise FilterFileError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise FilterFileError(f"{path}: damaged or not a file of tensors ({error})") from error
     if finite:
         for name, tensor in tensors.items():
@@ -154,10 +155,7 @@ def _read_safetensors(
     _check_entries(header, size - 8 - length, max_bytes)
     tensors = {}
     for name, entry in sorted(header.items(), key=lambda item: int(item[1]["data_offsets"][0])):
-        raw = np.empty(entry["shape"], _DTYPES[entry["dtype"]])
-        # Straight into place: large weights are in memory once, not as bytes, too.
-        if raw.size and file.readinto(raw.reshape(-1).view(np.uint8).data) != raw.nbytes:  # type: ignore[attr-defined]
-            raise FilterFileError(f"truncated within tensor {name!r}")
+        raw = _read_array(file, math.prod(entry["shape"]), _DTYPES[entry["dtype"]]).reshape(entry["shape"])
         if entry["dtype"] == "BF16":  # the upper half of a float32
             raw = (raw.astype(np.uint32) << 16).view(np.float32)
         tensors[name] = raw.astype(raw.dtype.newbyteorder("="), copy=False)
@@ -261,7 +259,10 @@ def _read_npy(file: IO[bytes], size: int, max_bytes: int) -> Array:
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise FilterFileError(f"version {version} of the .npy form is not known: 1.0 and 2.0 are")
-    shape, fortran, dtype = readers[version](file)
+    try:
+        shape, fortran, dtype = readers[version](file)
+    except Exception as error:  # a parser of Python reads it, and raises whatever it meets
+        raise FilterFileError(f"the header of an array is damaged ({type(error).__name__})") from error
     if dtype.kind not in "fiub":
         raise FilterFileError(f"an array of {dtype} is refused: real numbers only")
     wanted = math.prod(shape) * dtype.itemsize
@@ -271,15 +272,17 @@ def _read_npy(file: IO[bytes], size: int, max_bytes: int) -> Array:
         )
     if wanted > max_bytes:
         raise FilterFileError(f"the array takes {wanted} bytes, more than the limit of {max_bytes}")
-    data = b"".join(_chunks(file, wanted))
-    array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
-    return array.astype(dtype.newbyteorder("="))
+    array = _read_array(file, math.prod(shape), dtype).reshape(shape, order="F" if fortran else "C")
+    return array.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _chunks(file: IO[bytes], count: int) -> Iterator[bytes]:
-    while count:
-        part = file.read(min(count, 1 << 24))
-        if not part:
-            raise FilterFileError(f"truncated: {count} bytes are missing")
-        count -= len(part)
-        yield part
+def _read_array(file: IO[bytes], count: int, dtype: Any) -> Array:
+    """Read straight into place, so that large weights are in memory once, not as bytes, too."""
+    array = np.empty(count, dtype)
+    room = array.view(np.uint8).data
+    while room:
+        done = file.readinto(room[: 1 << 24])  # type: ignore[attr-defined]
+        if not done:
+            raise FilterFileError(f"truncated: {len(room)} bytes are missing")
+        room = room[done:]
+    return array

@@ -12,6 +12,8 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cnnfilter.errors import FilterFileError
 from cnnfilter.weightsfile import read_tensors, write_tensors
@@ -259,3 +261,36 @@ def test_pth_by_pytorch_itself(tmp_path, zipped):
     torch.save({"a": Harmful()}, tmp_path / "bad.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(FilterFileError, match="PyTorch cannot read its weights"):
         read_tensors(tmp_path / "bad.pth")
+
+
+def whole_files():
+    """One small file of each form."""
+    tensors = {"conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2), "conv.bias": np.ones(2)}
+    yield safetensors.numpy.save(tensors, {"format": "x"})
+    for save in (np.savez, np.savez_compressed):
+        file = io.BytesIO()
+        save(file, **tensors)
+        yield file.getvalue()
+    yield npy(tensors["conv.weight"])
+
+
+WHOLE = list(whole_files())
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(range(len(WHOLE))), st.data())
+def test_damaged_files_are_read_or_refused(tmp_path, which, data):
+    """A few bytes changed, or the end cut off: either tensors that fit, or one line that names the file."""
+    content = bytearray(WHOLE[which])
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "damaged"
+    path.write_bytes(
+        content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content
+    )
+    try:
+        tensors, _ = read_tensors(path, max_bytes=100_000)
+    except FilterFileError as error:
+        assert str(error).startswith(f"{path}: ")
+    else:
+        assert sum(tensor.nbytes for tensor in tensors.values()) <= 100_000

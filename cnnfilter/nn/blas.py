@@ -18,8 +18,8 @@ from cnnfilter.core.threads import count, run_strips
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
-# Multiplications that are worth a thread.
-_LEAST = 200_000
+# Multiplications that are worth a thread: 0.1 ms where the weights come from memory, as with one image.
+_LEAST = 400_000
 
 _PREFIXES = ("scipy_openblas_", "openblas_")
 _SUFFIXES = ("64_", "", "_64")

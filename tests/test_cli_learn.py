@@ -284,6 +284,18 @@ def test_usage(folder, tmp_path, options, said):
     assert names(tmp_path) == []
 
 
+def test_pictures_are_not_written_over(tmp_path):
+    for name, image in (("a.png", PHOTO), ("b.png", filtered(PHOTO, MEAN))):
+        save(tmp_path / name, image)
+    kept = (tmp_path / "a.png").read_bytes()
+    run = cnnfilter("learn", "a.png", "b.png", "-o", "f.json", "--report", "./a.png", cwd=tmp_path, status=2)
+    assert "./a.png is one of the pictures" in complaint(run)
+    cnnfilter("learn", "a.png", "b.png", "-o", "f.json", cwd=tmp_path)
+    run = cnnfilter("learned", "--filter", "f.json", "a.png", "--maps", "a.png", cwd=tmp_path, status=2)
+    assert "is the input itself" in complaint(run)
+    assert (tmp_path / "a.png").read_bytes() == kept
+
+
 def test_places_that_cannot_be_written_are_seen_before_the_work(folder, tmp_path):
     pair = folder / "before.png", folder / "mean.png"
     run = cnnfilter("learn", *pair, "-o", "none/f.json", cwd=tmp_path, status=1)

@@ -120,6 +120,11 @@ def test_channels_are_mixed():
     assert learned.report.psnr > 58
 
 
+def test_too_many_weights():
+    with pytest.raises(ParameterError, match="size 31x31 of 3 mixed channels has 2883 weights"):
+        learn_kernel(CHINA, filtered(CHINA, MEAN), size=31, channels="mixed", register=False)
+
+
 def test_auto_takes_the_smallest_of_the_best():
     report = learn_kernel(CHINA, filtered(CHINA, MEAN), size="auto").report
     assert report.weights.shape[2:] == (3, 3)

@@ -102,6 +102,7 @@ def learn(
     _refuse_contradictions(ctx, layers, values)
     _require_places(output, report, one_kernel=layers is None and values["colour"] == "shared")
     files = _files(before, after, pairs)
+    _spare(files, output, report)
     befores, afters, names = _pictures(files)
     try:
         if layers is None:
@@ -151,6 +152,14 @@ def _require_places(output: str, report: str | None, *, one_kernel: bool) -> Non
             raise click.ClickException(f"{path}: there is no folder {folder}")
         if not os.access(folder, os.W_OK):
             raise click.ClickException(f"{path}: the folder {folder} is not writable")
+
+
+def _spare(files: list[tuple[Path, Path]], *outputs: str | None) -> None:
+    """Refuse to write over a picture that is to be read."""
+    read = {os.path.realpath(path) for pair in files for path in pair}
+    for path in filter(None, outputs):
+        if os.path.realpath(path) in read:
+            raise click.UsageError(f"{path} is one of the pictures; give another name")
 
 
 def _kernel(befores: list["Array"], afters: list["Array"], names: list[str], values: dict[str, Any]) -> Any:

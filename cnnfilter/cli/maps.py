@@ -51,6 +51,8 @@ def _refuse_contradictions(settings: Settings, target: str) -> None:
     if given:
         option = f"--{given[0].replace('_', '-')}"
         raise click.UsageError(f"--maps says itself what is written; it does not go with {option}")
+    if any(os.path.realpath(path) == os.path.realpath(target) for path in settings.inputs):
+        raise click.UsageError(f"--maps {target} is the input itself; give another name")
     if not settings.inputs and sys.stdin.isatty():
         raise click.UsageError("no input; name image files, or pipe an image in")
     if len(settings.inputs) > 1 and not is_folder(target):

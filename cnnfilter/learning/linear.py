@@ -1,7 +1,6 @@
 """Learn one layer of kernels from before/after pairs: equations 23 to 31, solved instead of descended."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -10,23 +9,21 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from cnnfilter.core.correlate import correlate
 from cnnfilter.core.geometry import number_pair
 from cnnfilter.core.threads import count
 from cnnfilter.errors import ParameterError
-from cnnfilter.learning.evaluation import SHOWN, busiest, ssim
+from cnnfilter.learning.judging import decibels, judged, mean_square
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.learning.moments import Moments, gather_moments
 from cnnfilter.learning.pairs import Array, Pair, Split, hold_out, pairs_of
 from cnnfilter.learning.registration import find_shift
 from cnnfilter.learning.report import LinearReport
-from cnnfilter.learning.solution import RIDGES, Solution, determination, solve
-from cnnfilter.nn.functional import convolution
+from cnnfilter.learning.solution import RIDGES, Solution, solve
 from cnnfilter.pixels.kinds import full_scale
 
 AUTO_SIZES = (3, 5, 7)
 _PIXELS_PER_TAP = 10  # fewer and the fit follows the noise
-_SSIM_PIXELS = 1 << 19  # of the held-out region: SSIM costs more than all the rest
+_MOST_WEIGHTS = 31 * 31  # of one output: beyond, solving takes minutes
 _CHANNELS = ("shared", "separate", "mixed")
 
 _Key = TypeVar("_Key")
@@ -112,6 +109,7 @@ def learn_kernel(
     largest = _largest_that_fits(sizes, pairs)
     splits = hold_out(pairs, largest)
     groups = _channel_groups(pairs[0].before.shape[2], channels)
+    _require_few(largest, len(groups[0]))
     learn, judge = _gathered(splits, largest, groups, channels, threads)
     options: dict[str, Any] = {
         "bias": bias, "symmetric": symmetric, "sum_to_one": sum_to_one, "method": method,
@@ -126,7 +124,7 @@ def learn_kernel(
     fit = tried[chosen]
     notes = _notes(options | {"ridge": fit.ridge}, chosen, channels, pairs, learn)
     learned = LearnedFilter(_layers(fit.solutions, channels, scale), channels == "shared", notes=notes)
-    report = _report(learned, fit.solutions, splits, largest, learn, judge, peak)
+    report = judged(learned, fit.solutions, splits, largest, learn, judge, peak)
     report.sizes = {f"{u}x{v}": one.quality for (u, v), one in tried.items()}
     report.method, report.channels, report.ridge = method, channels, fit.ridge
     return Learned(learned, report)
@@ -152,7 +150,7 @@ def _best_ridge(
     fits = {}
     for ridge in ridges:
         solutions = [solve(moments, ridge=ridge, **options) for moments in learn]
-        fits[ridge] = _Fit(solutions, ridge, _decibels(_mean_square(solutions, judge), peak))
+        fits[ridge] = _Fit(solutions, ridge, decibels(mean_square(solutions, judge), peak))
     return fits[_smallest_of_the_best({ridge: fit.quality for ridge, fit in fits.items()})]
 
 
@@ -166,7 +164,7 @@ def _size(size: object) -> tuple[int, int]:
     if isinstance(size, str):
         raise ParameterError(f'size is {size!r}: give an odd number, (rows, columns) or "auto"')
     rows, columns = number_pair("size", size, least=1)
-    if rows * columns > 31 * 31:
+    if rows * columns > _MOST_WEIGHTS:
         raise ParameterError(f"size {rows}x{columns} has more than 961 weights to learn: give at most 31x31")
     return rows, columns
 
@@ -184,6 +182,15 @@ def _largest_that_fits(sizes: list[tuple[int, int]], pairs: list[Pair]) -> tuple
         f"too few pixels: {height}x{width} leaves {room} targets for the {rows * columns} weights of a "
         f"{rows}x{columns} kernel; {2 * _PIXELS_PER_TAP * rows * columns} are needed"
     )
+
+
+def _require_few(size: tuple[int, int], inputs: int) -> None:
+    weights = size[0] * size[1] * inputs
+    if weights > _MOST_WEIGHTS:
+        raise ParameterError(
+            f"size {size[0]}x{size[1]} of {inputs} mixed channels has {weights} weights to learn: "
+            f"give a smaller one, of at most {_MOST_WEIGHTS}"
+        )
 
 
 def _channel_groups(count: int, channels: str) -> list[list[int]]:
@@ -214,16 +221,6 @@ def _gathered(
     return totals[0], totals[1]
 
 
-def _mean_square(solutions: list[Solution], moments: list[Moments]) -> float:
-    weights = [m.count * m.targets for m in moments]
-    errors = [s.mean_square(m) for s, m in zip(solutions, moments, strict=True)]
-    return float(np.average(errors, weights=weights))
-
-
-def _decibels(error: float, peak: float) -> float:
-    return math.inf if error == 0 else 10 * math.log10(peak * peak / error)
-
-
 def _peak(pairs: list[Pair]) -> float:
     """Return what PSNR is measured against: the range of an integer dtype, or of the values of floats."""
     if np.issubdtype(pairs[0].before.dtype, np.integer):
@@ -249,141 +246,3 @@ def _notes(
         "pixels": sum(moments.count for moments in learn),
         "shifts": [list(pair.shift) for pair in pairs],
     }
-
-
-def _report(
-    learned: LearnedFilter,
-    solutions: list[Solution],
-    splits: list[Split],
-    size: tuple[int, int],
-    learn: list[Moments],
-    judge: list[Moments],
-    peak: float,
-) -> LinearReport:
-    cropped = [moments.cropped(_kernel_size(learned)) for moments in judge]
-    error = _mean_square(solutions, cropped)
-    still = _mean_square([_identity_solution(m) for m in cropped], cropped)
-    spread = float(np.average([_variance(m) for m in cropped], weights=[m.count for m in cropped]))
-    floor = 1 / 12 if np.issubdtype(splits[0].pair.before.dtype, np.integer) else 0.0
-    known = [determination(m.cropped(_kernel_size(learned)), bool(learned.notes["bias"])) for m in learn]
-    biased = [solve(moments.cropped(_kernel_size(learned)), bias=True) for moments in learn]
-    report = LinearReport(
-        weights=learned.layers[0].weights,
-        bias=learned.layers[0].bias,
-        peak=peak,
-        pixels=sum(m.count * m.targets for m in learn),
-        shifts=[split.pair.shift for split in splits],
-        rank=min(rank for rank, _ in known),
-        taps=learn[0].cropped(_kernel_size(learned)).taps,
-        condition=max(condition for _, condition in known),
-        r2=1 - error / spread if spread else math.nan,
-        explained=1 - error / still if still else math.nan,
-        share=_share(error, min(still, spread), floor),
-        psnr_with_bias=_decibels(_mean_square(biased, cropped), peak),
-        psnr_usable=_decibels(error, peak),
-        curve=solutions[0].curve,
-        masked=sum(split.pair.targets(size).size for split in splits)
-        - sum(m.count * m.targets for m in learn + judge),
-    )
-    _judge_pixels(report, learned, splits, size)
-    return report
-
-
-def _share(error: float, baseline: float, floor: float) -> float:
-    """Share of the error of a baseline that is explained, the variance of rounding left out; NaN for none."""
-    return 1 - max(0.0, error - floor) / (baseline - floor) if baseline > 1.05 * floor else math.nan
-
-
-def _kernel_size(learned: LearnedFilter) -> tuple[int, int]:
-    rows, columns = learned.layers[0].weights.shape[2:]
-    return int(rows), int(columns)
-
-
-def _identity_solution(moments: Moments) -> Solution:
-    rows, columns = moments.size
-    weights = np.zeros((moments.targets, moments.taps // (rows * columns), rows, columns))
-    for p in range(moments.targets):
-        weights[p, min(p, weights.shape[1] - 1), (rows - 1) // 2, (columns - 1) // 2] = 1
-    return Solution(weights, np.zeros(moments.targets))
-
-
-def _variance(moments: Moments) -> float:
-    count = float(moments.count)
-    means = moments.total[-1, moments.taps : -1] / count
-    squares = np.diag(moments.total)[moments.taps : -1] / count
-    return float(np.mean(squares - means * means))
-
-
-def _judge_pixels(
-    report: LinearReport, learned: LearnedFilter, splits: list[Split], size: tuple[int, int]
-) -> None:
-    """PSNR and SSIM as a user would see them: rounded and clipped, saturated pixels included."""
-    ours, still, count, alike = 0.0, 0.0, 0, []
-    for split in splits:
-        for band in split.judge:
-            for top in range(band.start, band.stop, 256):
-                rows = slice(top, min(top + 256, band.stop))
-                guess, given, wanted, clipped = _predicted(learned, split.pair, size, rows)
-                report.clipped += clipped
-                report.judged += guess.size
-                ours += _sum_of_squares(guess, wanted)
-                still += _sum_of_squares(given, wanted)
-                if count < _SSIM_PIXELS and min(guess.shape[:2]) >= 11:
-                    part = slice(0, max(11, (_SSIM_PIXELS - count) // guess.shape[1] + 1))
-                    sides = [ssim(x[part], wanted[part], report.peak) for x in (guess, given)]
-                    alike.append((*sides, guess[part].size))
-                    count += guess[part, :, 0].size
-    report.detail = _detail(learned, next(split.pair for split in splits if split.judge), size)
-    report.psnr, report.psnr_identity = (
-        _decibels(total / report.judged, report.peak) for total in (ours, still)
-    )
-    if alike:
-        values = np.array(alike)
-        report.ssim, report.ssim_identity = (values[:, :2] * values[:, 2:]).sum(axis=0) / values[:, 2].sum()
-
-
-def _detail(learned: LearnedFilter, pair: Pair, size: tuple[int, int]) -> tuple[Array, ...]:
-    """Before, after and ours where the pair changes most."""
-    wanted, given = pair.targets(size), Pair(pair.after, pair.before).targets(size)
-    rows, columns = busiest(given, wanted, SHOWN)
-    guess = _predicted(learned, pair, size, rows)[0]
-    return given[rows, columns], wanted[rows, columns], guess[:, columns]
-
-
-def _sum_of_squares(image: Array, wanted: Array) -> float:
-    return float(np.square(image.astype(np.float32) - wanted).sum(dtype=np.float64))
-
-
-def _predicted(
-    learned: LearnedFilter, pair: Pair, size: tuple[int, int], rows: slice
-) -> tuple[Array, Array, Array, int]:
-    """Our image, the given one and the wanted one on some target rows, and how many values were clipped."""
-    wanted = pair.targets(size)[rows]
-    given = Pair(pair.after, pair.before).targets(size)[rows]
-    kernel = _kernel_size(learned)
-    top, left = ((size[k] - 1) // 2 - (kernel[k] - 1) // 2 for k in (0, 1))
-    height, width = wanted.shape[:2]
-    source = pair.before[
-        rows.start + top : rows.start + top + height + kernel[0] - 1, left : left + width + kernel[1] - 1
-    ]
-    plain = learned.kernel()
-    if plain is not None:
-        guess = correlate(source, plain, padding="narrow")
-        guess += guess.dtype.type(learned.bias * full_scale(source.dtype))
-        return _rounded(guess, given, wanted)
-    x = source.transpose(2, 0, 1)[None].astype(np.float64 if source.dtype == np.float64 else np.float32)
-    layer = learned.layers[0]
-    if learned.each_channel:
-        x = x.transpose(1, 0, 2, 3)
-    bias = None if layer.bias is None else (layer.bias * full_scale(pair.before.dtype)).astype(x.dtype)
-    y = convolution(np.ascontiguousarray(x), layer.weights.astype(x.dtype), bias, groups=layer.groups)
-    return _rounded(y.reshape(-1, height, width).transpose(1, 2, 0), given, wanted)
-
-
-def _rounded(guess: Array, given: Array, wanted: Array) -> tuple[Array, Array, Array, int]:
-    if not np.issubdtype(wanted.dtype, np.integer):
-        return guess.astype(wanted.dtype), given, wanted, 0
-    limits = np.iinfo(wanted.dtype)
-    whole = np.rint(guess)
-    clipped = int(np.count_nonzero((whole < limits.min) | (whole > limits.max)))
-    return np.clip(whole, limits.min, limits.max).astype(wanted.dtype), given, wanted, clipped

@@ -129,9 +129,16 @@ def weights_gradient(jit: Callable[..., Any], real: str) -> Callable[..., None]:
                     d = n * delta_sample + p * delta_map + start
                     for k in range(first_tap, last_tap, taps):
                         tile(planes, at, offsets, k, deltas, d, delta_map, count, sums)
-                        for q in range(min(maps, last - p)):
-                            for t in range(min(taps, last_tap - k)):
-                                gradient[(p + q) * step + k + t] += sums[q * taps + t]
+                        if k + taps <= last_tap:
+                            for q in range(min(maps, last - p)):
+                                to = (p + q) * step + k
+                                for t in range(taps):
+                                    gradient[to + t] += sums[q * taps + t]
+                        else:
+                            for q in range(min(maps, last - p)):
+                                to = (p + q) * step + k
+                                for t in range(last_tap - k):
+                                    gradient[to + t] += sums[q * taps + t]
 
     return run
 
@@ -248,8 +255,9 @@ def _dots(real: str, lanes: int, maps: int, taps: int) -> Any:
                 ]
             return results
 
-        for i, total in enumerate(vectors.loop(count, lanes, maps * taps, turn)):
-            builder.store(vectors.total(total), builder.gep(sums, [vectors.whole(i)]))
+        totals = vectors.totals(vectors.loop(count, lanes, maps * taps, turn))
+        for i, total in enumerate(totals):
+            vectors.store(total, sums, vectors.whole(i * lanes))
 
     call = _apart(f"dots_{real}_{maps}_{taps}", real, lanes, body)
 
@@ -327,21 +335,21 @@ class _Vectors:
         """A * b + c, rounded once."""
         return self._call(f"llvm.fma.{self._suffix}", self._vector, [a, b, c])
 
-    def total(self, value: Any) -> Any:
-        """Add up the halves until one number is left."""
+    def totals(self, values: list[Any]) -> list[Any]:
+        """Return registers with the sums of all elements of each value, one after the other."""
         ir, builder, lanes = self._ir, self._builder, self._lanes
-        word = ir.IntType(32)
-        while lanes > 1:
-            lanes //= 2
-            nothing = ir.Constant(value.type, ir.Undefined)
-            low, high = (
-                ir.Constant(ir.VectorType(word, lanes), list(range(first, first + lanes)))
-                for first in (0, lanes)
-            )
-            value = builder.fadd(
-                builder.shuffle_vector(value, nothing, low), builder.shuffle_vector(value, nothing, high)
-            )
-        return builder.extract_element(value, ir.Constant(word, 0))
+        even, odd = (
+            ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(first, 2 * lanes, 2)))
+            for first in (0, 1)
+        )
+        nothing = ir.Constant(self._vector, [0.0] * lanes)
+        for _ in range(lanes.bit_length() - 1):  # neighbours are added, in two values at a time
+            pairs = zip(values[::2], [*values[1::2], *[nothing] * (len(values) % 2)], strict=True)
+            values = [
+                builder.fadd(builder.shuffle_vector(a, b, even), builder.shuffle_vector(a, b, odd))
+                for a, b in pairs
+            ]
+        return values
 
     def loop(self, end: Any, step: int, count: int, turn: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
         """Run `turn(i, totals)` for i = 0, step... below `end`, once at least; return the last totals."""

@@ -384,7 +384,7 @@ def gradient_of_weights(x: Array, delta: Array, planes: Planes, part: Part, grou
         ) -> None:
             begin, end = (first * _BLOCK, min(last * _BLOCK, maps)) if per_map else (0, maps)
             tap, last_tap = (0, taps) if per_map else (first * _TAPS, min(last * _TAPS, taps))
-            sums, of_group = scratch("sums", _BLOCK * _TAPS, x.dtype), maps // groups
+            sums, of_group = scratch("sums", _BLOCK * _TAPS + _LANES, x.dtype), maps // groups
             for g in range(begin // of_group, -(-end // of_group)):
                 loop(
                     laid.ctypes.data, g * per_group, planes.size, spread.ctypes.data, deltas.size,

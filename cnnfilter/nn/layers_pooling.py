@@ -9,6 +9,7 @@ from cnnfilter.core.geometry import Number, number_pair
 from cnnfilter.nn.functional import (
     max_pooling,
     max_pooling_backward,
+    maxima,
     mean_pooling,
     mean_pooling_backward,
     trainable_pooling,
@@ -55,16 +56,7 @@ class MaxPooling(_Pooling):
             y, argmax = max_pooling(x, self.size, **self.options)
             self._kept = argmax, x.shape
             return y
-        windows = Windows.of(x.shape, self.size, self.stride, self.padding, 1, self.ceil)
-        padded, (down, right) = windows.pad(x, -np.inf), windows.stride
-        tall, wide = (windows.output[0] - 1) * down + 1, (windows.output[1] - 1) * right + 1
-        rows = padded[..., :tall:down, :].copy()
-        for u in range(1, windows.size[0]):  # separable: U + V comparisons a window, not U * V
-            np.maximum(rows, padded[..., u : u + tall : down, :], out=rows)
-        y = rows[..., :wide:right].copy()
-        for v in range(1, windows.size[1]):
-            np.maximum(y, rows[..., v : v + wide : right], out=y)
-        return np.asarray(y)
+        return maxima(x, self.size, **self.options)
 
     def backward(self, delta: Array) -> Array:
         """Equation 47: to where the maximum was."""

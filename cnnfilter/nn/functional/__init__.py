@@ -34,6 +34,7 @@ from cnnfilter.nn.functional.convolution import (
 from cnnfilter.nn.functional.pooling import (
     max_pooling,
     max_pooling_backward,
+    maxima,
     mean_pooling,
     mean_pooling_backward,
     trainable_pooling,
@@ -59,6 +60,7 @@ __all__ = [
     "log_softmax_backward",
     "max_pooling",
     "max_pooling_backward",
+    "maxima",
     "mean_pooling",
     "mean_pooling_backward",
     "relu",

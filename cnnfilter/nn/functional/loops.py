@@ -55,7 +55,8 @@ def correlate(jit: Callable[..., Any], real: str) -> Callable[..., None]:
     where the pixels that are no output (between the rows) are left out. What is below `floor` becomes it.
     """
     lanes, most, _ = shape(real)
-    full, half, two, single = (_sweep(jit, real, lanes, maps) for maps in (most, most // 2, 2, 1))
+    sizes = most, most * 3 // 4, most // 2, 2, 1
+    full, most_of_it, half, two, single = (_sweep(jit, real, lanes, maps) for maps in sizes)
 
     @jit
     def write(sums, length, pitch, rows, columns, shift, floor, out, go, row, column):
@@ -86,6 +87,9 @@ def correlate(jit: Callable[..., Any], real: str) -> Callable[..., None]:
                     if p + most <= last:
                         count = most
                         full(planes, at, offsets, taps, weights, w, step, places, sums, length, span)
+                    elif p + most * 3 // 4 <= last:
+                        count = most * 3 // 4
+                        most_of_it(planes, at, offsets, taps, weights, w, step, places, sums, length, span)
                     elif p + most // 2 <= last:
                         count = most // 2
                         half(planes, at, offsets, taps, weights, w, step, places, sums, length, span)

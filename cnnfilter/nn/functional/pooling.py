@@ -1,10 +1,22 @@
 """Pooling forward and backward: maximum, mean, and the trainable pooling of equation 38."""
 
+from collections.abc import Callable
+
 import numpy as np
 
+from cnnfilter.core.compiled import Loop, function
 from cnnfilter.core.geometry import Number, Padding
+from cnnfilter.core.threads import run_strips
 from cnnfilter.errors import ParameterError
+from cnnfilter.nn.blas import layer_threads
 from cnnfilter.nn.functional.windows import Array, Windows, require_batch
+
+_LOOPS = "cnnfilter.nn.functional.poolloops"
+_MAXIMUM = "void({0}*, " + ", ".join(["i64"] * 8) + ", {0}*, i32*, i64, i64)"
+_SPREAD = "void({0}*, i32*, i64*, " + ", ".join(["i64"] * 7) + ", {0}*, i64, i64)"
+
+# Pixels that are worth a thread.
+_LEAST = 200_000
 
 
 def max_pooling(
@@ -27,7 +39,7 @@ def max_pooling(
     Returns
     -------
     y : ndarray of shape (N, D, H', W')
-    argmax : ndarray of intp, same shape
+    argmax : ndarray of int32, same shape
         Position ``u * V + v`` of the first maximum within its window, row-major; for `max_pooling_backward`.
 
     Examples
@@ -36,15 +48,35 @@ def max_pooling(
     >>> y[0, 0].tolist(), argmax[0, 0].tolist()
     ([[5.0, 7.0], [13.0, 15.0]], [[3, 3], [3, 3]])
     """
-    windows = _windows(require_batch(x), size, stride, padding, ceil)
-    padded = windows.pad(x, -np.inf)
-    best = windows.tap(padded, 0, 0).copy()
-    argmax = np.zeros(best.shape, np.intp)
-    for k in range(1, windows.size[0] * windows.size[1]):
-        tap = windows.tap(padded, *divmod(k, windows.size[1]))
-        larger = ~(tap <= best) & (best == best)  # so written, a NaN is larger than every number
-        np.copyto(best, tap, where=larger)
-        argmax[larger] = k
+    y, argmax = _maxima(x, _windows(require_batch(x), size, stride, padding, ceil), True)
+    return y, argmax
+
+
+def maxima(
+    x: Array, size: Number, *, stride: Number | None = None, padding: Padding = 0, ceil: bool = False
+) -> Array:
+    """`max_pooling` without the positions."""
+    return _maxima(x, _windows(require_batch(x), size, stride, padding, ceil), False)[0]
+
+
+def _maxima(x: Array, windows: Windows, places: bool) -> tuple[Array, Array]:
+    x = np.ascontiguousarray(x)
+    planes, (rows, columns), (top, left) = x.shape[0] * x.shape[1], windows.output, (
+        side[0] for side in windows.padding
+    )
+    best = np.empty((*x.shape[:2], *windows.output), x.dtype)
+    argmax = np.empty(best.shape if places else (0,), np.int32)
+    run = _loop("maximum", (windows.stride[1], places), _MAXIMUM, x.dtype.char)
+
+    def some(first: int, last: int) -> None:
+        run(
+            x.ctypes.data + first * windows.shape[0] * windows.shape[1] * x.itemsize, last - first,
+            *windows.shape, *windows.size, windows.stride[0], top, left,
+            best.ctypes.data + first * rows * columns * x.itemsize,
+            argmax.ctypes.data + places * first * rows * columns * 4, rows, columns,
+        )  # fmt: skip
+
+    run_strips(some, planes, layer_threads(), max(1, _LEAST * planes // (x.size + 1)))
     return best, argmax
 
 
@@ -61,10 +93,15 @@ def max_pooling_backward(
     """Route each gradient to the stored maximum (equation 47); overlapping windows accumulate."""
     windows = _windows(require_batch(delta, "delta"), size, stride, padding, ceil, input_shape)
     _require_shape(delta, input_shape, windows)
-    padded = np.zeros((*input_shape[:2], *windows.padded), delta.dtype)
-    for k in range(windows.size[0] * windows.size[1]):
-        windows.tap(padded, *divmod(k, windows.size[1]))[...] += np.where(argmax == k, delta, 0)
-    return np.ascontiguousarray(padded[..., windows.interior[0], windows.interior[1]])
+    out = np.zeros(input_shape, delta.dtype)
+    delta, argmax = np.ascontiguousarray(delta), np.ascontiguousarray(argmax, np.int32)
+    steps = (np.arange(windows.size[0])[:, None] * windows.shape[1] + np.arange(windows.size[1])).ravel()
+    planes, (top, left) = input_shape[0] * input_shape[1], (side[0] for side in windows.padding)
+    _loop("spread", (), _SPREAD, delta.dtype.char)(
+        delta.ctypes.data, argmax.ctypes.data, steps.ctypes.data, planes, *windows.shape, *windows.stride,
+        top, left, out.ctypes.data, *windows.output,
+    )  # fmt: skip
+    return out
 
 
 def mean_pooling(
@@ -161,6 +198,10 @@ def trainable_pooling_backward(
         np.einsum("ndij,ndij->d", delta, _window_sums(x, windows)),
         delta.sum(axis=(0, 2, 3)),
     )
+
+
+def _loop(factory: str, constants: tuple[int | bool, ...], signature: str, char: str) -> Callable[..., None]:
+    return function(Loop(_LOOPS, factory, constants, signature.format({"f": "f32", "d": "f64"}[char])))
 
 
 def _windows(

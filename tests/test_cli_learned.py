@@ -159,6 +159,33 @@ class TestLayers:
         light = run(filters, "shared.safetensors", tmp_path / "in.png", tmp_path / "l.png", "--linear")
         assert np.abs(light.astype(int) - alone).mean() < 40
 
+    @pytest.mark.parametrize("name", ["bias.json", "mixed.safetensors"])
+    @pytest.mark.parametrize("height", [90, 2000])
+    def test_stride_and_padding(self, filters, tmp_path, name, height):
+        image = np.tile(PHOTO, (25, 5, 1))[:height]
+        np.save(tmp_path / "in.npy", image)
+        options = ("--depth", "f32", "--boundary", "edge")
+        (top, bottom), (left, right) = LearnedFilter.load(filters / name).reach
+        same = run(filters, name, tmp_path / "in.npy", tmp_path / "out.npy", *options)
+        found = run(filters, name, tmp_path / "in.npy", tmp_path / "out.npy", *options, "--stride", "3x2")
+        np.testing.assert_allclose(found, same[::3, ::2], atol=2e-3)
+        found = run(filters, name, tmp_path / "in.npy", tmp_path / "out.npy", *options, "--padding", "narrow")
+        np.testing.assert_allclose(found, same[top:-bottom, left:-right], atol=2e-3)
+        plan = cnnfilter("learned", "--filter", filters / name, tmp_path / "in.npy", "--padding", "narrow",
+                         "--explain", "--json").stdout  # fmt: skip
+        assert tuple(json.loads(plan)["filters"][0]["output_shape"]) == found.shape
+
+    def test_transparency_and_another_size(self, filters, tmp_path):
+        Image.fromarray(np.dstack((PHOTO, np.full(PHOTO.shape[:2], 200, np.uint8)))).save(tmp_path / "in.png")
+        process = cnnfilter("learned", "--filter", filters / "mixed.safetensors", tmp_path / "in.png",
+                            "-o", tmp_path / "o.png", "--stride", 2, status=1)  # fmt: skip
+        assert "layers keep transparency only where" in complaint(process)
+        assert run(filters, "bias.json", tmp_path / "in.png", tmp_path / "o.png", "--stride", 2).shape == (
+            45,
+            60,
+            4,
+        )
+
     def test_frames_palettes_and_cmyk(self, filters, tmp_path):
         frames = [Image.fromarray(PHOTO[k:, :].copy()[:60]).quantize(64) for k in (0, 10, 20)]
         frames[0].save(tmp_path / "in.gif", save_all=True, append_images=frames[1:], duration=50)

@@ -74,6 +74,8 @@ _PLANNED = ("stride", "padding", "boundary", "dilation", "accuracy")
 
 
 def _layers(step: Step, shape: tuple[int, ...], output: str) -> tuple[tuple[int, ...], dict[str, Any], str]:
+    from cnnfilter.learning.application import geometry_of
+
     learned = step.arguments["filter"]
     channels = shape[2] if len(shape) == 3 else 1
     if not learned.each_channel:
@@ -81,7 +83,10 @@ def _layers(step: Step, shape: tuple[int, ...], output: str) -> tuple[tuple[int,
             raise ParameterError(
                 f"the filter takes {learned.inputs} channel(s), but the image has {channels}"
             )
-        shape = (*shape[:2], learned.outputs)
+        channels = learned.outputs
+    given = {key: step.arguments[key] for key in ("stride", "padding") if key in step.arguments}
+    place = geometry_of(learned, (shape[0], shape[1]), **given)
+    shape = (*place.output_shape, *((channels,) if len(shape) == 3 or channels > 1 else ()))
     layers = [
         {
             "kernel": "x".join(map(str, layer.weights.shape[2:])),

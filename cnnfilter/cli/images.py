@@ -120,7 +120,7 @@ OWN: dict[str, Parameters] = {
             metavar="UVDP|PDUV",
             help="Axes of a bank; PDUV is PyTorch's. [by shape]",
         ),
-        *geometry("boundary"),
+        *geometry(*GEOMETRY),
     ],
     "pool": [
         click.Argument(["kind"], type=click.Choice(["max", "mean"]), metavar="max|mean"),

@@ -59,7 +59,10 @@ _SPECS = (
         "correlate", "cnnfilter.core.correlate:correlate", ("kernel", *GEOMETRY, "dilation"), gain=None
     ),
     FilterSpec(
-        "learned", "cnnfilter.learning.application:apply", ("filter", "boundary", "constant"), gain=None
+        "learned",
+        "cnnfilter.learning.application:apply",
+        ("filter", "stride", "padding", "boundary", "constant"),
+        gain=None,
     ),
     FilterSpec("pool max", "cnnfilter.filters:max_pool", ("size", "stride", "padding")),
     FilterSpec("pool mean", "cnnfilter.filters:mean_pool", ("size", "stride", "padding")),
@@ -158,7 +161,7 @@ class Step(NamedTuple):
             learned = given["filter"]
             if learned.inputs != learned.outputs:  # the result has other channels than the image
                 return None
-            padding = learned.reach
+            padding = learned.reach if padding == "same" else padding
         return make_geometry(shape, size, stride, padding, given.get("dilation", 1))
 
     def _size(self) -> tuple[int, int] | None:

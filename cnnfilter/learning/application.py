@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnnfilter.core.correlate import correlate
-from cnnfilter.learning.learnedfilter import LearnedFilter, Padding
+from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry
+from cnnfilter.learning.learnedfilter import LearnedFilter
 from cnnfilter.pixels.kinds import full_scale
 
 
@@ -14,9 +15,10 @@ def apply(
     image: ArrayLike,
     filter: LearnedFilter,
     *,
+    stride: Number = 1,
+    padding: Padding = "same",
     boundary: str = "reflect",
     constant: float = 0.0,
-    padding: Padding | None = None,
     dtype: Any = None,
     threads: int | None = None,
 ) -> NDArray[Any]:
@@ -29,11 +31,12 @@ def apply(
     image : array of shape (H, W) or (H, W, C)
         uint8, uint16, int16, float32 or float64. Layers take the range of an integer dtype, or 1, as white.
     filter : LearnedFilter
+    stride : int or pair, default 1
+    padding : str, int or pairs, default "same"
+        As in `correlate`; layers take it for all of them together, and "same" layer by layer.
     boundary : str, default "reflect"
     constant : float, default 0
         The value of ``boundary="constant"``.
-    padding : ((top, bottom), (left, right)), optional
-        Default: as much as keeps the size.
     dtype : dtype, optional
         Type of the result, that of the image by default; an integer type rounds and clips.
     threads : int, optional
@@ -41,7 +44,7 @@ def apply(
     Raises
     ------
     ParameterError
-        Channels that do not fit.
+        Channels that do not fit, or an empty result.
 
     Examples
     --------
@@ -55,10 +58,12 @@ def apply(
     kernel = filter.kernel()
     if kernel is not None:
         return correlate(
-            pixels, kernel, padding=padding or "same", boundary=boundary, constant=constant, dtype=target,
-            threads=threads,
+            pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant,
+            dtype=target, threads=threads,
         )  # fmt: skip
-    values = filter.maps(pixels, boundary=boundary, constant=constant, padding=padding, threads=threads)
+    place = geometry_of(filter, (pixels.shape[0], pixels.shape[1]), stride, padding)
+    values = filter.maps(pixels, boundary=boundary, constant=constant, padding=place.padding, threads=threads)
+    values = values[:: place.stride[0], :: place.stride[1]]
     values *= values.dtype.type(full_scale(pixels.dtype))
     if target.kind != "f":
         limits = np.iinfo(target)
@@ -66,3 +71,20 @@ def apply(
     if pixels.ndim == 2 and values.shape[2] == 1:
         values = values[..., 0]
     return values.astype(target, copy=False)
+
+
+def geometry_of(
+    filter: LearnedFilter, shape: tuple[int, int], stride: Number = 1, padding: Padding = "same"
+) -> Geometry:
+    """Return where the filter, taken as one window of its whole reach, meets an image of `shape`.
+
+    Examples
+    --------
+    >>> from cnnfilter.learning.learnedfilter import ConvolutionLayer
+    >>> layer = ConvolutionLayer(np.ones((1, 1, 3, 3)))
+    >>> geometry_of(LearnedFilter((layer, layer)), (10, 8), 2, "narrow").output_shape
+    (3, 2)
+    """
+    (top, bottom), (left, right) = filter.reach
+    size = top + bottom + 1, left + right + 1
+    return make_geometry(shape, size, stride, filter.reach if padding == "same" else padding, 1)

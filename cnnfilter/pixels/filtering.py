@@ -124,6 +124,8 @@ def apply(
         values = _without_alpha(mixed, function, work) if alpha else function(mixed, work)
         _restore(values, alpha, 0.0, bias, linear, scale, threads)
         if alpha:
+            if values.shape[:2] != mixed.shape[:2]:
+                raise ParameterError("layers keep transparency only where stride and padding keep the size")
             values[..., -1] = mixed[..., -1] * work.type(scale)
     elif alpha or linear:
         values = function(_mixable(array, work, alpha, linear, white, threads), work)

@@ -13,7 +13,6 @@ from cnnfilter.batch.jobs import (
     Existing,
     Job,
     Source,
-    find_sources,
     into_folder,
     is_folder,
     make_folders,
@@ -21,11 +20,12 @@ from cnnfilter.batch.jobs import (
 )
 from cnnfilter.batch.process import Process
 from cnnfilter.batch.workers import processors, run
+from cnnfilter.cli.inputs import sources, usage
 from cnnfilter.cli.main import NOTHING_DONE, complain, note, note_cut_gaussian
 from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
 from cnnfilter.core import threads
-from cnnfilter.errors import ImageFileError, ParameterError
+from cnnfilter.errors import ImageFileError
 from cnnfilter.filters.registry import Step
 from cnnfilter.imagefile import FORMS, form_named, form_of
 from cnnfilter.wholefile import remove_stale
@@ -97,49 +97,22 @@ def _refuse_contradictions(settings: Settings) -> None:
     ):
         if getattr(settings, first) and getattr(settings, second):
             options = " and ".join(f"--{name.replace('_', '-')}" for name in (first, second))
-            raise _usage(f"{options} contradict each other")
+            raise usage(f"{options} contradict each other")
     for name in ("output", "name"):
         if getattr(settings, name) == "":
-            raise _usage(f"--{name} '' is no name")
-    if "" in settings.inputs:
-        raise _usage("an input has no name: ''")
-    if settings.null and not settings.files_from:
-        raise _usage("-0 needs --files-from")
+            raise usage(f"--{name} '' is no name")
     if settings.format:
         form_named(settings.format)
 
 
-def _usage(message: str) -> click.UsageError:
-    return click.UsageError(message, click.get_current_context(silent=True))
-
-
 def _sources(settings: Settings, *, stdin: bool = True) -> list[Source]:
-    """Name the inputs: those given, those in --files-from, or a pipe on standard input."""
-    named = list(settings.inputs)
-    if settings.files_from:
-        named += _names_in(settings.files_from, settings.null)
-    elif not named and stdin:
-        if sys.stdin is None or sys.stdin.isatty():
-            raise _usage("no input; name image files, or pipe an image in")
-        named = [STREAM]
-    if named.count(STREAM) > 1 or (settings.files_from == STREAM and STREAM in named):
-        raise _usage("standard input (-) can be read once only")
-    suffixes = frozenset(suffix for suffixes in FORMS.values() for suffix in suffixes)
-    return find_sources(named, recursive=settings.recursive, suffixes=suffixes)
-
-
-def _names_in(path: str, null: bool) -> list[str]:
-    if path == STREAM:
-        content = sys.stdin.buffer.read()
-    else:
-        with open(path, "rb") as file:
-            content = file.read()
-    if not null and b"\0" in content:
-        raise ParameterError(
-            f"{path}: holds NUL bytes, so it is no list of names by line; -0 if NUL ends them"
-        )
-    names = content.split(b"\0") if null else content.splitlines()
-    return [os.fsdecode(name) for name in names if name]
+    return sources(
+        settings.inputs,
+        settings.files_from,
+        null=settings.null,
+        recursive=settings.recursive,
+        stdin=stdin,
+    )
 
 
 def make_jobs(settings: Settings, sources: Sequence[Source], command: str) -> list[Job]:
@@ -148,7 +121,7 @@ def make_jobs(settings: Settings, sources: Sequence[Source], command: str) -> li
     output = settings.output
     if settings.in_place:
         if any(source.path == STREAM for source in sources):
-            raise _usage("standard input cannot be replaced; --in-place needs files")
+            raise usage("standard input cannot be replaced; --in-place needs files")
         jobs = [Job(source.path, source.path) for source in sources]
     elif output and output != STREAM and is_folder(output):
         suffix = FORMS[form_named(settings.format)][0] if settings.format else None
@@ -168,17 +141,17 @@ def make_jobs(settings: Settings, sources: Sequence[Source], command: str) -> li
 
 def _one_job(settings: Settings, sources: Sequence[Source]) -> list[Job]:
     if settings.name:
-        raise _usage("--name needs an output folder: -o DIR/")
+        raise usage("--name needs an output folder: -o DIR/")
     if len(sources) > 1 or any(os.path.isdir(path) for path in settings.inputs):
-        raise _usage("several files need an output folder: -o DIR/ (made if missing), or --in-place")
+        raise usage("several files need an output folder: -o DIR/ (made if missing), or --in-place")
     target = settings.output or STREAM
     if target == STREAM and sys.stdout.isatty():
-        raise _usage("an image is not for a terminal; give -o FILE, or redirect standard output")
+        raise usage("an image is not for a terminal; give -o FILE, or redirect standard output")
     if target != STREAM and not settings.format and not _is_special(target):
         try:
             form_of(target)
         except ImageFileError as error:
-            raise _usage(str(error)) from None
+            raise usage(str(error)) from None
     return [Job(source.path, target, "skip" if settings.skip_existing else "replace") for source in sources]
 
 

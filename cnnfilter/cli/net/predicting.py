@@ -1,7 +1,6 @@
 """``cnnfilter net predict``: the classes of images."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import click
 
-from cnnfilter.batch.jobs import STREAM, Source, find_sources
+from cnnfilter.batch.jobs import STREAM
 from cnnfilter.cli.group import CONTEXT
+from cnnfilter.cli.inputs import sources
 from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, reason
 from cnnfilter.cli.net.weights import NETWORK, SET, WEIGHTS, load_network, read_image
 from cnnfilter.cli.options import ImageCommand, inputs, shared
@@ -84,15 +84,15 @@ def predict(
     """Say what images show."""
     from cnnfilter.nn.network import frozen
 
-    sources = _sources(inputs, told["files_from"], told["null"], told["recursive"])
-    if not sources:
+    images = sources(inputs, told["files_from"], null=told["null"], recursive=told["recursive"])
+    if not images:
         complain(click.ClickException("no image was found in the inputs; nothing was done"))
         return NOTHING_DONE
     loaded, names = load_network(weights, network, options)
     names = _labels(labels, loaded.classes) if labels else names
     predictor = Predictor(frozen(loaded), names, top, max_pixels)
     with _opened(output) as stream:
-        return _report(predictor, [source.path for source in sources], batch, stream, told)
+        return _report(predictor, [source.path for source in images], batch, stream, told)
 
 
 predict.params = [inputs(), *predict.params, *(option for option in shared() if option.name in _SHARED)]
@@ -134,34 +134,6 @@ def _record(path: str, outcome: list[dict[str, Any]] | Exception) -> dict[str, A
     if isinstance(outcome, Exception):
         return {"input": path, "status": "failed", "error": reason(outcome)}
     return {"input": path, "status": "done", "top": outcome}
-
-
-def _sources(inputs: Sequence[str], files_from: str | None, null: bool, recursive: bool) -> list[Source]:
-    from cnnfilter.imagefile import FORMS
-
-    named = list(inputs)
-    if files_from:
-        named += _names_in(files_from, null)
-    elif null:
-        raise click.UsageError("-0 needs --files-from")
-    elif not named:
-        if sys.stdin.isatty():
-            raise click.UsageError("no input; name image files, or pipe an image in")
-        named = [STREAM]
-    if named.count(STREAM) > 1 or (files_from == STREAM and STREAM in named):
-        raise click.UsageError("standard input (-) can be read once only")
-    suffixes = frozenset(suffix for suffixes in FORMS.values() for suffix in suffixes)
-    return find_sources(named, recursive=recursive, suffixes=suffixes)
-
-
-def _names_in(path: str, null: bool) -> list[str]:
-    if path == STREAM:
-        content = sys.stdin.buffer.read()
-    else:
-        with open(path, "rb") as file:
-            content = file.read()
-    names = content.split(b"\0") if null else content.splitlines()
-    return [os.fsdecode(name) for name in names if name]
 
 
 def _labels(path: str, classes: int) -> list[str]:

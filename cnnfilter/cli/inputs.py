@@ -1,0 +1,63 @@
+"""The inputs of a command: files and folders that are named, lists of names, or a pipe."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from cnnfilter.batch.jobs import STREAM, Source, find_sources
+from cnnfilter.errors import ParameterError
+from cnnfilter.imagefile import FORMS
+
+
+def usage(message: str) -> click.UsageError:
+    """Make the complaint about options that the command line shows with the command's name."""
+    return click.UsageError(message, click.get_current_context(silent=True))
+
+
+def sources(
+    inputs: Sequence[str], files_from: str | None, *, null: bool, recursive: bool, stdin: bool = True
+) -> list[Source]:
+    """Name the images: those given, those in the list `files_from`, or a pipe on standard input.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Files and folders; ``-`` is standard input.
+    files_from : str, optional
+        A file of names, one a line, or ended by NUL with `null`.
+    recursive : bool
+        Whether folders are searched with all that is in them.
+    stdin : bool, default True
+        Whether no name at all means standard input.
+    """
+    if "" in inputs:
+        raise usage("an input has no name: ''")
+    if null and not files_from:
+        raise usage("-0 needs --files-from")
+    named = list(inputs)
+    if files_from:
+        named += _names_in(files_from, null)
+    elif not named and stdin:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise usage("no input; name image files, or pipe an image in")
+        named = [STREAM]
+    if named.count(STREAM) > 1 or (files_from == STREAM and STREAM in named):
+        raise usage("standard input (-) can be read once only")
+    suffixes = frozenset(suffix for suffixes in FORMS.values() for suffix in suffixes)
+    return find_sources(named, recursive=recursive, suffixes=suffixes)
+
+
+def _names_in(path: str, null: bool) -> list[str]:
+    if path == STREAM:
+        content = sys.stdin.buffer.read()
+    else:
+        with open(path, "rb") as file:
+            content = file.read()
+    if not null and b"\0" in content:
+        raise ParameterError(
+            f"{path}: holds NUL bytes, so it is no list of names by line; -0 if NUL ends them"
+        )
+    names = content.split(b"\0") if null else content.splitlines()
+    return [os.fsdecode(name) for name in names if name]

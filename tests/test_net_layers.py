@@ -9,6 +9,7 @@ from cnnfilter.nn.layers_joining import Auxiliary, Highway, Inception, Residual,
 from cnnfilter.nn.layers_normalising import BatchNorm, LocalResponse
 from cnnfilter.nn.layers_pooling import AdaptiveMeanPooling, MaxPooling, MeanPooling, TrainablePooling
 from cnnfilter.nn.losses import LOSSES
+from cnnfilter.nn.models import build
 from cnnfilter.nn.network import Network
 
 TABLE = np.array([[1, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 1]], bool)
@@ -134,3 +135,24 @@ def test_joins_that_cannot_be_are_refused():
         network([Inception("a", [Sequence("", [conv("c", 2)]), Sequence("", [MaxPooling(2)])])])
     with pytest.raises(ParameterError, match=r"small reads \(N, 2, 7, 6\)"):
         network([]).forward(np.zeros((1, 1, 7, 6)))
+
+
+def test_heads_are_passed_over_only_where_there_may_be_some():
+    for name, refused in (("lenet5-modern", True), ("googlenet", False)):
+        net = build(name).initialise(seed=0)
+        tensors = net.tensors() | {"aux1.fc2.bias": np.zeros(1000, np.float32)}
+        if refused:
+            with pytest.raises(ParameterError, match=r"unexpected aux1\.fc2\.bias"):
+                net.load(tensors)
+        else:
+            net.load(tensors)
+
+
+def test_rectifiers_that_are_watched_or_not_say_the_same():
+    net = network([conv("c", 6), Activation("relu"), MaxPooling(2)])
+    x = np.random.default_rng(4).standard_normal((3, *net.shape))
+    scores = net.forward(x)
+    seen = net.outputs(x, ["c", "after"])
+    assert seen["c"].min() < 0
+    np.testing.assert_array_equal(seen["after"], scores)
+    np.testing.assert_array_equal(net.forward(x, train=True), scores)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from cnnfilter.nn.layers import Dropout
+from cnnfilter.nn.layers_normalising import LocalResponse
 from cnnfilter.nn.models import MODELS, build
 from cnnfilter.nn.models.lenet import CONNECTION_TABLE
 from cnnfilter.nn.network import frozen
@@ -188,10 +190,15 @@ def test_scores_equal_pytorch(name, options):
     np.testing.assert_allclose(frozen(network).forward(x.copy()), expected, rtol=0, atol=1e-4 * scale)
 
 
-@pytest.mark.parametrize("name", ["lenet5-modern", "resnet20", "highway-convolutional"])
+@pytest.mark.parametrize(
+    "name", ["lenet5-modern", "resnet20", "highway-convolutional", "googlenet", "googlenet-torchvision"]
+)
 def test_gradients_equal_pytorch(name):
-    """In float64, batch statistics and all."""
+    """In float64, batch statistics and all, but nothing dropped."""
     network = build(name).initialise(seed=3, dtype=np.float64)
+    for _, layer in network.layers():
+        if isinstance(layer, Dropout):
+            layer.share = 0
     x = np.random.default_rng(5).standard_normal((3, *network.shape))
     delta = np.random.default_rng(6).standard_normal((3, network.classes))
     reference = Reference({n: a.copy() for n, a in network.tensors().items()})
@@ -218,3 +225,17 @@ def test_gradients_equal_pytorch(name):
         np.testing.assert_allclose(
             network.gradients[key], expected.numpy(), rtol=0, atol=1e-8 * scale, err_msg=key
         )
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 3, "alpha": 0.3, "beta": 0.5, "k": 1.0}])
+def test_local_response_equals_pytorch(options):
+    """Both ways; PyTorch divides alpha by the size."""
+    random = np.random.default_rng(7)
+    x, delta = random.standard_normal((2, 2, 12, 5, 4))
+    layer, image = LocalResponse(**options), torch.from_numpy(x).requires_grad_()
+    expected = F.local_response_norm(
+        image, layer.size, alpha=layer.alpha * layer.size, beta=layer.beta, k=layer.k
+    )
+    np.testing.assert_allclose(layer.forward(x, train=True), expected.detach().numpy(), rtol=1e-12)
+    (gradient,) = torch.autograd.grad(expected, image, torch.from_numpy(delta))
+    np.testing.assert_allclose(layer.backward(delta), gradient.numpy(), rtol=1e-11, atol=1e-13)

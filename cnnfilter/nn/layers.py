@@ -12,6 +12,7 @@ import numpy as np
 
 from cnnfilter.core.geometry import Number, number_pair
 from cnnfilter.errors import ParameterError
+from cnnfilter.nn.blas import product
 from cnnfilter.nn.functional import (
     activation,
     convolution,
@@ -169,12 +170,12 @@ class Convolution(Layer):
         if self.has_bias:
             self.parameters["bias"] = np.full(self.maps, self.bias_at, dtype)
 
-    def forward(self, x: Array, train: bool = False) -> Array:
-        """Equation 34."""
+    def forward(self, x: Array, train: bool = False, rectify: bool = False) -> Array:
+        """Equation 34; with `rectify` what is negative becomes 0."""
         self._x = x if train else None
         return convolution(
             x, self.parameters["weight"], self.parameters.get("bias"),
-            stride=self.stride, padding=self.padding, groups=self.groups,
+            stride=self.stride, padding=self.padding, groups=self.groups, rectify=rectify,
         )  # fmt: skip
 
     def backward(self, delta: Array) -> Array:
@@ -243,16 +244,16 @@ class Dense(Layer):
     def forward(self, x: Array, train: bool = False) -> Array:
         """W x + b."""
         self._x = x if train else None
-        y = x.reshape(len(x), -1) @ self.parameters["weight"].T
+        y = product(x.reshape(len(x), -1), self.parameters["weight"].T)
         y += self.parameters["bias"]
-        return np.asarray(y)
+        return y
 
     def backward(self, delta: Array) -> Array:
         """Differentiate the product."""
         assert self._x is not None
         x, self._x = self._x, None
-        self.gradients = {"weight": delta.T @ x.reshape(len(x), -1), "bias": delta.sum(axis=0)}
-        return np.asarray((delta @ self.parameters["weight"]).reshape(x.shape))
+        self.gradients = {"weight": product(delta.T, x.reshape(len(x), -1)), "bias": delta.sum(axis=0)}
+        return product(delta, self.parameters["weight"]).reshape(x.shape)
 
     def connections(self) -> int:
         """Every parameter is used once."""
@@ -330,8 +331,12 @@ class Activation(Layer):
         if not train and self.kind == "relu":
             return np.maximum(x, 0, out=x)
         y = self.function.forward(x)
-        self._y = y if train else None
+        self.take(y, train)
         return y
+
+    def take(self, y: Array, train: bool) -> None:
+        """Note an output that the layer before has made already."""
+        self._y = y if train else None
 
     def backward(self, delta: Array) -> Array:
         """f'(z) delta, from y."""

@@ -1,13 +1,14 @@
 """Layers made of layers: sequence, inception, residual, highway, and the auxiliary heads of training."""
 
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from cnnfilter.errors import ParameterError
 from cnnfilter.nn.functional.windows import Array
-from cnnfilter.nn.layers import Layer, Shape
+from cnnfilter.nn.layers import Activation, Convolution, Layer, Shape
 
 
 class Sequence(Layer):
@@ -26,9 +27,18 @@ class Sequence(Layer):
         return shape
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        """Through all, in order."""
-        for layer in self.children:
-            x = layer.forward(x, train)
+        """Through all, in order; a convolution does the work of the rectifier after it."""
+        skip = False
+        for layer, following in zip_longest(self.children, self.children[1:]):
+            if skip:
+                skip = False
+            elif isinstance(layer, Convolution) and isinstance(following, Activation) and (
+                following.kind == "relu" and "forward" not in layer.__dict__ | following.__dict__
+            ):  # fmt: skip
+                x, skip = layer.forward(x, train, rectify=True), True
+                following.take(x, train)
+            else:
+                x = layer.forward(x, train)
         return x
 
     def backward(self, delta: Array) -> Array:

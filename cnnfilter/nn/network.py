@@ -114,8 +114,8 @@ class Network:
     def load(self, tensors: Mapping[str, Array], dtype: Any = np.float32) -> "Network":
         """Take up tensors by their full names, all of them checked first; return the network.
 
-        ``num_batches_tracked`` and heads that this network does not have are passed over, and a
-        ``module.`` before the names is taken off.
+        ``num_batches_tracked`` is passed over, also the auxiliary heads of a network that may have some and
+        has none here, and a ``module.`` before the names is taken off.
 
         Raises
         ------
@@ -130,11 +130,14 @@ class Network:
                 raise ParameterError(
                     f"weights of another network: {name} is {given[name].shape}, {self.name} has {shape}"
                 )
+        has_heads = self.name.startswith("googlenet")
         missing = [name for name in shapes if name not in given]
         unexpected = [
             name
             for name in given
-            if name not in shapes and not name.endswith("num_batches_tracked") and not name.startswith("aux")
+            if name not in shapes
+            and not name.endswith("num_batches_tracked")
+            and not (has_heads and name.startswith("aux"))
         ]
         if missing or unexpected:
             told = [f"missing {', '.join(missing)}"] if missing else []

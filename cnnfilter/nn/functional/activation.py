@@ -6,12 +6,16 @@ follows from Y = f(Z).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
+from cnnfilter.core.compiled import Loop, function
+from cnnfilter.core.memory import aligned_empty
 from cnnfilter.errors import ParameterError
 from cnnfilter.nn.functional.windows import Array
 
+_REALS = {"f": "f32", "d": "f64"}
 LEAKY_SLOPE = 0.01
 # LeCun 1998: f(1) = 1 and f(-1) = -1, the second derivative largest there.
 TANH_SCALE, TANH_SLOPE = 1.7159, 2 / 3
@@ -49,7 +53,12 @@ def relu(z: Array) -> Array:
 
 def relu_backward(y: Array, delta: Array) -> Array:
     """Gradient of `relu` from its output; 0 at 0."""
-    return np.asarray(delta * (y > 0))
+    if y.dtype != delta.dtype or y.dtype.char not in _REALS or y.shape != delta.shape:
+        return np.asarray(delta * (y > 0))
+    y, delta = np.ascontiguousarray(y), np.ascontiguousarray(delta)
+    out = aligned_empty(y.shape, y.dtype)
+    _gate(y.dtype.char)(y.ctypes.data, delta.ctypes.data, out.ctypes.data, y.size)
+    return out
 
 
 def leaky_relu(z: Array, slope: float = LEAKY_SLOPE) -> Array:
@@ -97,6 +106,18 @@ def scaled_tanh(z: Array) -> Array:
 def scaled_tanh_backward(y: Array, delta: Array) -> Array:
     """Gradient of `scaled_tanh` from its output."""
     return np.asarray(delta * (TANH_SLOPE * TANH_SCALE - (TANH_SLOPE / TANH_SCALE) * (y * y)))
+
+
+@cache
+def _gate(char: str) -> Callable[..., None]:
+    return function(
+        Loop(
+            "cnnfilter.nn.functional.poolloops",
+            "gate",
+            (),
+            "void({0}*, {0}*, {0}*, i64)".format(_REALS[char]),
+        )
+    )
 
 
 def softmax(z: Array, axis: int = 1) -> Array:

@@ -9,6 +9,7 @@ whose one window is the whole input, which are a product of BLAS.
 import numpy as np
 
 from cnnfilter.core.geometry import Number, Padding, number_pair
+from cnnfilter.core.memory import aligned_empty
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.nn.blas import product
 from cnnfilter.nn.functional.planes import backward_plan, correlate, forward_plan, gradient_of_weights
@@ -78,7 +79,7 @@ def convolution(
             else y.reshape(len(x), maps, 1, 1)
         )
     planes, parts = forward_plan(windows, x.shape[1], groups)
-    out = np.empty((x.shape[0], maps, *windows.output), x.dtype)
+    out = aligned_empty((x.shape[0], maps, *windows.output), x.dtype)
     weights = np.ascontiguousarray(weights)
     bias = None if bias is None else np.ascontiguousarray(bias)
     correlate(x, planes, parts, weights, weights[0].size if maps else 0, 0, groups, out, bias, floor)
@@ -120,7 +121,7 @@ def convolution_input_gradient(
     batch, maps = delta.shape[:2]
     if _is_dense(windows, groups):
         return product(delta.reshape(batch, maps), weights.reshape(maps, -1)).reshape(input_shape)
-    out = np.empty(input_shape, delta.dtype)
+    out = aligned_empty(input_shape, delta.dtype)
     depth, area = weights.shape[1], windows.size[0] * windows.size[1]
     planes, parts = backward_plan(windows, maps, maps // groups, depth)
     weights = np.ascontiguousarray(weights)

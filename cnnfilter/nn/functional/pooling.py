@@ -6,6 +6,7 @@ import numpy as np
 
 from cnnfilter.core.compiled import Loop, function
 from cnnfilter.core.geometry import Number, Padding
+from cnnfilter.core.memory import aligned_empty
 from cnnfilter.core.threads import run_strips
 from cnnfilter.errors import ParameterError
 from cnnfilter.nn.blas import layer_threads
@@ -61,10 +62,12 @@ def maxima(
 
 def _maxima(x: Array, windows: Windows, places: bool) -> tuple[Array, Array]:
     x = np.ascontiguousarray(x)
-    planes, (rows, columns), (top, left) = x.shape[0] * x.shape[1], windows.output, (
-        side[0] for side in windows.padding
+    planes, (rows, columns), (top, left) = (
+        x.shape[0] * x.shape[1],
+        windows.output,
+        (side[0] for side in windows.padding),
     )
-    best = np.empty((*x.shape[:2], *windows.output), x.dtype)
+    best = aligned_empty((*x.shape[:2], *windows.output), x.dtype)
     argmax = np.empty(best.shape if places else (0,), np.int32)
     run = _loop("maximum", (windows.stride[1], places), _MAXIMUM, x.dtype.char)
 
@@ -93,7 +96,8 @@ def max_pooling_backward(
     """Route each gradient to the stored maximum (equation 47); overlapping windows accumulate."""
     windows = _windows(require_batch(delta, "delta"), size, stride, padding, ceil, input_shape)
     _require_shape(delta, input_shape, windows)
-    out = np.zeros(input_shape, delta.dtype)
+    out = aligned_empty(input_shape, delta.dtype)
+    out[...] = 0
     delta, argmax = np.ascontiguousarray(delta), np.ascontiguousarray(argmax, np.int32)
     steps = (np.arange(windows.size[0])[:, None] * windows.shape[1] + np.arange(windows.size[1])).ravel()
     planes, (top, left) = input_shape[0] * input_shape[1], (side[0] for side in windows.padding)

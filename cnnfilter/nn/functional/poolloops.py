@@ -1,4 +1,4 @@
-"""The bare loops of maximum pooling."""
+"""The bare loops of what takes a maximum: pooling, and the gradient of a rectifier."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def maximum(jit: Callable[..., Any], right: int, places: bool) -> Callable[..., 
                 u_high = min(high, height - first)
                 # windows that lie within the columns; those before and after begin with a later tap
                 begin = min(columns, (left + right - 1) // right)
-                end = max(begin, min(columns, (width - wide + left) // right + 1 if width + left >= wide else 0))
+                end = max(
+                    begin, min(columns, (width - wide + left) // right + 1 if width + left >= wide else 0)
+                )
                 for u in range(u_low, u_high):
                     start = (plane * height + first + u) * width
                     for v in range(wide):
@@ -54,7 +56,9 @@ def maximum(jit: Callable[..., Any], right: int, places: bool) -> Callable[..., 
                         start = (plane * height + first + u) * width
                         for v in range(v_low, v_high):
                             k = u * wide + v
-                            tap(image, start, k, u == u_low and v == v_low, out, where, to, j, j + 1, v - left)
+                            tap(
+                                image, start, k, u == u_low and v == v_low, out, where, to, j, j + 1, v - left
+                            )
                 for j in range(end, columns):
                     v_low = max(0, left - j * right)
                     v_high = min(wide, width + left - j * right)
@@ -62,7 +66,9 @@ def maximum(jit: Callable[..., Any], right: int, places: bool) -> Callable[..., 
                         start = (plane * height + first + u) * width
                         for v in range(v_low, v_high):
                             k = u * wide + v
-                            tap(image, start, k, u == u_low and v == v_low, out, where, to, j, j + 1, v - left)
+                            tap(
+                                image, start, k, u == u_low and v == v_low, out, where, to, j, j + 1, v - left
+                            )
 
     return run
 
@@ -79,5 +85,15 @@ def spread(jit: Callable[..., Any]) -> Callable[..., None]:
                 start = (plane * height + i * down - top) * width - left
                 for j in range(columns):
                     out[start + j * right + steps[where[at + j]]] += delta[at + j]
+
+    return run
+
+
+def gate(jit: Callable[..., Any]) -> Callable[..., None]:
+    """Return the loop that passes the gradients of positive outputs."""
+
+    def run(y, delta, out, count):  # type: ignore[no-untyped-def]
+        for i in range(count):
+            out[i] = delta[i] if y[i] > 0 else delta[i] * 0
 
     return run

@@ -1,6 +1,7 @@
 """Where the windows of a convolution or a pooling lie: pure integers, and views of arrays."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,21 +49,10 @@ class Windows:
     ) -> "Windows":
         """Work out padding and output size; with `ceil` a partial last window counts (PyTorch's rule)."""
         plane = (int(shape[-2]), int(shape[-1]))
-        sizes = number_pair("size", size, least=1)
-        geometry = make_geometry(plane, sizes, stride, padding, dilation)
-        padded, output = [], []
-        for axis in (geometry.rows, geometry.columns):
-            begin = axis.output * axis.stride  # of one more window, a partial one
-            more = (
-                ceil and axis.reach + begin - axis.stride < axis.padded and begin < axis.length + axis.before
-            )
-            output.append(axis.output + more)
-            after = axis.after + (begin + axis.reach - axis.padded if more else 0)
-            padded.append((axis.before, after))
-        return cls(
-            plane, sizes, geometry.stride, geometry.dilation,
-            (padded[0], padded[1]), (output[0], output[1]), geometry.padding,
-        )  # fmt: skip
+        try:
+            return _windows(plane, size, stride, padding, dilation, ceil)
+        except TypeError:  # of a list there is no hash; what is wrong otherwise is told again
+            return _windows.__wrapped__(plane, size, stride, padding, dilation, ceil)
 
     @property
     def pixels(self) -> int:
@@ -97,6 +87,25 @@ class Windows:
             top : top + (self.output[0] - 1) * self.stride[0] + 1 : self.stride[0],
             left : left + (self.output[1] - 1) * self.stride[1] + 1 : self.stride[1],
         ]
+
+
+@lru_cache(512, typed=True)
+def _windows(
+    plane: tuple[int, int], size: Number, stride: Number, padding: Padding, dilation: Number, ceil: bool
+) -> Windows:
+    sizes = number_pair("size", size, least=1)
+    geometry = make_geometry(plane, sizes, stride, padding, dilation)
+    padded, output = [], []
+    for axis in (geometry.rows, geometry.columns):
+        begin = axis.output * axis.stride  # of one more window, a partial one
+        more = ceil and axis.reach + begin - axis.stride < axis.padded and begin < axis.length + axis.before
+        output.append(axis.output + more)
+        after = axis.after + (begin + axis.reach - axis.padded if more else 0)
+        padded.append((axis.before, after))
+    return Windows(
+        plane, sizes, geometry.stride, geometry.dilation,
+        (padded[0], padded[1]), (output[0], output[1]), geometry.padding,
+    )  # fmt: skip
 
 
 def require_batch(x: Array, name: str = "x") -> Array:

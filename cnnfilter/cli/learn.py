@@ -141,11 +141,11 @@ def _require_places(output: str, report: str | None, *, one_kernel: bool) -> Non
     except FilterFileError as error:
         raise click.UsageError(str(error)) from error
     if report:
-        from cnnfilter.learning.sheet import new_figure
+        from cnnfilter.nn.draw import require_matplotlib
 
         if os.path.splitext(report)[1].lower() not in (".png", ".pdf", ".svg"):
             raise click.UsageError(f"--report {report}: give a name that ends in .png, .pdf or .svg")
-        new_figure(1, 1)
+        require_matplotlib()
     for path in filter(None, (output, report)):
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder):

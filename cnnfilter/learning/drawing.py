@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnfilter.learning.pairs import Array
-from cnnfilter.learning.sheet import new_figure, save_figure
+from cnnfilter.nn.draw import new_figure, save_figure
 
 if TYPE_CHECKING:
     from cnnfilter.learning.report import LinearReport, StackReport
@@ -22,9 +22,9 @@ def draw_kernel(report: "LinearReport", path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    ParameterError
+    CnnFilterError
         If matplotlib is not installed.
-    ImageFileError
+    OSError
         If the file cannot be written.
     """
     figure, kernels, course, residual, pictures = _parts()
@@ -53,9 +53,9 @@ def draw_stack(report: "StackReport", path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    ParameterError
+    CnnFilterError
         If matplotlib is not installed.
-    ImageFileError
+    OSError
         If the file cannot be written.
     """
     figure, kernels, course, residual, pictures = _parts()
@@ -93,7 +93,7 @@ def _parts() -> tuple[Any, Any, Any, Any, list[Any]]:
 
 def _save(figure: Any, verdict: str, figures: str, path: str | os.PathLike[str]) -> None:
     figure.suptitle("\n".join([*textwrap.wrap(verdict, 120), figures]), fontsize=11)
-    save_figure(figure, path)
+    save_figure(figure, os.fspath(path))
 
 
 def _kernels(axes: Any, weights: Array, title: str) -> None:

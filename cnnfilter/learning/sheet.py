@@ -3,34 +3,17 @@
 import math
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
-from cnnfilter.errors import ImageFileError, ParameterError
+from cnnfilter.errors import ParameterError
 from cnnfilter.learning.pairs import Array
-from cnnfilter.wholefile import whole_file
+from cnnfilter.nn.draw import DPI, new_figure, require_matplotlib, save_figure
 
 MOST_MAPS = 1024
-_DPI = 100
 _WIDTH = 1800  # of the sheet, in pixels, that the tiles share
 _LABEL = 18  # rows for a line of text
 _GAP = 6
-
-
-def new_figure(width: float, height: float, **options: Any) -> Any:
-    """Return a matplotlib figure of so many inches that belongs to no window.
-
-    Raises
-    ------
-    ParameterError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ParameterError("drawing needs matplotlib: pip install 'cnnfilter[plot]'") from None
-    return Figure(figsize=(width, height), dpi=_DPI, **options)
 
 
 def side_of_tiles(count: int) -> int:
@@ -50,11 +33,13 @@ def require_room(count: int) -> None:
     Raises
     ------
     ParameterError
-        If there are more than 1024 maps, or matplotlib is not installed.
+        If there are more than 1024 maps.
+    CnnFilterError
+        If matplotlib is not installed.
     """
     if count > MOST_MAPS:
         raise ParameterError(f"{count} maps on one sheet: at most {MOST_MAPS}; name a folder instead")
-    new_figure(1, 1)
+    require_matplotlib()
 
 
 def scaled(plane: Array, side: int) -> Array:
@@ -102,7 +87,9 @@ def draw_sheet(
     Raises
     ------
     ParameterError
-        If matplotlib is not installed, or there are more than 1024 tiles.
+        If there are more than 1024 tiles.
+    CnnFilterError
+        If matplotlib is not installed.
     """
     require_room(len(tiles))
     high, wide = tiles[0].shape
@@ -110,7 +97,7 @@ def draw_sheet(
     rows = math.ceil(len(tiles) / columns)
     width, height = columns * (wide + _GAP) + _GAP, rows * (high + _LABEL + _GAP) + 2 * _LABEL
     sheet = np.ones((height, width))
-    figure = new_figure(max(width, 420) / _DPI, height / _DPI)
+    figure = new_figure(max(width, 420) / DPI, height / DPI)
     axes = figure.add_axes((0, 0, width / max(width, 420), 1))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
@@ -122,23 +109,7 @@ def draw_sheet(
         label = f"{number}   {low:.2g} to {high_value:.2g}" if wide >= 110 else str(number)
         axes.text(left, top - 4, label, fontsize=7 if wide >= 64 else 5)
     axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0), interpolation="nearest")
-    save_figure(figure, path)
-
-
-def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write a figure, whole or not at all; the suffix tells the form.
-
-    Raises
-    ------
-    ImageFileError
-        If it cannot be written.
-    """
-    form = os.path.splitext(os.fspath(path))[1][1:].lower()
-    try:
-        with whole_file(os.fspath(path)) as file:
-            figure.savefig(file, format=form)
-    except (OSError, ValueError) as error:
-        raise ImageFileError(f"cannot write {os.fspath(path)}: {error}") from error
+    save_figure(figure, os.fspath(path))
 
 
 def _grey(tile: Array) -> Array:

@@ -24,7 +24,7 @@ from cnnfilter import gaussian, imagefile  # noqa: E402
 from cnnfilter.learning.evaluation import psnr  # noqa: E402
 from cnnfilter.learning.filterfile import load  # noqa: E402
 from cnnfilter.learning.linear import learn_kernel  # noqa: E402
-from cnnfilter.learning.sheet import new_figure  # noqa: E402
+from cnnfilter.nn.draw import new_figure  # noqa: E402
 from cnnfilter.pixels import Array, packed  # noqa: E402
 
 CROP = "192x192+150+20"  # of the astronaut: face, hair and flag

@@ -71,7 +71,7 @@ def measure(side: str, threads: int, seconds: float) -> list[list[float]]:
 
 def run(side: str, threads: int, seconds: float) -> list[list[float]]:
     """`measure` in a process of its own."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "CNNFILTER_THREADS")
     command = [sys.executable, __file__, "--side", side, "--threads", str(threads), "--seconds", str(seconds)]
     environment = os.environ | dict.fromkeys(names, str(threads))
     return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)

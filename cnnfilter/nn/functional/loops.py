@@ -59,7 +59,7 @@ def correlate(jit: Callable[..., Any], real: str) -> Callable[..., None]:
     full, most_of_it, half, two, single = (_sweep(jit, real, lanes, maps) for maps in sizes)
 
     @jit
-    def write(sums, length, pitch, rows, columns, shift, floor, out, go, row, column):
+    def write(sums, length, pitch, rows, columns, shift, floor, out, go, row, column):  # type: ignore[no-untyped-def]
         for i in range(rows):
             come = i * pitch
             to = go + i * row
@@ -167,7 +167,7 @@ def _sweep(jit: Callable[..., Any], real: str, lanes: int, maps: int) -> Any:
     three, two, one = (_tile(real, lanes, maps, n) for n in (3, 2, 1))
 
     @jit
-    def sweep(planes, begin, offsets, taps, weights, place, step, places, sums, length, span):
+    def sweep(planes, begin, offsets, taps, weights, place, step, places, sums, length, span):  # type: ignore[no-untyped-def]
         at = 0
         while at < length:
             if length - at > 2 * lanes:
@@ -219,7 +219,7 @@ def _tile(real: str, lanes: int, maps: int, spans: int) -> Any:
     call = _apart(f"tile_{real}_{maps}_{spans}", real, lanes, body)
 
     @intrinsic
-    def tile(context, planes, begin, offsets, taps, weights, place, step, places, sums, at, span):
+    def tile(context, planes, begin, offsets, taps, weights, place, step, places, sums, at, span):  # type: ignore[no-untyped-def]
         i64 = types.int64
         return types.void(planes, i64, offsets, i64, weights, i64, i64, places, sums, i64, i64), call
 
@@ -266,7 +266,7 @@ def _dots(real: str, lanes: int, maps: int, taps: int) -> Any:
     call = _apart(f"dots_{real}_{maps}_{taps}", real, lanes, body)
 
     @intrinsic
-    def dots(context, planes, begin, offsets, tap, deltas, at, length, count, sums):
+    def dots(context, planes, begin, offsets, tap, deltas, at, length, count, sums):  # type: ignore[no-untyped-def]
         i64 = types.int64
         return types.void(planes, i64, offsets, i64, deltas, i64, i64, i64, sums), call
 
@@ -314,14 +314,14 @@ class _Vectors:
         return self._ir.Constant(self._ir.IntType(64), value)
 
     def load(self, pointer: Any, index: Any) -> Any:
-        """Neighbouring elements, from any address."""
+        """Read neighbouring elements, from any address."""
         builder = self._builder
         value = builder.load(builder.bitcast(builder.gep(pointer, [index]), self._vector.as_pointer()))
         value.align = self._bytes
         return value
 
     def store(self, value: Any, pointer: Any, index: Any) -> None:
-        """The same way back."""
+        """Write neighbouring elements, to any address."""
         builder = self._builder
         address = builder.bitcast(builder.gep(pointer, [index]), self._vector.as_pointer())
         builder.store(value, address).align = self._bytes
@@ -336,7 +336,7 @@ class _Vectors:
         return self._builder.shuffle_vector(first, nothing, same)
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
-        """A * b + c, rounded once."""
+        """Return ``a * b + c``, rounded once."""
         return self._call(f"llvm.fma.{self._suffix}", self._vector, [a, b, c])
 
     def totals(self, values: list[Any]) -> list[Any]:

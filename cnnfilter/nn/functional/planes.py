@@ -7,7 +7,7 @@ same to the last bit for every number of threads.
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,9 @@ _LEAST_PIXELS, _PIXELS, _CHUNK_BYTES = 256, 2048, 512 << 10
 # Pixels of the widest register, which a plane must hold to be read where it stands; and maps of a tile.
 _LANES, _MAPS = 16, 8
 
-# Multiplications that are worth a thread: 0.1 ms of them, twice what it takes to wake one. Sixteen times as
-# many as pixels to copy in that time.
-_LEAST = 4_000_000
+# Multiplications that are worth a thread: 0.05 ms of them, about what it takes to wake one. In that time a
+# sixteenth of so many pixels can be copied.
+_LEAST = 2_000_000
 
 # Planes that are laid out at a time; what a tile of `loops.weights_gradient` holds at most, and the pixels
 # after which it goes on to the next maps and taps.
@@ -178,7 +178,7 @@ def backward_plan(windows: Windows, maps: int, group: int, depth: int) -> tuple[
                     first_row * windows.shape[1] + first,
                     windows.stride[0] * windows.shape[1],
                     windows.stride[1],
-                )  # fmt: skip
+                )
             )
     return planes, tuple(parts)
 
@@ -252,22 +252,7 @@ def correlate(
         return
     for n in range(batch):
         [(_, _, laid)] = laid_out(x, planes, n, n + 1, threads)
-        if maps // groups >= _MAPS * threads or planes.pitch < _LANES:
-            run_strips(
-                lambda first, last: task.run(n, n + 1, laid, parts, first * _MAPS, min(last * _MAPS, maps)),
-                -(-maps // _MAPS), threads, 1,
-            )  # fmt: skip
-        elif len(parts) >= threads:
-            run_strips(
-                lambda first, last: task.run(n, n + 1, laid, parts[first:last], 0, maps),
-                len(parts), threads, 1,
-            )  # fmt: skip
-        else:
-            for part in parts:
-                run_strips(
-                    lambda first, last, part=part: task.run(n, n + 1, laid, [part], 0, maps, (first, last)),
-                    part.rows, threads, 1,
-                )  # fmt: skip
+        task.divided(n, laid, parts, threads)
 
 
 def laid_out(
@@ -320,6 +305,27 @@ class _Task:
     bias: Array | None
     floor: float
 
+    def divided(self, n: int, laid: Array, parts: tuple[Part, ...], threads: int) -> None:
+        """Make sample n with several threads: each some maps, or some parts, or some rows of each."""
+        maps = self.out.shape[1]
+
+        def some_maps(first: int, last: int) -> None:
+            self.run(n, n + 1, laid, parts, first * _MAPS, min(last * _MAPS, maps))
+
+        def some_parts(first: int, last: int) -> None:
+            self.run(n, n + 1, laid, parts[first:last], 0, maps)
+
+        def some_rows(part: Part, first: int, last: int) -> None:
+            self.run(n, n + 1, laid, [part], 0, maps, (first, last))
+
+        if maps // self.groups >= _MAPS * threads or self.planes.pitch < _LANES:
+            run_strips(some_maps, -(-maps // _MAPS), threads, 1)
+        elif len(parts) >= threads:
+            run_strips(some_parts, len(parts), threads, 1)
+        else:
+            for part in parts:
+                run_strips(partial(some_rows, part), part.rows, threads, 1)
+
     def run(
         self, n: int, m: int, laid: Array, parts: Iterable[Part], first: int, last: int,
         strip: tuple[int, int] | None = None,
@@ -367,7 +373,7 @@ def gradient_of_weights(x: Array, delta: Array, planes: Planes, part: Part, grou
     gradient = np.zeros((maps, taps), x.dtype)
     if not (gradient.size and batch):
         return gradient
-    loop, size = _weights_gradient(x.dtype.char), x.itemsize
+    loop = _weights_gradient(x.dtype.char)
     length = -(-((part.rows - 1) * planes.pitch + part.columns) // _LANES) * _LANES
     rows = -(-length // planes.pitch)
     deltas = Planes(maps, (part.rows, part.columns), (0, 0), (1, 1), (1, 1), rows, planes.pitch)

@@ -17,7 +17,7 @@ _MAXIMUM = "void({0}*, " + ", ".join(["i64"] * 8) + ", {0}*, i32*, i64, i64)"
 _SPREAD = "void({0}*, i32*, i64*, " + ", ".join(["i64"] * 7) + ", {0}*, i64, i64)"
 
 # Pixels that are worth a thread.
-_LEAST = 200_000
+_LEAST = 100_000
 
 
 def max_pooling(
@@ -97,14 +97,21 @@ def max_pooling_backward(
     windows = _windows(require_batch(delta, "delta"), size, stride, padding, ceil, input_shape)
     _require_shape(delta, input_shape, windows)
     out = aligned_empty(input_shape, delta.dtype)
-    out[...] = 0
     delta, argmax = np.ascontiguousarray(delta), np.ascontiguousarray(argmax, np.int32)
     steps = (np.arange(windows.size[0])[:, None] * windows.shape[1] + np.arange(windows.size[1])).ravel()
     planes, (top, left) = input_shape[0] * input_shape[1], (side[0] for side in windows.padding)
-    _loop("spread", (), _SPREAD, delta.dtype.char)(
-        delta.ctypes.data, argmax.ctypes.data, steps.ctypes.data, planes, *windows.shape, *windows.stride,
-        top, left, out.ctypes.data, *windows.output,
-    )  # fmt: skip
+    run, (rows, columns) = _loop("spread", (), _SPREAD, delta.dtype.char), windows.output
+    pixels, size = windows.shape[0] * windows.shape[1], delta.itemsize
+
+    def some(first: int, last: int) -> None:
+        at = first * rows * columns
+        run(
+            delta.ctypes.data + at * size, argmax.ctypes.data + at * argmax.itemsize, steps.ctypes.data,
+            last - first, *windows.shape, *windows.stride, top, left,
+            out.ctypes.data + first * pixels * size, rows, columns,
+        )  # fmt: skip
+
+    run_strips(some, planes, layer_threads(), max(1, _LEAST * planes // (out.size + 1)))
     return out
 
 

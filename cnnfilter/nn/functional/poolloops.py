@@ -15,7 +15,7 @@ def maximum(jit: Callable[..., Any], right: int, places: bool) -> Callable[..., 
     """
 
     @jit
-    def tap(image, start, k, fresh, out, where, to, low, high, shift):
+    def tap(image, start, k, fresh, out, where, to, low, high, shift):  # type: ignore[no-untyped-def]
         if fresh:
             for j in range(low, high):
                 out[to + j] = image[start + j * right + shift]
@@ -79,6 +79,8 @@ def spread(jit: Callable[..., Any]) -> Callable[..., None]:
     def run(  # type: ignore[no-untyped-def]
         delta, where, steps, planes, height, width, down, right, top, left, out, rows, columns
     ):
+        for i in range(planes * height * width):
+            out[i] = 0
         for plane in range(planes):
             for i in range(rows):
                 at = (plane * rows + i) * columns

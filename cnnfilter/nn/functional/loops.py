@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+CACHED = 1 << 16
+"""Elements of the samples whose gradients are added up in registers together: they stay in the second cache."""
+
 
 def lay(jit: Callable[..., Any]) -> Callable[..., None]:
     """Return the loop that copies images to planes, every `down`-th row and `right`-th column in one run.
@@ -125,14 +128,18 @@ def weights_gradient(jit: Callable[..., Any], real: str) -> Callable[..., None]:
         planes, begin, sample, deltas, delta_sample, delta_map, samples, length, first, last,
         offsets, first_tap, last_tap, gradient, step, chunk, sums,
     ):  # fmt: skip
-        for n in range(samples):
+        together = max(1, CACHED // sample)
+        for n in range(0, samples, together):
+            many = min(together, samples - n)
             for start in range(0, length, chunk):
                 count = min(chunk, length - start)
                 at = begin + n * sample + start
                 for p in range(first, last, maps):
                     d = n * delta_sample + p * delta_map + start
                     for k in range(first_tap, last_tap, taps):
-                        tile(planes, at, offsets, k, deltas, d, delta_map, count, sums)
+                        tile(
+                            planes, at, sample, offsets, k, deltas, d, delta_map, delta_sample, many, count, sums
+                        )  # fmt: skip
                         if k + taps <= last_tap:
                             for q in range(min(maps, last - p)):
                                 to = (p + q) * step + k
@@ -210,7 +217,7 @@ def _tile(real: str, lanes: int, maps: int, spans: int) -> Any:
                 ]
             return results
 
-        results = vectors.loop(taps, 1, maps * spans, turn)
+        results = vectors.loop(taps, 1, vectors.zeros(maps * spans), turn)
         for p in range(maps):
             row = builder.add(at, builder.mul(span, vectors.whole(p)))
             for n in range(spans):
@@ -227,48 +234,51 @@ def _tile(real: str, lanes: int, maps: int, spans: int) -> Any:
 
 
 def _dots(real: str, lanes: int, maps: int, taps: int) -> Any:
-    """Return the function ``sums[p, t] = sum over i < count of deltas[p, i] * planes[i + offsets[t]]``."""
+    """Return the function ``sums[p, t] = sum over i < count of deltas[p, i] * planes[i + offsets[t]]``.
+
+    Of `samples` samples together: to add up the registers takes as long as dozens of pixels.
+    """
     from numba import types
     from numba.extending import intrinsic
 
     def body(ir: Any, builder: Any, vectors: Any, arguments: Any) -> None:
-        planes, begin, offsets, tap, deltas, at, length, count, sums = arguments
+        planes, begin, sample, offsets, tap, deltas, at, apart, delta_sample, samples, count, sums = arguments
         starts = [
-            builder.gep(
-                planes,
-                [
-                    builder.add(
-                        begin, builder.load(builder.gep(offsets, [builder.add(tap, vectors.whole(t))]))
-                    )
-                ],
-            )
+            builder.add(begin, builder.load(builder.gep(offsets, [builder.add(tap, vectors.whole(t))])))
             for t in range(taps)
         ]
-        rows = [
-            builder.gep(deltas, [builder.add(at, builder.mul(length, vectors.whole(p)))]) for p in range(maps)
-        ]
+        rows = [builder.add(at, builder.mul(apart, vectors.whole(p))) for p in range(maps)]
 
-        def turn(i: Any, totals: list[Any]) -> list[Any]:
-            pixels = [vectors.load(start, i) for start in starts]
-            results = []
-            for p in range(maps):
-                delta = vectors.load(rows[p], i)
-                results += [
-                    vectors.fma(delta, pixel, total)
-                    for pixel, total in zip(pixels, totals[p * taps : (p + 1) * taps], strict=True)
-                ]
-            return results
+        def one_sample(n: Any, totals: list[Any]) -> list[Any]:
+            shift, delta_shift = builder.mul(n, sample), builder.mul(n, delta_sample)
+            here = [builder.gep(planes, [builder.add(start, shift)]) for start in starts]
+            delta_here = [builder.gep(deltas, [builder.add(row, delta_shift)]) for row in rows]
 
-        totals = vectors.totals(vectors.loop(count, lanes, maps * taps, turn))
+            def turn(i: Any, totals: list[Any]) -> list[Any]:
+                pixels = [vectors.load(start, i) for start in here]
+                results = []
+                for p in range(maps):
+                    delta = vectors.load(delta_here[p], i)
+                    results += [
+                        vectors.fma(delta, pixel, total)
+                        for pixel, total in zip(pixels, totals[p * taps : (p + 1) * taps], strict=True)
+                    ]
+                return results
+
+            return vectors.loop(count, lanes, totals, turn)
+
+        totals = vectors.totals(vectors.loop(samples, 1, vectors.zeros(maps * taps), one_sample))
         for i, total in enumerate(totals):
             vectors.store(total, sums, vectors.whole(i * lanes))
 
     call = _apart(f"dots_{real}_{maps}_{taps}", real, lanes, body)
 
     @intrinsic
-    def dots(context, planes, begin, offsets, tap, deltas, at, length, count, sums):  # type: ignore[no-untyped-def]
+    def dots(  # type: ignore[no-untyped-def]
+        context, planes, begin, sample, offsets, tap, deltas, at, apart, delta_sample, samples, count, sums
+    ):
         i64 = types.int64
-        return types.void(planes, i64, offsets, i64, deltas, i64, i64, i64, sums), call
+        return types.void(planes, i64, i64, offsets, i64, deltas, i64, i64, i64, i64, i64, sums), call
 
     return dots
 
@@ -355,7 +365,13 @@ class _Vectors:
             ]
         return values
 
-    def loop(self, end: Any, step: int, count: int, turn: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
+    def zeros(self, count: int) -> list[Any]:
+        """Return registers of zeros."""
+        return [self._ir.Constant(self._vector, [0.0] * self._lanes)] * count
+
+    def loop(
+        self, end: Any, step: int, start: list[Any], turn: Callable[[Any, list[Any]], list[Any]]
+    ) -> list[Any]:
         """Run `turn(i, totals)` for i = 0, step... below `end`, once at least; return the last totals."""
         ir, builder = self._ir, self._builder
         before = builder.block
@@ -363,14 +379,14 @@ class _Vectors:
         builder.branch(inside)
         builder.position_at_end(inside)
         i = builder.phi(ir.IntType(64))
-        totals = [builder.phi(self._vector) for _ in range(count)]
+        totals = [builder.phi(self._vector) for _ in start]
         results = turn(i, totals)
         following = builder.add(i, self.whole(step))
         i.add_incoming(self.whole(0), before)
-        i.add_incoming(following, inside)
-        for total, result in zip(totals, results, strict=True):
-            total.add_incoming(ir.Constant(self._vector, [0.0] * self._lanes), before)
-            total.add_incoming(result, inside)
+        i.add_incoming(following, builder.block)
+        for total, first, result in zip(totals, start, results, strict=True):
+            total.add_incoming(first, before)
+            total.add_incoming(result, builder.block)
         builder.cbranch(builder.icmp_signed("<", following, end), inside, after)
         builder.position_at_end(after)
         return results

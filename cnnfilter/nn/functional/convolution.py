@@ -12,7 +12,8 @@ from cnnfilter.core.geometry import Number, Padding, number_pair
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.nn.blas import product
-from cnnfilter.nn.functional.planes import backward_plan, correlate, forward_plan, gradient_of_weights
+from cnnfilter.nn.functional.planes import correlate, gradient_of_weights
+from cnnfilter.nn.functional.plans import backward_plan, forward_plan
 from cnnfilter.nn.functional.windows import Array, Windows, require_batch
 
 

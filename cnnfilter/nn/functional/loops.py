@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 CACHED = 1 << 16
-"""Elements of the samples whose gradients are added up in registers together: they stay in the second cache."""
+"""Elements of samples that are added up in registers together: so many stay in the second cache."""
 
 
 def lay(jit: Callable[..., Any]) -> Callable[..., None]:
@@ -138,7 +138,8 @@ def weights_gradient(jit: Callable[..., Any], real: str) -> Callable[..., None]:
                     d = n * delta_sample + p * delta_map + start
                     for k in range(first_tap, last_tap, taps):
                         tile(
-                            planes, at, sample, offsets, k, deltas, d, delta_map, delta_sample, many, count, sums
+                            planes, at, sample, offsets, k, deltas, d, delta_map, delta_sample, many, count,
+                            sums,
                         )  # fmt: skip
                         if k + taps <= last_tap:
                             for q in range(min(maps, last - p)):
@@ -265,7 +266,8 @@ def _dots(real: str, lanes: int, maps: int, taps: int) -> Any:
                     ]
                 return results
 
-            return vectors.loop(count, lanes, totals, turn)
+            after: list[Any] = vectors.loop(count, lanes, totals, turn)
+            return after
 
         totals = vectors.totals(vectors.loop(samples, 1, vectors.zeros(maps * taps), one_sample))
         for i, total in enumerate(totals):

@@ -15,7 +15,8 @@ import numpy as np
 from cnnfilter.core.compiled import Loop, function
 from cnnfilter.core.threads import run_strips
 from cnnfilter.nn.blas import layer_threads
-from cnnfilter.nn.functional.windows import Array, Windows
+from cnnfilter.nn.functional.plans import LANES, Part, Planes
+from cnnfilter.nn.functional.windows import Array
 
 _LOOPS = "cnnfilter.nn.functional.loops"
 _REALS = {"f": "f32", "d": "f64"}
@@ -31,8 +32,8 @@ _WEIGHTS = "void({0}*, i64, i64, {0}*, i64, i64, i64, i64, i64, i64, i64*, i64, 
 # made of stay in the second cache.
 _LEAST_PIXELS, _PIXELS, _CHUNK_BYTES = 256, 2048, 512 << 10
 
-# Pixels of the widest register, which a plane must hold to be read where it stands; and maps of a tile.
-_LANES, _MAPS = 16, 8
+# Maps of a tile.
+_MAPS = 8
 
 # Multiplications that are worth a thread: 0.05 ms of them, about what it takes to wake one. In that time a
 # sixteenth of so many pixels can be copied.
@@ -42,156 +43,6 @@ _LEAST = 2_000_000
 # after which it goes on to the next maps and taps.
 _LAID_BYTES = 512 << 10
 _BLOCK, _TAPS, _DELTA_PIXELS = 4, 6, 1024
-
-
-@dataclass(frozen=True)
-class Planes:
-    """How the images of a batch are laid out.
-
-    The zeros to the right of a row are those to the left of the next: `pitch` is less than a padded row.
-
-    Attributes
-    ----------
-    channels : int
-    image, before, stride : tuple of int
-        Rows and columns of the image, zeros in front of it, steps.
-    phases : tuple of int
-        A channel becomes so many planes: all rows (columns) of one remainder by `stride` lie together.
-    rows, pitch : int
-        Rows of a plane, and how far apart they are.
-    """
-
-    channels: int
-    image: tuple[int, int]
-    before: tuple[int, int]
-    stride: tuple[int, int]
-    phases: tuple[int, int]
-    rows: int
-    pitch: int
-
-    @property
-    def plane(self) -> int:
-        """Elements of a plane."""
-        return self.rows * self.pitch
-
-    @property
-    def size(self) -> int:
-        """Elements of a sample."""
-        return self.channels * self.phases[0] * self.phases[1] * self.plane
-
-    @property
-    def is_the_image(self) -> bool:
-        """Whether there is nothing to lay out."""
-        return self.phases == (1, 1) and (self.rows, self.pitch) == self.image and self.before == (0, 0)
-
-    @property
-    def room(self) -> int:
-        """Elements of a sample and of what is read after it: zeros to the right, and a register's rest."""
-        return self.size + self.before[1] + _LANES
-
-    def offset(self, channel: Any, row: Any, column: Any) -> Any:
-        """Where a pixel of the padded image stands."""
-        (down, right), (high, wide) = self.stride, self.phases
-        plane = (channel * high + row % down) * wide + column % right
-        return plane * self.plane + row // down * self.pitch + column // right
-
-
-@dataclass(frozen=True)
-class Part:
-    """Outputs that are made with the same taps.
-
-    Attributes
-    ----------
-    begin : int
-        Where the first tap of the first output would be if its offset were 0.
-    offsets, places : ndarray of int64
-        Of each tap: from there to its pixel, and from the first weight of a map to its weight.
-    rows, columns : int
-    at, row, column : int
-        Where the first output goes within its map, and how far apart rows and columns are there.
-    """
-
-    begin: int
-    offsets: Array
-    places: Array
-    rows: int
-    columns: int
-    at: int
-    row: int
-    column: int
-
-
-@lru_cache(256)
-def forward_plan(windows: Windows, channels: int, groups: int) -> tuple[Planes, tuple[Part, ...]]:
-    """Return planes and taps of `convolution`."""
-    reach = [d * (k - 1) + 1 for d, k in zip(windows.dilation, windows.size, strict=True)]
-    (down, right), (top, left) = windows.stride, (side[0] for side in windows.padding)
-    read = [(n - 1) * s + r for n, s, r in zip(windows.output, windows.stride, reach, strict=True)]
-    rows = windows.output[0] + (reach[0] - 1) // down
-    pitch = max(min(left + windows.shape[1], read[1]), read[1] - left, windows.output[1])
-    if right > 1:  # the zeros that follow the last row would be those of another remainder
-        pitch = -(-read[1] // right)
-    if windows.padded == windows.shape and windows.stride == (1, 1):
-        rows, pitch = windows.shape  # as the image is, so that it need not be copied
-    phases = min(down, reach[0]), min(right, reach[1])
-    planes = Planes(channels, windows.shape, (top, left), windows.stride, phases, rows, pitch)
-    d, u, v = np.ogrid[: channels // groups, : windows.size[0], : windows.size[1]]
-    offsets = planes.offset(d, u * windows.dilation[0], v * windows.dilation[1]).ravel()
-    places = np.arange(offsets.size)
-    return planes, (Part(0, offsets, places, *windows.output, 0, windows.output[1], 1),)
-
-
-@lru_cache(256)
-def backward_plan(windows: Windows, maps: int, group: int, depth: int) -> tuple[Planes, tuple[Part, ...]]:
-    """Return planes and taps of `convolution_input_gradient`, for `group` maps that see `depth` channels.
-
-    Input pixels whose padded row and column leave the same remainders by the stride see the same weights,
-    and what they see moves by one when they move by a stride: each remainder is a correlation of its own.
-    """
-    axes = list(
-        zip(windows.shape, windows.size, windows.stride, windows.dilation, windows.padding, strict=True)
-    )
-    before = [(k - 1) * d // s for _, k, s, d, _ in axes]
-    read = [(n - 1 + pad[0]) // s + 1 + b for (n, _, s, _, pad), b in zip(axes, before, strict=True)]
-    most = [-(-n // s) for n, _, s, _, _ in axes]
-    pitch = max(min(before[1] + windows.output[1], read[1]), read[1] - before[1], most[1])
-    planes = Planes(maps, windows.output, (before[0], before[1]), (1, 1), (1, 1), read[0], pitch)
-    across = [
-        [_remainder(phase, *axis[:4], axis[4][0], b) for phase in range(axis[2])]
-        for axis, b in zip(axes, before, strict=True)
-    ]
-    p = np.arange(group)[:, None, None]
-    area, parts = windows.size[0] * windows.size[1], []
-    for begin_row, first_row, rows, row_shifts, row_taps in across[0]:
-        for begin, first, columns, shifts, taps in across[1]:
-            if rows <= 0 or columns <= 0:
-                continue
-            offsets = planes.offset(p, row_shifts[:, None], shifts)
-            places = p * (depth * area) + row_taps[:, None] * windows.size[1] + taps
-            parts.append(
-                Part(
-                    begin_row * planes.pitch + begin,
-                    offsets.ravel(),
-                    places.ravel(),
-                    rows,
-                    columns,
-                    first_row * windows.shape[1] + first,
-                    windows.stride[0] * windows.shape[1],
-                    windows.stride[1],
-                )
-            )
-    return planes, tuple(parts)
-
-
-def _remainder(
-    phase: int, length: int, size: int, stride: int, dilation: int, padding: int, before: int
-) -> tuple[int, int, int, Array, Array]:
-    """Along one axis: first plane index, first input pixel, how many, shifts of the taps, and the taps."""
-    start = -(-(padding - phase) // stride)  # the first pixel of the image: stride * start + phase >= padding
-    first = stride * start + phase - padding
-    count = -(-(length - first) // stride)
-    taps = np.array([k for k in range(size) if (phase - k * dilation) % stride == 0], np.int64)
-    return start, first, count, (phase - taps * dilation) // stride + before, taps
 
 
 class _Scratch(threading.local):
@@ -268,7 +119,7 @@ def laid_out(
         if beyond and last - first > 1:
             yield first, last - 1, x[first : last - 1]
             first = last - 1
-        elif not beyond and (planes.pitch >= _LANES or _LANES <= planes.plane <= _LEAST_PIXELS):
+        elif not beyond and (planes.pitch >= LANES or LANES <= planes.plane <= _LEAST_PIXELS):
             yield first, last, x[first:last]
             return
     loop, name = _lay(x.dtype.char), "deltas" if at_once else "planes"
@@ -318,7 +169,7 @@ class _Task:
         def some_rows(part: Part, first: int, last: int) -> None:
             self.run(n, n + 1, laid, [part], 0, maps, (first, last))
 
-        if maps // self.groups >= _MAPS * threads or self.planes.pitch < _LANES:
+        if maps // self.groups >= _MAPS * threads or self.planes.pitch < LANES:
             run_strips(some_maps, -(-maps // _MAPS), threads, 1)
         elif len(parts) >= threads:
             run_strips(some_parts, len(parts), threads, 1)
@@ -341,7 +192,7 @@ class _Task:
             top, bottom = strip or (0, part.rows)
             chunk = max(1, chunk_pixels // planes.pitch)
             chunk = -(-(bottom - top) // -(-(bottom - top) // chunk))
-            span = chunk * planes.pitch + _LANES
+            span = chunk * planes.pitch + LANES
             sums = scratch("sums", _MAPS * span, out.dtype)
             for g in range(first // maps, -(-last // maps)):
                 loop(
@@ -374,7 +225,7 @@ def gradient_of_weights(x: Array, delta: Array, planes: Planes, part: Part, grou
     if not (gradient.size and batch):
         return gradient
     loop = _weights_gradient(x.dtype.char)
-    length = -(-((part.rows - 1) * planes.pitch + part.columns) // _LANES) * _LANES
+    length = -(-((part.rows - 1) * planes.pitch + part.columns) // LANES) * LANES
     rows = -(-length // planes.pitch)
     deltas = Planes(maps, (part.rows, part.columns), (0, 0), (1, 1), (1, 1), rows, planes.pitch)
     offsets = np.concatenate([part.offsets, np.repeat(part.offsets[-1:], _TAPS)])
@@ -390,7 +241,7 @@ def gradient_of_weights(x: Array, delta: Array, planes: Planes, part: Part, grou
         ) -> None:
             begin, end = (first * _BLOCK, min(last * _BLOCK, maps)) if per_map else (0, maps)
             tap, last_tap = (0, taps) if per_map else (first * _TAPS, min(last * _TAPS, taps))
-            sums, of_group = scratch("sums", _BLOCK * _TAPS + _LANES, x.dtype), maps // groups
+            sums, of_group = scratch("sums", _BLOCK * _TAPS + LANES, x.dtype), maps // groups
             for g in range(begin // of_group, -(-end // of_group)):
                 loop(
                     laid.ctypes.data, g * per_group, planes.size, spread.ctypes.data, deltas.size,

@@ -35,9 +35,9 @@ _LEAST_PIXELS, _PIXELS, _CHUNK_BYTES = 256, 2048, 512 << 10
 # Maps of a tile.
 _MAPS = 8
 
-# Multiplications that are worth a thread: 0.05 ms of them, about what it takes to wake one. In that time a
-# sixteenth of so many pixels can be copied.
-_LEAST = 2_000_000
+# Multiplications, and pixels to copy, that are worth a thread: LeNet-5, which has fewer, trains in a quarter
+# less time on one thread than on two.
+_LEAST, _COPIED = 10_000_000, 50_000
 
 # Planes that are laid out at a time; what a tile of `loops.weights_gradient` holds at most, and the pixels
 # after which it goes on to the next maps and taps.
@@ -138,7 +138,7 @@ def laid_out(
             )  # fmt: skip
 
         channels = (m - n) * planes.channels
-        run_strips(some, channels, threads, max(1, _LEAST // 16 * channels // (size + 1)))
+        run_strips(some, channels, threads, max(1, _COPIED * channels // (size + 1)))
         yield n, m, memory
 
 

@@ -17,7 +17,7 @@ _MAXIMUM = "void({0}*, " + ", ".join(["i64"] * 8) + ", {0}*, i32*, i64, i64)"
 _SPREAD = "void({0}*, i32*, i64*, " + ", ".join(["i64"] * 7) + ", {0}*, i64, i64)"
 
 # Pixels that are worth a thread.
-_LEAST = 100_000
+_LEAST = 400_000
 
 
 def max_pooling(

@@ -27,6 +27,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -395,7 +396,7 @@ def _read_npy(file: BinaryIO) -> Kernel:
     try:
         version = np.lib.format.read_magic(file)
         shape, fortran_order, dtype = readers[version](file)
-    except (ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+    except (ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError, TokenError) as error:
         raise ParameterError(f"not an .npy file of numbers: {error}") from error
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise DtypeError(f"an array of {dtype} is no kernel; it needs integers or floats of up to 64 bits")

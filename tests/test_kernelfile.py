@@ -326,3 +326,12 @@ class TestSave:
 def test_a_type_that_is_no_number_stays_a_type_error():
     with pytest.raises(DtypeError):
         Kernel(["1"])
+
+
+def test_an_npy_header_that_is_no_python_is_refused(tmp_path):
+    path = tmp_path / "k.npy"
+    np.save(path, np.ones((3, 3)))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"(3, 3), }", b"(3, 3, (("))
+    with pytest.raises(FilterFileError, match=r"not an \.npy file of numbers"):
+        kernelfile.load(str(path))

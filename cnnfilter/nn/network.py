@@ -115,7 +115,8 @@ class Network:
         """Take up tensors by their full names, all of them checked first; return the network.
 
         ``num_batches_tracked`` is passed over, also the auxiliary heads of a network that may have some and
-        has none here, and a ``module.`` before the names is taken off.
+        has none here, and a ``module.`` before the names is taken off. Arrays of `dtype` are taken as they
+        are, not copied: who goes on changing them hands over copies.
 
         Raises
         ------
@@ -146,7 +147,7 @@ class Network:
         for prefix, layer in self.layers():
             for key in layer.shapes():
                 kept = layer.buffers if key.startswith("running") else layer.parameters
-                kept[key] = np.array(given[f"{prefix}.{key}"], dtype, order="C")
+                kept[key] = np.ascontiguousarray(given[f"{prefix}.{key}"], dtype)
         return self
 
     def reseed(self, random: np.random.Generator) -> None:

@@ -13,7 +13,7 @@ _DRAWN = Preprocessing(32, 32, (0.3,), (0.37,))
 
 
 def highway(classes: int = 10, units: int = 50, layers: int = 10, gate_bias: float = GATE_BIAS) -> Network:
-    """Describe a dense layer, highway layers of the same width, a dense layer."""
+    """Highway network: a dense layer, gated layers of the same width, a dense layer."""
     return Network("highway", (1, 32, 32), [
         Dense("enter", units), relu(),
         *(_dense(f"highway{i + 1}", units, gate_bias) for i in range(layers)),
@@ -22,7 +22,7 @@ def highway(classes: int = 10, units: int = 50, layers: int = 10, gate_bias: flo
 
 
 def highway_convolutional(classes: int = 10, depth: int = 1, gate_bias: float = GATE_BIAS) -> Network:
-    """Three times: a convolution that makes maps more, maximum pooling, two highway layers."""
+    """Highway network of convolutions: three times more maps, maximum pooling, two gated layers."""
     layers = []
     for i, maps in enumerate((16, 32, 64)):
         layers += [

@@ -88,6 +88,31 @@ def test_gradients_are_the_adjoints(layer, finely):
     np.testing.assert_allclose(db, delta.sum(axis=(0, 2, 3)), atol=1e-11)
 
 
+def test_planes_as_large_as_the_image_need_not_be_the_image():
+    """With stride 2 and so much padding that a plane has the image's size, pixels are still passed over."""
+    generator = np.random.default_rng(3)
+    for width in (2, 40):
+        x, delta = generator.standard_normal((2, 2, 1, width)), generator.standard_normal((2, 3, 1, width))
+        geometry = {"stride": (1, 2), "padding": ((0, 0), (0, width - 1)), "dilation": (1, 1), "groups": 1}
+        w = generator.standard_normal((3, 2, 1, 1))
+        y = functional.convolution(x, w, **geometry)
+        np.testing.assert_allclose(y, naive(x, w, np.zeros(3), **geometry), atol=1e-11)
+        _, dw, _ = functional.convolution_backward(x, w, delta, **geometry)
+        np.testing.assert_allclose(np.vdot(dw, w), np.vdot(delta, y), atol=1e-10)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 4, 15, 16, 17])
+def test_nothing_is_read_behind_the_last_sample(pixels):
+    """Numbers that are none stand behind the batch: times zero they would be none again."""
+    memory = np.full(5 * pixels + 64, np.nan)
+    x = memory[: 5 * pixels].reshape(5, 1, 1, pixels)
+    x[...] = np.arange(x.size).reshape(x.shape)
+    delta = np.ones((5, 2, 1, pixels))
+    _, dw, _ = functional.convolution_backward(x, np.ones((2, 1, 1, 1)), delta)
+    np.testing.assert_allclose(dw.ravel(), x.sum())
+    np.testing.assert_allclose(functional.convolution(x, np.ones((2, 1, 1, 1)))[:, 1:], x)
+
+
 @given(layers())
 @settings(deadline=None, max_examples=40)
 def test_gradients_by_finite_differences(layer):

@@ -113,12 +113,13 @@ def laid_out(
     """Yield samples n to m of `x` as planes, `planes.size` apart: so many as fit the cache, or all.
 
     They are read where they stand if that is possible. With `beyond` a register may be read beyond the last
-    pixel, so that the very last sample is copied all the same.
+    pixel, so that the very last samples are copied all the same: one, or more if they are smaller than that.
     """
     if planes.is_the_image and not at_once:
-        if beyond and last - first > 1:
-            yield first, last - 1, x[first : last - 1]
-            first = last - 1
+        ends = -(-(planes.room - planes.size) // max(1, planes.size))
+        if beyond and last - first > ends:
+            yield first, last - ends, x[first : last - ends]
+            first = last - ends
         elif not beyond and (planes.pitch >= LANES or LANES <= planes.plane <= _LEAST_PIXELS):
             yield first, last, x[first:last]
             return

@@ -50,7 +50,8 @@ class Planes:
     @property
     def is_the_image(self) -> bool:
         """Whether there is nothing to lay out."""
-        return self.phases == (1, 1) and (self.rows, self.pitch) == self.image and self.before == (0, 0)
+        whole = (self.rows, self.pitch) == self.image and self.before == (0, 0)
+        return whole and self.stride == self.phases == (1, 1)
 
     @property
     def room(self) -> int:

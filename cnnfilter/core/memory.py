@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 from collections import deque
 from typing import Any
 
@@ -44,24 +45,24 @@ class _Lease:
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return an uninitialised, writeable array that starts on a cache line.
+    """Return an uninitialised, writeable array; a large one starts on a cache line.
 
     Examples
     --------
-    >>> aligned_empty((480, 640), np.dtype("f4")).ctypes.data % 64
+    >>> aligned_empty((480, 1640), np.dtype("f4")).ctypes.data % 64
     0
     """
     size = math.prod(shape) * dtype.itemsize
     if size > sys.maxsize - CACHE_LINE:
         raise MemoryError(f"no memory holds {'x'.join(map(str, shape))} values")
+    if size < LEAST_BYTES:
+        return np.empty(shape, dtype)
     raw = _memory(size + CACHE_LINE)
     start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def _memory(size: int) -> NDArray[np.uint8]:
-    if size < LEAST_BYTES:
-        return np.empty(size, np.uint8)
     for _ in range(len(_free)):
         try:
             piece = _free.popleft()
@@ -71,3 +72,28 @@ def _memory(size: int) -> NDArray[np.uint8]:
             return np.asarray(_Lease(piece))
         _free.append(piece)
     return np.asarray(_Lease(np.empty(size, np.uint8)))
+
+
+SCRATCH_BYTES = 8 << 20
+"""Most bytes of working memory that a thread keeps from one strip to the next."""
+
+_mine = threading.local()
+
+
+def scratch(*parts: tuple[int, np.dtype[Any]]) -> list[int]:
+    """Return where working memory of this thread begins, one address for each `(elements, dtype)`.
+
+    It holds zeros or what an earlier strip left there, and is good until the thread asks again. Fresh memory
+    for every strip would be zeroed by the system page by page, which for small images takes longer than
+    the filter.
+    """
+    starts, size = [], CACHE_LINE
+    for elements, dtype in parts:
+        starts.append(size)
+        size += -(-elements * dtype.itemsize // CACHE_LINE) * CACHE_LINE
+    held = getattr(_mine, "size", 0)
+    if held < size or held > max(size, SCRATCH_BYTES):
+        _mine.memory, _mine.size = np.zeros(size, np.uint8), size
+        _mine.first = _mine.memory.__array_interface__["data"][0] // CACHE_LINE * CACHE_LINE
+    first: int = _mine.first
+    return [first + start for start in starts]

@@ -136,6 +136,20 @@ def gaussian_cutoff(size: Size, sigma: Sigma) -> float:
     return 1 - inside[0] * inside[1]
 
 
+def cut_remark(size: Size, sigma: Sigma) -> str | None:
+    """Tell when a size cuts off more than a hundredth of a Gaussian: it is then no longer one.
+
+    Examples
+    --------
+    >>> cut_remark(3, 2.0)
+    'this size cuts off 48.4 % of the Gaussian; without --size nothing is lost'
+    """
+    cut = gaussian_cutoff(size, sigma)
+    if cut <= 0.01:
+        return None
+    return f"this size cuts off {100 * cut:.3g} % of the Gaussian; without --size nothing is lost"
+
+
 def default_size(sigma: float) -> int:
     """Size of a Gaussian that is cut at 4 sigma: ``2 * ceil(4 * sigma) + 1``."""
     return 2 * math.ceil(4 * sigma) + 1

@@ -1,63 +1,18 @@
-"""Smoothing: the mean and the Gaussian. A constant image comes out unchanged."""
+"""The Gaussian (equations 11 and 12). A constant image comes out unchanged."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from cnnfilter.core.correlate import checked_image, filtered
-from cnnfilter.core.geometry import Number, Padding
 from cnnfilter.errors import ParameterError
-from cnnfilter.kernels import templates
-from cnnfilter.kernels.kernel import Kernel
+from cnnfilter.filters.filter import ACCURACY, GEOMETRY, KernelFilter, Option
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
-def mean(
-    image: ArrayLike,
-    size: int | tuple[int, int] = 3,
-    *,
-    stride: Number = 1,
-    padding: Padding = "same",
-    boundary: str = "reflect",
-    constant: float = 0.0,
-    dtype: Any = None,
-    accuracy: str = "exact",
-    method: str = "auto",
-    threads: int | None = None,
-) -> NDArray[Any]:
-    """Replace each pixel by the mean of its neighbourhood: all weights are 1 / (U V) (equation 10).
-
-    Parameters
-    ----------
-    image : array of shape (N,), (H, W) or (H, W, C)
-        uint8, uint16, int16, float32 or float64.
-    size : int or pair of int, default 3
-        Rows and columns of the neighbourhood, in pixels.
-    dtype : dtype, optional
-        Type of the result; that of the image by default.
-
-    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
-
-    Returns
-    -------
-    array
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mean(np.array([0, 0, 9, 0, 0], np.uint8), 3)
-    array([0, 3, 3, 3, 0], dtype=uint8)
-    """
-    pixels = checked_image(image)
-    rows, columns = templates.size_pair(size)
-    kernel = templates.mean((1, columns) if pixels.ndim == 1 else (rows, columns))
-    return filtered(
-        pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
-        dtype=pixels.dtype if dtype is None else dtype, accuracy=accuracy, method=method, threads=threads,
-    )  # fmt: skip
+    from cnnfilter.core.geometry import Number, Padding, Pair
+    from cnnfilter.kernels.kernel import Kernel
 
 
 def gaussian(
@@ -107,6 +62,9 @@ def gaussian(
            [2, 4, 2],
            [1, 2, 1]], dtype=uint8)
     """
+    from cnnfilter.core.correlate import checked_image, filtered
+    from cnnfilter.kernels import templates
+
     pixels = checked_image(image)
     sigmas = templates.sigma_pair(sigma)
     if pixels.ndim == 1:
@@ -123,15 +81,69 @@ def gaussian(
 
 @lru_cache(maxsize=32)
 def _template(size: tuple[int, int] | None, sigmas: tuple[float, float], template: str) -> Kernel:
+    from cnnfilter.kernels import templates
+
     return templates.gaussian(size, sigmas, template)  # type: ignore[arg-type]  # checked there
 
 
 def _line(size: int | tuple[int, int] | None, sigma: float, template: str) -> Kernel:
     """Return the template of a 1-D signal."""
+    from cnnfilter.kernels import templates
+    from cnnfilter.kernels.kernel import Kernel
+
     length = size[-1] if isinstance(size, tuple) else size
     if template == "float":
         return Kernel(templates.gaussian_taps(length, sigma))
     if template != "integer":
         raise ParameterError(f"unknown template {template!r}; use float or integer")
     square = templates.gaussian(length, sigma, "integer")
-    return Kernel(square.weights[:1], float(np.sum(square.weights[:1])))
+    return Kernel(square.weights[:1], float(square.weights[0].sum()))
+
+
+class Gaussian(KernelFilter):
+    """The Gaussian as a filter of a chain."""
+
+    name = "gaussian"
+    help = "Smooth with a Gaussian; more sigma, more smoothing."
+    examples = (
+        "cnnfilter gaussian --sigma 2 photo.jpg -o soft.jpg",
+        "cnnfilter gaussian < photo.png > soft.png",
+    )
+    options = (
+        Option("sigma", "lengths", "In pixels. [1.0]", "1.0", "S|SYxSX"),
+        Option("size", "size", "Rows x columns of the kernel. [2*ceil(4*sigma)+1]"),
+        Option("template", ("float", "integer"), "Weights: exact, or small integers. [float]", "float"),
+        *GEOMETRY,
+        ACCURACY,
+    )
+    gain = 1.0
+    bounded = True
+
+    def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
+        """Call `gaussian`."""
+        return gaussian(image, **how)
+
+    def kernel(self) -> Kernel:
+        """Make the template."""
+        from cnnfilter.kernels import templates
+
+        given = self.arguments
+        return templates.gaussian(given.get("size"), given.get("sigma", 1.0), given.get("template", "float"))
+
+    def window(self) -> Pair:
+        """Return rows and columns of the template, without making it."""
+        from cnnfilter.kernels import templates
+
+        if "size" in self.arguments:
+            return templates.size_pair(self.arguments["size"])
+        rows, columns = templates.sigma_pair(self.arguments.get("sigma", 1.0))
+        return templates.default_size(rows), templates.default_size(columns)
+
+    def remarks(self) -> tuple[str, ...]:
+        """Tell when a size cuts off more than a hundredth: it is then no longer a Gaussian."""
+        from cnnfilter.kernels.gaussian import cut_remark
+
+        if "size" not in self.arguments:
+            return ()
+        remark = cut_remark(self.arguments["size"], self.arguments.get("sigma", 1.0))
+        return (remark,) if remark else ()

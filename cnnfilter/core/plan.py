@@ -10,10 +10,10 @@ import numpy as np
 
 from cnnfilter.core.geometry import Geometry, Pair
 from cnnfilter.core.keeping import kept
-from cnnfilter.core.kernel import Kernel
 from cnnfilter.core.loops.fft import OUTLIER
 from cnnfilter.core.methods import fft, recursive
 from cnnfilter.errors import ParameterError
+from cnnfilter.kernels.kernel import Kernel
 
 METHODS = ("direct", "separable", "low rank", "running sums", "fft", "recursive")
 ACCURACIES = ("exact", "fast")
@@ -120,7 +120,7 @@ class _Question:
 
     @property
     def whole(self) -> bool:
-        """Tell whether sums of whole numbers are wanted as they are: to keep them whole, none may be split."""
+        """Tell whether sums of whole numbers are wanted as they are: to stay whole, none may be split."""
         weights = self.kernel.weights
         rounded = self.target[0] != "f"
         return self.source[0] != "f" and not rounded and bool((weights == np.rint(weights)).all())
@@ -237,7 +237,7 @@ def _low_rank(question: _Question) -> _Offer | str:
     rank = len(terms)
     size = sum(np.abs(column).sum() * np.abs(row).sum() for column, row in terms)
     growth = float(size / np.abs(question.kernel.weights).sum())
-    # Terms that cancel each other cost digits, and the mean of a constant is not recognised in a sum of terms:
+    # Terms that cancel each other cost digits, and a constant's mean is not recognised in a sum of terms:
     # float64 sums give it back to the last bit of float32.
     accumulator = "float64"
     operations = rank * (rows + columns)

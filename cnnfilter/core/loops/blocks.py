@@ -27,10 +27,10 @@ NUMBERS = {
 def line_filler(jit: Callable[..., Any], source: str, real: str) -> Any:
     """Return the function that copies a part of one padded row into `lines`, of type `real`, from `to` on.
 
-    The part begins at the padded column `place` and is `count` columns long. Where the row lies on the image
-    (`start` is its first element, unless it is `outside`) columns are copied as they stand; beside it `column_map` names the pixel
-    that stands there, or -1 for the constant. With a column `step` above 1 the part is dealt out to `step`
-    planes, so that the pixels which a tap meets on its way stand side by side. The row at `ahead`, which is
+    The part begins at the padded column `place` and is `count` columns long. The row begins at `start`, or is
+    `outside` the image. Where it lies on the image columns are copied as they stand; beside it `column_map`
+    names the pixel that stands there, or -1 for the constant. With a column `step` above 1 the part is dealt
+    out to `step` planes, so that the pixels which a tap meets on its way stand side by side. The row at `ahead`, which is
     needed soon, is asked for meanwhile.
     """
     from cnnfilter.core.loops import vectors
@@ -48,8 +48,8 @@ def line_filler(jit: Callable[..., Any], source: str, real: str) -> Any:
                 lines[to + channel] = number(image[start + column * channels + channel])
 
     @jit
-    def fill(image, start, outside, ahead, column_map, place, count, before, length, channels, step, plane, constant,
-             lines, to):  # fmt: skip
+    def fill(image, start, outside, ahead, column_map, place, count, before, length, channels, step, plane,
+             constant, lines, to):  # fmt: skip
         if outside:
             for i in range(step * plane):
                 lines[to + i] = number(constant)

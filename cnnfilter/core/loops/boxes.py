@@ -12,9 +12,9 @@ REGISTERS = 8
 def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Callable[..., None]:
     """Return the loop that averages the output rows `[first, last)` over `height` x `width` rectangles.
 
-    A sum that is carried from pixel to pixel would carry an outlier along, and its rounding. Here every output
-    is the sum of its own window and nothing else, always in the same order: of `part_down` rows at a time,
-    then of those parts and what is left over, and the same along the rows. That takes about 2 sqrt(height) +
+    A sum that is carried from pixel to pixel would carry an outlier along, and its rounding. Here every
+    output is the sum of its own window and nothing else, always in the same order: of `part_down` rows at a
+    time, then of those parts and what is left over, and the same along the rows. That takes about 2 sqrt(height) +
     2 sqrt(width) additions a value. Measured on 4096 x 4096 float32, 31 x 31 beside the separable loop: see
     `benchmarks`.
 
@@ -68,8 +68,9 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
                 for i in range(rows + height - 1):
                     row = row_map[top + i]
                     ahead = row_map[min(top + i + 2, last + height - 2)]
-                    fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map, left, places, before,
-                         length, channels, 1, places * channels, constant, lines, i * line)  # fmt: skip
+                    fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map, left,
+                         places, before, length, channels, 1, places * channels, constant, lines,
+                         i * line)  # fmt: skip
                 x = 0
                 while x < places * channels:
                     for i in range(rows + height - height % part_down - part_down):

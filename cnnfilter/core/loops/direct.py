@@ -37,8 +37,9 @@ def strip(
                 for i in range((rows - 1) * row_step + row_reach):
                     row = row_map[top * row_step + i]
                     ahead = row_map[min(top * row_step + i + 2, last * row_step - row_step + row_reach - 1)]
-                    fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map, left * step, places, before,
-                         length, channels, step, plane, constant, lines, i * line)  # fmt: skip
+                    fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map,
+                         left * step, places, before, length, channels, step, plane, constant, lines,
+                         i * line)  # fmt: skip
                 for y in range(0, rows, ROWS):
                     to = (top + y) * out_stride + left * channels
                     below = out_stride
@@ -47,8 +48,8 @@ def strip(
                         x = 0
                         while x < elements:
                             at = min(x, max(elements - count, 0))
-                            block(lines, y * down + at, offsets, weights, 0, runs, taps, down, centre, tolerance,
-                                  spare, 0, count)  # fmt: skip
+                            block(lines, y * down + at, offsets, weights, 0, runs, taps, down, centre,
+                                  tolerance, spare, 0, count)  # fmt: skip
                             for i in range(min(count, elements)):
                                 out[to + at + i] = spare[i]
                                 if y + 1 < rows:
@@ -58,8 +59,8 @@ def strip(
                         x = 0
                         while x < elements:
                             at = min(x, elements - count)
-                            block(lines, y * down + at, offsets, weights, 0, runs, taps, down, centre, tolerance,
-                                  out, to + at, to + at + below)  # fmt: skip
+                            block(lines, y * down + at, offsets, weights, 0, runs, taps, down, centre,
+                                  tolerance, out, to + at, to + at + below)  # fmt: skip
                             x += count
 
     return run

@@ -163,8 +163,8 @@ def tile(jit: Callable[..., Any], source: str, target: str, real: str, checked: 
             part = re if tile == 0 else im
             for i in range(size):
                 row = row_map[top + min(tile * gives + i, last)]
-                fill(image, row * image_stride, row < 0, max(row, 0) * image_stride, column_map, left, padded, before,
-                     length, channels, 1, elements, constant, part, i * stride)  # fmt: skip
+                fill(image, row * image_stride, row < 0, max(row, 0) * image_stride, column_map, left, padded,
+                     before, length, channels, 1, elements, constant, part, i * stride)  # fmt: skip
         for i in range((2 * bands + 1) * stride):
             peaks[i] = number(0)
         finite = 2 * bands * stride

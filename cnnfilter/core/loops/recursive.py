@@ -78,8 +78,9 @@ def across(jit: Callable[..., Any], source: str, real: str) -> Callable[..., Non
         while top < last_row:
             rows = min(count, last_row - top)
             for lane in range(rows):
-                fill(image, (top + lane) * image_stride, False, (top + lane) * image_stride, column_map, 0, padded_columns, before,
-                     image_columns, channels, 1, length, constant, padded, 0)  # fmt: skip
+                row = (top + lane) * image_stride
+                fill(image, row, False, row, column_map, 0, padded_columns, before, image_columns,
+                     channels, 1, length, constant, padded, 0)  # fmt: skip
                 for i in range(length):
                     turned[i * count + lane] = padded[i] - pivots[i % channels]
             for channel in range(channels):

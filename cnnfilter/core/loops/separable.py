@@ -94,8 +94,9 @@ def strip(
                 for i in range((rows - 1) * row_step + row_reach):
                     row = row_map[top * row_step + i]
                     ahead = row_map[min(top * row_step + i + 2, (last - 1) * row_step + row_reach - 1)]
-                    fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map, left * step, places, before,
-                         length, channels, step, plane, constant, lines, i * line)  # fmt: skip
+                    fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map,
+                         left * step, places, before, length, channels, step, plane, constant, lines,
+                         i * line)  # fmt: skip
                 if flat == 0:
                     # Down one block of columns before the next: its pixels stay in the first cache.
                     x = 0
@@ -104,7 +105,8 @@ def strip(
                             for term in range(terms):
                                 to = (term * chunk + y) * line + x
                                 block(lines, y * down + x, offsets_down, weights_down, term * taps_down, runs,
-                                      taps_down, down, centre_down, tolerance_down, sums, to, to + line)  # fmt: skip
+                                      taps_down, down, centre_down, tolerance_down,
+                                      sums, to, to + line)  # fmt: skip
                         x += down_count
                 for y in range(rows):
                     whole_line(sums if flat == 0 else lines, y * line if flat == 0 else y * down,

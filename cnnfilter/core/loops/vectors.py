@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from cnnfilter.core.processor import register_bytes
+from cnnfilter.core.jit.processor import register_bytes
 
 REAL_BITS = {"f32": 32, "f64": 64}
 INTEGER_BITS = {"u8": 8, "u16": 16, "i16": 16, "i32": 32}
@@ -73,7 +73,10 @@ def _call(builder: Any, name: str, vector: ir.VectorType, bits: int, arguments: 
 
 
 def arithmetic(form: str, count: int) -> SimpleNamespace:
-    """Return `splat`, `add`, `sub`, `mul` and, for floats, `fma`, `larger`, `size` on blocks of `count` elements of `form`."""
+    """Return `splat`, `add`, `sub`, `mul` and, for floats, `fma`, `larger`, `size` on blocks.
+
+    The blocks hold `count` elements of type `form`.
+    """
     block = Block(form, count)
     vector = _vector(form, count)
     real = form in REAL_BITS

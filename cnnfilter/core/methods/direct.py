@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
 from cnnfilter.core.geometry import Pair
+from cnnfilter.core.jit import compiled
 from cnnfilter.core.memory import scratch
 from cnnfilter.core.methods.work import (
     SLACK,
@@ -41,7 +42,8 @@ class Correlation:
         step = columns.stride
 
         def offset(row: Array, column: Array) -> Array:
-            return row * tiles.line + column % step * tiles.plane + column // step * channels
+            places: Array = row * tiles.line + column % step * tiles.plane + column // step * channels
+            return places
 
         self.offsets = offset(self.taps.rows, self.taps.columns)
         middle = int(np.abs(values).argmax()) if len(values) else 0
@@ -67,6 +69,8 @@ class Correlation:
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes + self.offsets.nbytes * 5
 
     def run(self, image: Array, out: Array, workers: int) -> None:
+        """Filter an image into `out`."""
+
         def strip(first: int, last: int) -> None:
             self.run_part(image, out, (first, last), (0, geometry.columns.output))
 

@@ -8,8 +8,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
 from cnnfilter.core.geometry import Pair
+from cnnfilter.core.jit import compiled
 from cnnfilter.core.memory import scratch
 from cnnfilter.core.methods import direct
 from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride

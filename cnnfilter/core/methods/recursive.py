@@ -6,7 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
+from cnnfilter.core.jit import compiled
 from cnnfilter.core.memory import aligned_empty, scratch
 from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride
 

@@ -1,4 +1,4 @@
-"""The boundary `renormalize`: near the border, the sum over the pixels that exist over that of their weights."""
+"""The boundary `renormalize`: near the border, the weights that lie on the image count for all."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnfilter.core.geometry import Axis, Geometry, Pair
-from cnnfilter.core.kernel import Kernel
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.core.methods import direct, separable
 from cnnfilter.core.methods.work import Array, Prepared, Task, rounding_of_a_constant
 from cnnfilter.errors import ParameterError
+from cnnfilter.kernels.kernel import Kernel
 
 Floats = NDArray[np.float64]
 
@@ -151,4 +151,5 @@ def _nearest(axis: Axis) -> NDArray[np.int64]:
     first, last = _taps_inside(axis)
     tap = np.clip(axis.kernel // 2, first, np.maximum(last - 1, first))
     place = np.arange(axis.output) * axis.stride - axis.before + tap * axis.dilation
-    return np.clip(place, 0, axis.length - 1)
+    nearest: NDArray[np.int64] = np.clip(place, 0, axis.length - 1)
+    return nearest

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
+from cnnfilter.core.jit import compiled
+from cnnfilter.core.jit.processor import register_bytes
 from cnnfilter.core.loops.running import REGISTERS, reciprocal
 from cnnfilter.core.memory import scratch
 from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride, tiling
-from cnnfilter.core.processor import register_bytes
 
 LEAST_ROWS = 16
 """Fewest rows for a thread: those above the first are summed up by each anew."""
@@ -24,8 +26,8 @@ def prepare(task: Task) -> Prepared:
 def sums_types(source: str, target: str, height: int, width: int) -> tuple[str, str]:
     """Name the types of the sums of whole numbers down a column and across a row; all of them are exact.
 
-    Across, the sums of 8-bit pixels are kept in 16 bits where `reciprocal` divides them, else in float32 up to
-    2**24.
+    Across, the sums of 8-bit pixels are kept in 16 bits where `reciprocal` divides them, else in float32 up
+    to 2**24.
     """
     if source == "u8" and 255 * height < 1 << 16:
         if target == "u8" and reciprocal(height * width):
@@ -34,7 +36,7 @@ def sums_types(source: str, target: str, height: int, width: int) -> tuple[str, 
     return "i32", "f64"
 
 
-_NUMPY = {"u16": np.dtype(np.uint16), "i32": np.dtype(np.int32), "f32": np.dtype(np.float32),
+_NUMPY: dict[str, np.dtype[Any]] = {"u16": np.dtype(np.uint16), "i32": np.dtype(np.int32), "f32": np.dtype(np.float32),
           "f64": np.dtype(np.float64)}  # fmt: skip
 
 

@@ -8,7 +8,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
+from cnnfilter.core.jit import compiled
+from cnnfilter.core.jit.processor import register_bytes
 from cnnfilter.core.loops.separable import RUNGS
 from cnnfilter.core.memory import scratch
 from cnnfilter.core.methods.work import (
@@ -23,7 +25,6 @@ from cnnfilter.core.methods.work import (
     tiling,
     two_rows,
 )
-from cnnfilter.core.processor import register_bytes
 
 Terms: TypeAlias = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
@@ -128,7 +129,7 @@ def ladders(offsets: Places, apart: int) -> tuple[Places, Places]:
     number = {int(offset): tap for tap, offset in enumerate(offsets)}
     kinds: list[list[int]] = [[] for _ in range(RUNGS)]
     for offset in sorted(number):
-        ladder = []
+        ladder: list[int] = []
         while len(ladder) < RUNGS and offset in number:
             ladder.append(number.pop(offset))
             offset += apart

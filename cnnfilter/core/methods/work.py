@@ -47,8 +47,8 @@ SLACK = 512
 class Task:
     """One filtering, apart from the pixels: how they lie, and in which types they are read and written.
 
-    `outside` is the boundary as maps know it (`renormalize` is `zero` there), `real` ("f32" or "f64") the type
-    in which sums are kept.
+    `outside` is the boundary as maps know it (`renormalize` is `zero` there), `real` ("f32" or "f64") the
+    type in which sums are kept.
     """
 
     geometry: Geometry

@@ -30,8 +30,8 @@ def line_filler(jit: Callable[..., Any], source: str, real: str) -> Any:
     The part begins at the padded column `place` and is `count` columns long. The row begins at `start`, or is
     `outside` the image. Where it lies on the image columns are copied as they stand; beside it `column_map`
     names the pixel that stands there, or -1 for the constant. With a column `step` above 1 the part is dealt
-    out to `step` planes, so that the pixels which a tap meets on its way stand side by side. The row at `ahead`, which is
-    needed soon, is asked for meanwhile.
+    out to `step` planes, so that the pixels which a tap meets on its way stand side by side. The row at
+    `ahead`, which is needed soon, is asked for meanwhile.
     """
     from cnnfilter.core.loops import vectors
 

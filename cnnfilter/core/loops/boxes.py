@@ -14,9 +14,8 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
 
     A sum that is carried from pixel to pixel would carry an outlier along, and its rounding. Here every
     output is the sum of its own window and nothing else, always in the same order: of `part_down` rows at a
-    time, then of those parts and what is left over, and the same along the rows. That takes about 2 sqrt(height) +
-    2 sqrt(width) additions a value. Measured on 4096 x 4096 float32, 31 x 31 beside the separable loop: see
-    `benchmarks`.
+    time, then of those parts and what is left over, and the same along the rows. That takes about
+    2 sqrt(height) + 2 sqrt(width) additions a value.
 
     Rows are scaled by a power of two as they are summed up, so that no sum overflows where the mean does not.
     A mean that differs from the pixel in the middle by rounding alone is that pixel (`vectors.snapper`).

@@ -36,8 +36,12 @@ def sums_types(source: str, target: str, height: int, width: int) -> tuple[str, 
     return "i32", "f64"
 
 
-_NUMPY: dict[str, np.dtype[Any]] = {"u16": np.dtype(np.uint16), "i32": np.dtype(np.int32), "f32": np.dtype(np.float32),
-          "f64": np.dtype(np.float64)}  # fmt: skip
+_NUMPY: dict[str, np.dtype[Any]] = {
+    "u16": np.dtype(np.uint16),
+    "i32": np.dtype(np.int32),
+    "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
+}
 
 
 class _Averages:

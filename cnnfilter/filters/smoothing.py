@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from cnnfilter.core import templates
 from cnnfilter.core.correlate import checked_image, filtered
 from cnnfilter.core.geometry import Number, Padding
+from cnnfilter.core.keeping import kept
 from cnnfilter.core.kernel import Kernel
 from cnnfilter.errors import ParameterError
 
@@ -121,7 +121,7 @@ def gaussian(
     )  # fmt: skip
 
 
-@lru_cache(maxsize=32)
+@kept
 def _template(size: tuple[int, int] | None, sigmas: tuple[float, float], template: str) -> Kernel:
     return templates.gaussian(size, sigmas, template)  # type: ignore[arg-type]  # checked there
 

@@ -1,11 +1,11 @@
 """Where the planes of a convolution lie and which pixels its taps are: integers alone, once a layer."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from cnnfilter.core.keeping import kept
 from cnnfilter.nn.functional.windows import Array, Windows
 
 LANES = 16
@@ -90,7 +90,7 @@ class Part:
     column: int
 
 
-@lru_cache(256)
+@kept
 def forward_plan(windows: Windows, channels: int, groups: int) -> tuple[Planes, tuple[Part, ...]]:
     """Return planes and taps of `convolution`."""
     reach = [d * (k - 1) + 1 for d, k in zip(windows.dilation, windows.size, strict=True)]
@@ -110,7 +110,7 @@ def forward_plan(windows: Windows, channels: int, groups: int) -> tuple[Planes, 
     return planes, (Part(0, offsets, places, *windows.output, 0, windows.output[1], 1),)
 
 
-@lru_cache(256)
+@kept
 def backward_plan(windows: Windows, maps: int, group: int, depth: int) -> tuple[Planes, tuple[Part, ...]]:
     """Return planes and taps of `convolution_input_gradient`, for `group` maps that see `depth` channels.
 

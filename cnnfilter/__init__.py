@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cnnfilter.core import templates
     from cnnfilter.core.correlate import convolve, correlate, explain
     from cnnfilter.core.kernel import Kernel
+    from cnnfilter.core.memory import release_memory
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
     from cnnfilter.filters import gaussian, max_pool, mean, mean_pool, second_derivative
@@ -30,6 +31,7 @@ __all__ = [
     "max_pool",
     "mean",
     "mean_pool",
+    "release_memory",
     "second_derivative",
     "templates",
 ]
@@ -45,6 +47,7 @@ _HOMES = {
     "max_pool": "cnnfilter.filters",
     "mean": "cnnfilter.filters",
     "mean_pool": "cnnfilter.filters",
+    "release_memory": "cnnfilter.core.memory",
     "second_derivative": "cnnfilter.filters",
     "templates": "cnnfilter.core",
 }

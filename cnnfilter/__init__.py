@@ -12,6 +12,7 @@ from cnnfilter._version import __version__
 
 if TYPE_CHECKING:
     from cnnfilter.core.correlate import convolve, correlate, explain
+    from cnnfilter.core.memory import release_memory
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
     from cnnfilter.filters.gaussian import gaussian
@@ -33,6 +34,7 @@ __all__ = [
     "max_pool",
     "mean",
     "mean_pool",
+    "release_memory",
     "second_derivative",
     "templates",
 ]
@@ -48,6 +50,7 @@ _HOMES = {
     "max_pool": "cnnfilter.filters.pool",
     "mean": "cnnfilter.filters.mean",
     "mean_pool": "cnnfilter.filters.pool",
+    "release_memory": "cnnfilter.core.memory",
     "second_derivative": "cnnfilter.filters.second_derivative",
     "templates": "cnnfilter.kernels",
 }

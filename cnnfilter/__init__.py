@@ -12,8 +12,8 @@ from cnnfilter._version import __version__
 
 if TYPE_CHECKING:
     from cnnfilter.core import templates
-    from cnnfilter.core.correlate import convolve, correlate, explain
     from cnnfilter.core.kernel import Kernel
+    from cnnfilter.core.linear import convolve, correlate, explain
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
     from cnnfilter.filters import gaussian, max_pool, mean, mean_pool, second_derivative
@@ -38,9 +38,9 @@ _HOMES = {
     "CnnFilterError": "cnnfilter.errors",
     "Kernel": "cnnfilter.core.kernel",
     "Plan": "cnnfilter.core.plan",
-    "convolve": "cnnfilter.core.correlate",
-    "correlate": "cnnfilter.core.correlate",
-    "explain": "cnnfilter.core.correlate",
+    "convolve": "cnnfilter.core.linear",
+    "correlate": "cnnfilter.core.linear",
+    "explain": "cnnfilter.core.linear",
     "gaussian": "cnnfilter.filters",
     "max_pool": "cnnfilter.filters",
     "mean": "cnnfilter.filters",

@@ -10,8 +10,8 @@ import click
 from cnnfilter.batch.jobs import STREAM, Source
 from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain
 from cnnfilter.cli.options import Settings
-from cnnfilter.core.correlate import explain
 from cnnfilter.core.geometry import make_geometry
+from cnnfilter.core.linear import explain
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters.registry import Step
 from cnnfilter.imagefile import read

@@ -54,10 +54,8 @@ _SPECS = (
         range="abs",
         gain=0.0,
     ),
-    FilterSpec("convolve", "cnnfilter.core.correlate:convolve", ("kernel", *GEOMETRY, "dilation"), gain=None),
-    FilterSpec(
-        "correlate", "cnnfilter.core.correlate:correlate", ("kernel", *GEOMETRY, "dilation"), gain=None
-    ),
+    FilterSpec("convolve", "cnnfilter.core.linear:convolve", ("kernel", *GEOMETRY, "dilation"), gain=None),
+    FilterSpec("correlate", "cnnfilter.core.linear:correlate", ("kernel", *GEOMETRY, "dilation"), gain=None),
     FilterSpec(
         "learned",
         "cnnfilter.learning.application:apply",

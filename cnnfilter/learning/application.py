@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cnnfilter.core.correlate import correlate
 from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry
+from cnnfilter.core.linear import correlate
 from cnnfilter.learning.learnedfilter import LearnedFilter
 from cnnfilter.pixels.kinds import full_scale
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.core.boundary import check_boundary, index_map
-from cnnfilter.core.correlate import correlate
 from cnnfilter.core.kernel import Kernel
+from cnnfilter.core.linear import correlate
 from cnnfilter.core.threads import count
 from cnnfilter.errors import ParameterError
 from cnnfilter.learning.pairs import Array

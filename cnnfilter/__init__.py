@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cnnfilter._version import __version__
 
 if TYPE_CHECKING:
-    from cnnfilter.core.correlate import convolve, correlate, explain
+    from cnnfilter.core.linear import convolve, correlate, explain
     from cnnfilter.core.memory import release_memory
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
@@ -43,9 +43,9 @@ _HOMES = {
     "CnnFilterError": "cnnfilter.errors",
     "Kernel": "cnnfilter.kernels.kernel",
     "Plan": "cnnfilter.core.plan",
-    "convolve": "cnnfilter.core.correlate",
-    "correlate": "cnnfilter.core.correlate",
-    "explain": "cnnfilter.core.correlate",
+    "convolve": "cnnfilter.core.linear",
+    "correlate": "cnnfilter.core.linear",
+    "explain": "cnnfilter.core.linear",
     "gaussian": "cnnfilter.filters.gaussian",
     "max_pool": "cnnfilter.filters.pool",
     "mean": "cnnfilter.filters.mean",

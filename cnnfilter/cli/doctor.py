@@ -86,7 +86,7 @@ def _arrays() -> str:
     """Filter a constant, which must stay, and an impulse, which must give the kernel back."""
     import numpy as np
 
-    from cnnfilter.core.correlate import convolve
+    from cnnfilter.core.linear import convolve
     from cnnfilter.filters.gaussian import gaussian
     from cnnfilter.filters.mean import mean
     from cnnfilter.kernels.kernel import Kernel

@@ -1,4 +1,4 @@
-"""Correlation and convolution of arrays: validate, plan, execute."""
+"""Correlation of arrays of the five native types: validate, plan, execute."""
 
 from __future__ import annotations
 
@@ -30,112 +30,6 @@ LEAST_WORK = 400_000
 """Nanoseconds of estimated work for each thread; handing a strip to another thread costs about 100 000."""
 
 
-def correlate(
-    image: ArrayLike,
-    kernel: KernelLike,
-    *,
-    stride: Number = 1,
-    padding: Padding = "same",
-    boundary: str = "zero",
-    constant: float = 0.0,
-    dilation: Number = 1,
-    dtype: DtypeLike = None,
-    accuracy: str = "exact",
-    method: str = "auto",
-    threads: int | None = None,
-) -> NDArray[Any]:
-    r"""Cross-correlate an image with a kernel, which is not flipped (equations 13 and 14).
-
-    .. math:: y_{ij} = \sum_{u=1}^{U} \sum_{v=1}^{V} w_{uv}\, x_{i+u-1,\, j+v-1}
-
-    Parameters
-    ----------
-    image : array of shape (N,), (H, W) or (H, W, C)
-        uint8, uint16, int16, float32 or float64; channels last, each filtered on its own.
-    kernel : Kernel or array of shape (U, V) or (V,)
-        Finite weights.
-    stride, dilation : int or pair of int, default 1
-        Rows and columns from one output, or tap, to the next.
-    padding : str, int, pair or pair of pairs, default "same"
-        How much stands beside the image: "narrow", "wide", "same", or numbers; see `core.geometry`.
-    boundary : str, default "zero"
-        What stands there; see `core.boundary`. The filters `mean`, `gaussian` and `second_derivative` and
-        the command line default to "reflect" instead, because zero darkens the border of a photograph.
-    constant : float, default 0
-        The value of ``boundary="constant"``; it must be a value of the image's dtype.
-    dtype : dtype, optional
-        Type of the result. By default float32, or float64 for float64 images. An integer type rounds half to
-        even and saturates.
-    accuracy : {"exact", "fast"}
-        "fast" allows approximations, with the bound that `explain` states.
-    method : str, default "auto"
-        Forces a method: "direct", "separable", "low rank", "running sums", "fft", "recursive".
-    threads : int, optional
-        Default: ``CNNFILTER_THREADS``, else all cores.
-
-    Returns
-    -------
-    array
-        As many dimensions as the image; along each axis ``floor((M - K + P) / S) + 1``.
-
-    Raises
-    ------
-    DtypeError
-        An image, kernel or dtype of another type.
-    ParameterError
-        Impossible geometry, unknown names, kernels or constants that are not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> correlate(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.uint8), [[1, 2, 3], [4, 5, 6], [7, 8, 9]])
-    array([[9., 8., 7.],
-           [6., 5., 4.],
-           [3., 2., 1.]], dtype=float32)
-    >>> correlate(np.arange(5, dtype=np.uint8), [1, 0, -1], padding="narrow")
-    array([-2., -2., -2.], dtype=float32)
-    """
-    return filtered(
-        image, as_kernel(kernel), stride=stride, padding=padding, boundary=boundary, constant=constant,
-        dilation=dilation, dtype=dtype, accuracy=accuracy, method=method, threads=threads,
-    )  # fmt: skip
-
-
-def convolve(
-    image: ArrayLike,
-    kernel: KernelLike,
-    *,
-    stride: Number = 1,
-    padding: Padding = "same",
-    boundary: str = "zero",
-    constant: float = 0.0,
-    dilation: Number = 1,
-    dtype: DtypeLike = None,
-    accuracy: str = "exact",
-    method: str = "auto",
-    threads: int | None = None,
-) -> NDArray[Any]:
-    r"""Convolve an image with a kernel: correlation with the kernel turned by 180 degrees (8, 15).
-
-    .. math:: y_{ij} = \sum_{u=1}^{U} \sum_{v=1}^{V} w_{uv}\, x_{i-u+1,\, j-v+1}
-
-    The arguments are those of `correlate`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> convolve(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.uint8), [[1, 2, 3], [4, 5, 6], [7, 8, 9]])
-    array([[1., 2., 3.],
-           [4., 5., 6.],
-           [7., 8., 9.]], dtype=float32)
-    """
-    return correlate(
-        image, as_kernel(kernel).rotated(), stride=stride, padding=padding, boundary=boundary,
-        constant=constant,
-        dilation=dilation, dtype=dtype, accuracy=accuracy, method=method, threads=threads,
-    )  # fmt: skip
-
-
 def explain(
     shape: tuple[int, ...],
     dtype: DtypeLike,
@@ -150,26 +44,7 @@ def explain(
     method: str = "auto",
     sigmas: tuple[float, float] | None = None,
 ) -> Plan:
-    """Return the plan that `correlate` would follow, without touching a pixel.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of the image, (N,), (H, W) or (H, W, C).
-    dtype : dtype
-        Type of the image.
-    kernel : Kernel or array
-    output : dtype, optional
-        Type of the result, `dtype` in `correlate`.
-    sigmas : pair of float, optional
-        Standard deviations, if the kernel is a Gaussian; with ``accuracy="fast"``.
-
-    Examples
-    --------
-    >>> plan = explain((480, 640), "uint8", [[1, 2, 1], [2, 4, 2], [1, 2, 1]], stride=2)
-    >>> plan.method, plan.output_shape, plan.padding
-    ('direct', (240, 320), ((1, 1), (1, 1)))
-    """
+    """Return the plan that `filtered` follows; see `core.linear.explain`, which takes every type."""
     source = checked_dtype("image", dtype)
     if len(shape) not in (1, 2, 3):
         raise ParameterError(f"an image has 1, 2 or 3 dimensions, not {len(shape)} (shape {shape})")
@@ -197,7 +72,7 @@ def filtered(
     threads: int | None,
     sigmas: tuple[float, float] | None = None,
 ) -> NDArray[Any]:
-    """Correlate; what `correlate` and the filters have in common."""
+    """Correlate an image of a native type; `core.linear` takes every type and every other argument."""
     pixels = checked_image(image)
     key = (
         kernel, pixels.shape, pixels.dtype, stride, padding, boundary, constant, dilation, dtype, accuracy,

@@ -77,6 +77,9 @@ class Plan:
     kernel: Kernel = field(repr=False)
     sigmas: tuple[float, float] | None = None
 
+    def __str__(self) -> str:
+        return self.text()
+
     def text(self) -> str:
         """Return the plan as lines for people."""
         values = int(np.prod(self.output_shape))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -112,7 +113,7 @@ class Filtering:
         image = three_dimensional(pixels)
         out = aligned_empty(self.shape, self.dtype)
         useful = int(self.cost / LEAST_WORK)
-        if useful > 1 or threads is not None:
+        if useful > 1 or threads is not None or threading.VARIABLE in os.environ:
             useful = min(threading.count(threads), useful)
         self.method.run(image, out, max(1, useful))
         if self.border is not None:

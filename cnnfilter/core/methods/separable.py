@@ -28,6 +28,9 @@ from cnnfilter.core.methods.work import (
 
 Terms: TypeAlias = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
+FAR = 2**40
+"""Farther than any two taps of one line."""
+
 MOST_APART = 3
 """Registers between the taps of a ladder, at most; beyond, taps are summed one by one."""
 
@@ -57,22 +60,23 @@ class _Correlation:
 
         along = np.arange(columns.kernel, dtype=np.int64) * columns.dilation
         offsets = along % step * tiles.plane + along // step * channels
-        between = np.arange(len(terms), dtype=np.int64)[:, None] * tiles.chunk * tiles.line
+        term = np.arange(len(terms), dtype=np.int64)[:, None]
+        # Ladders are the same however long the lines of a tile are: those of a plane, or a term, stay apart.
+        places_along = (term * step + along % step) * FAR + along // step * channels
         weights = np.concatenate([row for _, row in terms])
         lanes = register_bytes() // real_type.itemsize
         apart = channels * columns.dilation // math.gcd(lanes, channels * columns.dilation)
         self.apart = apart if apart <= MOST_APART else 1
         kept = np.flatnonzero(weights)
-        offsets_of_terms = (offsets + between).ravel()[kept]
-        order, self.ends = ladders(offsets_of_terms, self.apart * lanes)
-        self.offsets_along = offsets_of_terms[order]
+        order, self.ends = ladders(places_along.ravel()[kept], self.apart * lanes)
+        self.offsets_along = (offsets + term * tiles.chunk * tiles.line).ravel()[kept][order]
         self.weights_along = weights[kept][order].astype(real_type)
 
-        column, row = terms[0][0][used], terms[0][1]
+        column, row = terms[0]
         u, v = int(np.abs(column).argmax()), int(np.abs(row).argmax())
         tolerances = [
             rounding_of_a_constant(weights) if snapping else 0.0
-            for weights in (column.astype(real_type), self.weights_along)
+            for weights in (column[used].astype(real_type), self.weights_along)
         ]
         source, target, real = task.source, task.target, task.real
         self.loop = compiled.function(
@@ -89,7 +93,7 @@ class _Correlation:
             address(task.row_map), address(task.column_map), columns.before, columns.length, channels, step,
             columns.reach, task.constant, rows.stride, rows.reach, int(self.flat), self.terms,
             address(self.offsets_down), address(self.weights_down), address(self.runs),
-            len(self.offsets_down), int(places[u]) * tiles.line, tolerances[0],
+            len(self.offsets_down), u * rows.dilation * tiles.line, tolerances[0],
             address(self.offsets_along), address(self.weights_along), address(self.ends), int(offsets[v]),
             tolerances[1], tiles.span, tiles.chunk,
         )  # fmt: skip
@@ -111,7 +115,7 @@ class _Correlation:
         threads.run_strips(strip, geometry.rows.output, workers, tiles.chunk)
 
 
-def ladders(offsets: Places, apart: int) -> tuple[Places, Places]:
+def ladders(places: Places, apart: int) -> tuple[Places, Places]:
     """Group taps that lie `apart` elements from each other, as `loops.separable` reads them.
 
     Returns
@@ -126,13 +130,13 @@ def ladders(offsets: Places, apart: int) -> tuple[Places, Places]:
     >>> ladders(np.array([0, 1, 2, 8, 10]), 8)
     (array([1, 0, 3, 2, 4]), array([1, 5, 5, 5]))
     """
-    number = {int(offset): tap for tap, offset in enumerate(offsets)}
+    number = {int(place): tap for tap, place in enumerate(places)}
     kinds: list[list[int]] = [[] for _ in range(RUNGS)]
-    for offset in sorted(number):
+    for place in sorted(number):
         ladder: list[int] = []
-        while len(ladder) < RUNGS and offset in number:
-            ladder.append(number.pop(offset))
-            offset += apart
+        while len(ladder) < RUNGS and place in number:
+            ladder.append(number.pop(place))
+            place += apart
         if ladder:
             kinds[len(ladder) - 1] += ladder
     order = np.array([tap for kind in kinds for tap in kind], np.int64)

@@ -99,7 +99,7 @@ def test_a_changed_pixel_changes_nothing_beyond_the_kernel(filtering, data):
 @given(filterings(), st.data())
 @settings(deadline=None, max_examples=200)
 def test_tiles_have_the_bits_of_the_whole(filtering, data):
-    """A tile is filtered from the padded pixels that it needs, as streaming does, with no word of its place."""
+    """A tile is filtered from the padded pixels that it needs, with no word of its place."""
     image, weights, call = filtering
     assume(call["boundary"] != "renormalize")
     whole = result_of(image, weights, **call)

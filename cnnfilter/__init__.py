@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
     from cnnfilter.filters.gaussian import gaussian
+    from cnnfilter.filters.gradient import gradient
     from cnnfilter.filters.mean import mean
     from cnnfilter.filters.pool import max_pool, mean_pool
     from cnnfilter.filters.second_derivative import second_derivative
+    from cnnfilter.filters.unsharp import unsharp
     from cnnfilter.kernels import templates
     from cnnfilter.kernels.kernel import Kernel
 
@@ -30,11 +32,13 @@ __all__ = [
     "correlate",
     "explain",
     "gaussian",
+    "gradient",
     "max_pool",
     "mean",
     "mean_pool",
     "second_derivative",
     "templates",
+    "unsharp",
 ]
 
 _HOMES = {
@@ -45,11 +49,13 @@ _HOMES = {
     "correlate": "cnnfilter.core.correlate",
     "explain": "cnnfilter.core.correlate",
     "gaussian": "cnnfilter.filters.gaussian",
+    "gradient": "cnnfilter.filters.gradient",
     "max_pool": "cnnfilter.filters.pool",
     "mean": "cnnfilter.filters.mean",
     "mean_pool": "cnnfilter.filters.pool",
     "second_derivative": "cnnfilter.filters.second_derivative",
     "templates": "cnnfilter.kernels",
+    "unsharp": "cnnfilter.filters.unsharp",
 }
 
 

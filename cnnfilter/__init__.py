@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
     from cnnfilter.filters.gaussian import gaussian
+    from cnnfilter.filters.gradient import gradient
     from cnnfilter.filters.mean import mean
     from cnnfilter.filters.pool import max_pool, mean_pool
     from cnnfilter.filters.second_derivative import second_derivative
+    from cnnfilter.filters.unsharp import unsharp
     from cnnfilter.kernels import templates
     from cnnfilter.kernels.kernel import Kernel
 
@@ -31,12 +33,14 @@ __all__ = [
     "correlate",
     "explain",
     "gaussian",
+    "gradient",
     "max_pool",
     "mean",
     "mean_pool",
     "release_memory",
     "second_derivative",
     "templates",
+    "unsharp",
 ]
 
 _HOMES = {
@@ -47,12 +51,14 @@ _HOMES = {
     "correlate": "cnnfilter.core.linear",
     "explain": "cnnfilter.core.linear",
     "gaussian": "cnnfilter.filters.gaussian",
+    "gradient": "cnnfilter.filters.gradient",
     "max_pool": "cnnfilter.filters.pool",
     "mean": "cnnfilter.filters.mean",
     "mean_pool": "cnnfilter.filters.pool",
     "release_memory": "cnnfilter.core.memory",
     "second_derivative": "cnnfilter.filters.second_derivative",
     "templates": "cnnfilter.kernels",
+    "unsharp": "cnnfilter.filters.unsharp",
 }
 
 

@@ -18,6 +18,8 @@ FILTERS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "mean": ("filters.mean:Mean", "Average over a window."),
         "gaussian": ("filters.gaussian:Gaussian", "Smooth with a Gaussian."),
         "second-derivative": ("filters.second_derivative:SecondDerivative", "Find edges and lines."),
+        "gradient": ("filters.gradient:Gradient", "Show how steeply brightness changes."),
+        "unsharp": ("filters.unsharp:Unsharp", "Sharpen with an unsharp mask."),
         "convolve": ("filters.correlation:Convolve", "Convolve with a kernel (turned by 180 degrees)."),
         "correlate": ("filters.correlation:Correlate", "Correlate with a kernel (as it is written)."),
         "learned": ("learning.application:Learned", "Apply a filter that was learned."),

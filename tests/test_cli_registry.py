@@ -50,7 +50,7 @@ def test_its_name_is_that_of_the_registry(name):
 @pytest.mark.parametrize("name", FILTERS)
 def test_functions_take_what_the_filter_hands_on(name):
     filter = filter_named(name)
-    positional = {option.name for option in filter.options if option.positional}
+    positional = {option.name for option in filter.options if option.positional or option.keyword}
     for function in functions(name):
         parameters = inspect.signature(function).parameters
         assert set(filter.takes()) - positional <= set(parameters)
@@ -63,12 +63,13 @@ def test_options_and_defaults_are_those_of_the_function(name):
     taken = set(filter.takes())
     for function in functions(name):
         parameters = inspect.signature(function).parameters
+        keywords = {option.name: option.keyword or option.name for option in filter.options}
         for option in own(filter.options):
             default = option.get_default(click.Context(click.Command("x")))
             if option.name == "boundary":
                 assert default == "reflect"  # image commands have another default than correlate
             elif option.name in taken and isinstance(default, str):
-                assert option.type.convert(default, None, None) == parameters[option.name].default
+                assert option.type.convert(default, None, None) == parameters[keywords[option.name]].default
 
 
 @pytest.mark.parametrize("name", [name for name in FILTERS if name != "learned"])

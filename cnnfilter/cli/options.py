@@ -7,8 +7,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import Examples
-from cnnfilter.cli.types import SIZE, STEP, Boundary, KernelText, Padding, Pixels, Sigma
-from cnnfilter.filters.filter import Option, Range
+from cnnfilter.cli.types import SIZE, STEP, Boundary, KernelText, Padding, Pair, Pixels, Sigma
+from cnnfilter.filters.filter import Numbers, Option, Range
 
 Parameters = list[click.Parameter]
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -58,7 +58,7 @@ def own(options: Iterable[Option]) -> Parameters:
     """Say what a filter takes for itself."""
     made: Parameters = []
     for option in options:
-        kind, metavar = _FORMS[option.form] if isinstance(option.form, str) else _choices(option.form)
+        kind, metavar = _read(option.form)
         shown = option.metavar or metavar
         if option.positional:
             made.append(click.Argument([option.name], type=kind, metavar=shown))
@@ -74,6 +74,15 @@ def own(options: Iterable[Option]) -> Parameters:
                 )
             )
     return made
+
+
+def _read(form: str | tuple[str, ...] | Numbers) -> tuple[Any, str]:
+    """Return how the text of a form of option is read, and what help shows for it."""
+    if isinstance(form, str):
+        return _FORMS[form]
+    if isinstance(form, Numbers):
+        return Pair(*form), "N|NYxNX"
+    return _choices(form)
 
 
 def _choices(names: tuple[str, ...]) -> tuple[click.Choice[str], str]:

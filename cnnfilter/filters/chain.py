@@ -188,6 +188,7 @@ def _apply(
         bias=filter.bias,
         bounded=filter.bounded,
         colours_only=filter.colours_only,
+        span=filter.span,
         threads=threads,
         **settings,
     )

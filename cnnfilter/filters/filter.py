@@ -22,16 +22,25 @@ if TYPE_CHECKING:
 Range = Literal["clip", "abs", "offset", "stretch"]
 
 
+class Numbers(NamedTuple):
+    """A form of option: one number, or two for rows and columns."""
+
+    kind: type[int] | type[float]
+    least: float
+    most: float
+    words: str
+
+
 class Option(NamedTuple):
     """One thing that a filter takes, as a command line reads it.
 
     Attributes
     ----------
     name : str
-        The keyword argument; ``--name`` on a command line.
-    form : str or tuple of str
-        How a text is read: size, lengths, number, steps, padding, boundary, kernel, file or text; or the
-        choices there are.
+        Of the argument; ``--name`` on a command line.
+    form : str, tuple of str or Numbers
+        How a text is read: size, lengths, number, steps, padding, boundary, kernel, file or text; the choices
+        there are; or the numbers.
     help : str
         One line, with the default in brackets at its end.
     default : str, optional
@@ -40,15 +49,18 @@ class Option(NamedTuple):
         What help shows for the value; default that of the form.
     required, positional : bool
         Whether it must be given, and whether without ``--``.
+    keyword : str, optional
+        The keyword argument of the function, if that has another name.
     """
 
     name: str
-    form: str | tuple[str, ...]
+    form: str | tuple[str, ...] | Numbers
     help: str = ""
     default: str | None = None
     metavar: str | None = None
     required: bool = False
     positional: bool = False
+    keyword: str | None = None
 
 
 STRIDE = Option("stride", "steps", "Pixels from one output to the next. [1]")
@@ -231,7 +243,10 @@ class Filter:
         `unit` is what one grey level of the pixels is in `image`: less than 1 where those have been divided
         by white.
         """
-        given = self.arguments if padding is None else {**self.arguments, "padding": padding}
+        keywords = {option.name: option.keyword or option.name for option in self.options}
+        given = {keywords.get(name, name): value for name, value in self.arguments.items()}
+        if padding is not None:
+            given["padding"] = padding
         return self.filtered(image, **given, dtype=dtype, threads=threads)
 
     def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cnnfilter.core.keeping import kept
 from cnnfilter.errors import ParameterError
-from cnnfilter.filters.filter import ACCURACY, GEOMETRY, KernelFilter, Option
+from cnnfilter.filters.filter import ACCURACY, GEOMETRY, KernelFilter, Numbers, Option, Range
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from cnnfilter.core.geometry import Number, Padding, Pair
     from cnnfilter.core.linear import Boundary
+    from cnnfilter.kernels.gaussian import Order
     from cnnfilter.kernels.kernel import Kernel
 
 
@@ -22,6 +23,7 @@ def gaussian(
     size: int | tuple[int, int] | None = None,
     *,
     template: Literal["float", "integer"] = "float",
+    order: Order = 0,
     stride: Number = 1,
     padding: Padding = "same",
     boundary: Boundary = "reflect",
@@ -46,8 +48,12 @@ def gaussian(
         Rows and columns of the template; ``2 * ceil(4 * sigma) + 1`` by default.
     template : {"float", "integer"}
         "integer" takes the integer template of the notes over its sum.
+    order : {0, 1, 2} or pair of them, default 0
+        Which derivative is taken of the Gaussian, along rows and columns: of a ramp of slope 1 the first is
+        1, of half a square the second. One number stands for both, as for `sigma`.
     dtype : dtype, optional
-        Type of the result; that of the image by default, float32 for bool.
+        Type of the result; that of the image by default, float32 for bool; for derivatives signed, as in
+        `cnnfilter.correlate`.
     accuracy : {"exact", "fast"}
         "fast" allows a recursive filter for large `sigma`, within 0.5 of 255 grey levels.
 
@@ -71,37 +77,42 @@ def gaussian(
     from cnnfilter.kernels import templates
 
     pixels = as_pixels(image)
-    sigmas = templates.sigma_pair(sigma)
+    sigmas, orders = templates.sigma_pair(sigma), templates.order_pair(order)
     if pixels.ndim == 1:
-        kernel = _line(size, sigmas[1], template)
+        if orders[0] and isinstance(order, tuple | list):
+            raise ParameterError(f"a 1-D signal has no rows; order {order!r} must begin with 0")
+        orders = (0, orders[1])
+        kernel = _line(size, sigmas[1], template, orders[1])
         sigmas = (0.0, sigmas[1])
     else:
-        kernel = _template(size if size is None else templates.size_pair(size), sigmas, template)
+        kernel = _template(size if size is None else templates.size_pair(size), sigmas, template, orders)
     return filter_image(
         pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
         dtype=dtype, missing=missing, fill=fill, accuracy=accuracy, method=method, threads=threads, out=out,
-        smoothing=True, sigmas=sigmas if template == "float" else None,
+        smoothing=not any(orders), sigmas=sigmas if template == "float" and not any(orders) else None,
     )  # fmt: skip
 
 
 @kept
-def _template(size: tuple[int, int] | None, sigmas: tuple[float, float], template: str) -> Kernel:
+def _template(
+    size: tuple[int, int] | None, sigmas: tuple[float, float], template: str, orders: tuple[int, int]
+) -> Kernel:
     from cnnfilter.kernels import templates
 
-    return templates.gaussian(size, sigmas, template)  # type: ignore[arg-type]  # checked there
+    return templates.gaussian(size, sigmas, template, order=orders)  # type: ignore[arg-type]  # checked there
 
 
-def _line(size: int | tuple[int, int] | None, sigma: float, template: str) -> Kernel:
+def _line(size: int | tuple[int, int] | None, sigma: float, template: str, order: int) -> Kernel:
     """Return the template of a 1-D signal."""
     from cnnfilter.kernels import templates
     from cnnfilter.kernels.kernel import Kernel
 
     length = size[-1] if isinstance(size, tuple) else size
     if template == "float":
-        return Kernel(templates.gaussian_taps(length, sigma))
+        return Kernel(templates.gaussian_taps(length, sigma, order))
     if template != "integer":
         raise ParameterError(f"unknown template {template!r}; use float or integer")
-    square = templates.gaussian(length, sigma, "integer")
+    square = templates.gaussian(length, sigma, "integer", order=order)
     return Kernel(square.weights[:1], float(square.weights[0].sum()))
 
 
@@ -117,12 +128,39 @@ class Gaussian(KernelFilter):
     options = (
         Option("sigma", "lengths", "In pixels. [1.0]", "1.0", "S|SYxSX"),
         Option("size", "size", "Rows x columns of the kernel. [2*ceil(4*sigma)+1]"),
+        Option(
+            "derivative",
+            Numbers(int, 0, 2, "0, 1 or 2, or two of them"),
+            "Of the Gaussian, along rows and columns. [0]",
+            "0",
+            keyword="order",
+        ),
         Option("template", ("float", "integer"), "Weights: exact, or small integers. [float]", "float"),
         *GEOMETRY,
         ACCURACY,
     )
-    gain = 1.0
-    bounded = True
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Which derivatives are taken along rows and columns."""
+        from cnnfilter.kernels import templates
+
+        return templates.order_pair(self.arguments.get("derivative", 0))
+
+    @property
+    def gain(self) -> float:
+        """What it makes of a constant 1: a derivative nothing."""
+        return 0.0 if any(self.order) else 1.0
+
+    @property
+    def bounded(self) -> bool:
+        """Whether results stay within the range of the input: not those of a derivative."""
+        return not any(self.order)
+
+    @property
+    def range(self) -> Range:
+        """What becomes of values outside the pixels' range; a derivative is signed."""
+        return self.value_range or ("abs" if any(self.order) else self.default_range)
 
     def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
         """Call `gaussian`."""
@@ -133,7 +171,9 @@ class Gaussian(KernelFilter):
         from cnnfilter.kernels import templates
 
         given = self.arguments
-        return templates.gaussian(given.get("size"), given.get("sigma", 1.0), given.get("template", "float"))
+        return templates.gaussian(
+            given.get("size"), given.get("sigma", 1.0), given.get("template", "float"), order=self.order
+        )
 
     def window(self) -> Pair:
         """Return rows and columns of the template, without making it."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from cnnfilter.errors import FilterFileError, ParameterError
 from cnnfilter.files.weightsfile import read_tensors, write_tensors
+from cnnfilter.learning.evaluation import decibels
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.learning.pairs import Array, Pair, Split
 from cnnfilter.nn.functional import (
@@ -145,7 +146,7 @@ class Run:
             size, room = size + wanted.size, room - rows * pair.before.shape[1]
             if room <= 0:
                 break
-        quality = math.inf if error == 0 else 10 * math.log10(self.peak**2 * size / error)
+        quality = decibels(error / size, self.peak)
         if not self.curve or quality > max(value for _, value in self.curve):
             self.best = {name: value.copy() for name, value in self.parameters.items()}
             self.worse = 0

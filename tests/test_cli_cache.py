@@ -100,6 +100,13 @@ class TestDoctor:
         assert report["checks"]["images"].startswith("ok")
         assert report["ok"] is False
 
+    def test_a_command_that_cannot_be_imported_is_told(self, tmp_path):
+        (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['cnnfilter.cli.learn'] = None\n")
+        python_path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        process = cnnfilter("doctor", "--json", status=1, env={"PYTHONPATH": python_path})
+        words = json.loads(process.stdout)["checks"]["commands"]
+        assert words.startswith("WRONG: cnnfilter learn cannot be called: ")
+
     @pytest.mark.parametrize(
         ("variables", "words"),
         [

@@ -35,8 +35,8 @@ def second_derivative(
         Along the columns, the rows, or their sum, the Laplacian of four neighbours. A signal has only x.
     dtype : dtype, optional
         Type of the result; float32, signed, by default (float64 for float64 images).
-
-    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+    stride, padding, boundary, constant, accuracy, method, threads
+        As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
     -------

@@ -38,8 +38,8 @@ def mean(
         Rows and columns of the neighbourhood, in pixels.
     dtype : dtype, optional
         Type of the result; that of the image by default.
-
-    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+    stride, padding, boundary, constant, accuracy, method, threads
+        As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
     -------
@@ -91,8 +91,8 @@ def gaussian(
         Type of the result; that of the image by default.
     accuracy : {"exact", "fast"}
         "fast" allows a recursive filter for large `sigma`, within 0.5 of 255 grey levels.
-
-    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+    stride, padding, boundary, constant, accuracy, method, threads
+        As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
     -------

@@ -5,10 +5,12 @@ mkdocs calls the functions named ``on_...``.
 
 import html
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from latex2mathml.converter import convert
+import ziafont
+import ziamath
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +27,14 @@ PAGES = {
 """Files of the root, and what they are called on the site, beside the pages of this folder."""
 
 _LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
-_EQUATION = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+# As the Markdown extension leaves an equation of a page, and as a docstring's ``.. math::`` becomes a paragraph.
+_EQUATION = re.compile(
+    r'<(?:span|div) class="arithmatex">\\(?P<bracket>[(\[])(?P<inner>.*?)\\[)\]]</(?:span|div)>'
+    r"|<p>\.\. math:: (?P<display>.*?)</p>",
+    re.DOTALL,
+)
+
+ziafont.config.svg2 = False  # every equation has its own outlines: those of another one may have another size
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -36,8 +45,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Turn the equations, which are written as LaTeX, into MathML, which browsers set by themselves."""
-    return _EQUATION.sub(_mathml, content)
+    """Draw the equations, which are written as LaTeX: outlines look the same without any font or script."""
+    # reStructuredText announces a block of code by two colons.
+    return _EQUATION.sub(_equation, content).replace("::</p>", ":</p>")
 
 
 def _moved(name: str) -> str:
@@ -48,6 +58,16 @@ def _moved(name: str) -> str:
     return _LINK.sub(lambda link: f"]({PAGES.get(link[1], link[1].removeprefix('docs/'))}", text)
 
 
-def _mathml(equation: re.Match[str]) -> str:
-    display = "inline" if equation[2] == "(" else "block"
-    return str(convert(html.unescape(equation[3]), display=display))
+def _equation(found: re.Match[str]) -> str:
+    display = found["display"] is not None or found["bracket"] == "["
+    return _drawn(html.unescape(found["display"] or found["inner"]), display)
+
+
+@cache
+def _drawn(latex: str, display: bool) -> str:
+    """Return the SVG of an equation, standing on the line of the text around it."""
+    equation = ziamath.Latex(latex, inline=not display, size=18, color="currentColor")
+    style = "" if display else f' style="vertical-align: {equation.getyofst():.1f}px"'
+    name = html.escape(latex.strip(), quote=True)
+    drawn = equation.svg().replace("<svg ", f'<svg role="img" aria-label="{name}"{style} ', 1)
+    return f'<div class="equation">{drawn}</div>' if display else drawn

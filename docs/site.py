@@ -27,7 +27,7 @@ PAGES = {
 """Files of the root, and what they are called on the site, beside the pages of this folder."""
 
 _LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)")
-# As the Markdown extension leaves an equation of a page, and as a docstring's ``.. math::`` becomes a paragraph.
+# As the Markdown extension leaves an equation of a page, and as a docstring's ``.. math::`` comes out.
 _EQUATION = re.compile(
     r'<(?:span|div) class="arithmatex">\\(?P<bracket>[(\[])(?P<inner>.*?)\\[)\]]</(?:span|div)>'
     r"|<p>\.\. math:: (?P<display>.*?)</p>",

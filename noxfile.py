@@ -31,9 +31,9 @@ TOUCHED_BY_VERSIONS = (
 
 WITHOUT_EXTRAS = (
     "doctor",
-    "gaussian --sigma 2 rocket.jpg -o ../soft.png",
+    "gaussian --sigma 1 rocket.jpg -o ../soft.jpg",
     "pipe astronaut.png -o ../edges.tif -- gaussian --sigma 1 then second-derivative",
-    "learn astronaut.png astronaut.png --size 3 -o ../same.json",
+    "learn rocket.jpg ../soft.jpg --size 3 -o ../soft.json",
     "kernel show log:9:1.4",
     "net describe lenet5",
 )

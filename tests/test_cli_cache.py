@@ -83,6 +83,10 @@ class TestCache:
             )
         assert json.loads(cnnfilter("cache", "info", "--json", env=home).stdout)["entries"] == filled
 
+    def test_warm_that_keeps_nothing_says_so(self):
+        process = cnnfilter("cache", "warm", "--quiet", status=1, env={"CNNFILTER_JIT": "plain"})
+        assert "cannot be kept here" in complaint(process) and "CNNFILTER_JIT=plain" in complaint(process)
+
 
 class TestDoctor:
     def test_all_is_well(self):

@@ -29,12 +29,15 @@ from typing import TYPE_CHECKING, Any
 from cnnfilter._version import __version__
 
 if TYPE_CHECKING:
-    from cnnfilter.core import templates
     from cnnfilter.core.correlate import convolve, correlate, explain
-    from cnnfilter.core.kernel import Kernel
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
-    from cnnfilter.filters import gaussian, max_pool, mean, mean_pool, second_derivative
+    from cnnfilter.filters.gaussian import gaussian
+    from cnnfilter.filters.mean import mean
+    from cnnfilter.filters.pool import max_pool, mean_pool
+    from cnnfilter.filters.second_derivative import second_derivative
+    from cnnfilter.kernels import templates
+    from cnnfilter.kernels.kernel import Kernel
 
 __all__ = [
     "CnnFilterError",
@@ -54,17 +57,17 @@ __all__ = [
 
 _HOMES = {
     "CnnFilterError": "cnnfilter.errors",
-    "Kernel": "cnnfilter.core.kernel",
+    "Kernel": "cnnfilter.kernels.kernel",
     "Plan": "cnnfilter.core.plan",
     "convolve": "cnnfilter.core.correlate",
     "correlate": "cnnfilter.core.correlate",
     "explain": "cnnfilter.core.correlate",
-    "gaussian": "cnnfilter.filters",
-    "max_pool": "cnnfilter.filters",
-    "mean": "cnnfilter.filters",
-    "mean_pool": "cnnfilter.filters",
-    "second_derivative": "cnnfilter.filters",
-    "templates": "cnnfilter.core",
+    "gaussian": "cnnfilter.filters.gaussian",
+    "max_pool": "cnnfilter.filters.pool",
+    "mean": "cnnfilter.filters.mean",
+    "mean_pool": "cnnfilter.filters.pool",
+    "second_derivative": "cnnfilter.filters.second_derivative",
+    "templates": "cnnfilter.kernels",
 }
 
 
@@ -73,7 +76,7 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module 'cnnfilter' has no attribute {name!r}")
     if name == "templates":
-        return import_module("cnnfilter.core.templates")
+        return import_module("cnnfilter.kernels.templates")
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

@@ -14,7 +14,7 @@ from commandline import cnnfilter, complaint, picture, pixels
 
 import cnnfilter as cnnfilter_package
 from cnnfilter.cli.doctor import ENVIRONMENT
-from cnnfilter.core.objectcache import VARIABLE
+from cnnfilter.core.jit.objectcache import VARIABLE
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ class TestDoctor:
 
     def test_a_compiler_that_cannot_give_its_code_is_noted(self, home, tmp_path):
         (tmp_path / "sitecustomize.py").write_text(
-            "from cnnfilter.core import compiling\n\n"
+            "from cnnfilter.core.jit import compiling\n\n"
             "def refused(*_):\n    raise AttributeError('no such inner part')\n\n"
             "compiling.object_code = refused\n"
         )

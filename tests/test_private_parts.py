@@ -15,8 +15,8 @@ from PIL import Image, PngImagePlugin
 from sampleloops import elementwise
 
 import cnnfilter
-from cnnfilter.core import compiling, machinecode
-from cnnfilter.imagefile import pillow
+from cnnfilter.core.jit import compiling, machinecode
+from cnnfilter.files import pillow
 
 PACKAGE = Path(cnnfilter.__file__).parent
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"

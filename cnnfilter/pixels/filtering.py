@@ -112,8 +112,7 @@ def apply(
             f"linear light of an image of {array.dtype}, whose white is unknown; "
             f"leave --linear out (such values mostly are linear already), or convert it to 8 or 16 bits"
         )
-    rounded = dtype == array.dtype and dtype.kind in "iu" and value_range in (None, "clip")
-    if bounded and rounded and not linear:
+    if bounded and not linear and rounds_itself(array.dtype, dtype, value_range):
         direct = _direct(array, function, alpha)
         if direct is not None:
             return Applied(direct, 0)
@@ -135,6 +134,17 @@ def apply(
         if bias:
             values += work.type(bias * scale)
     return _ranged(values, dtype, value_range, white, ends, alpha, threads)
+
+
+def rounds_itself(source: np.dtype[Any], target: np.dtype[Any], value_range: ValueRange | None) -> bool:
+    """Whether a filter whose results stay in range may round them itself, in one pass."""
+    return target == source and target.kind in "iu" and value_range in (None, "clip")
+
+
+def unit_of(dtype: np.dtype[Any], *, alpha: bool, linear: bool, white: float | None = None) -> float:
+    """Return what one grey level is in the values that `apply` hands to a filter."""
+    scale = white_of(dtype) if white is None else white
+    return 1.0 / scale if scale and (alpha or linear) else 1.0
 
 
 def _without_alpha(values: Array, function: Filter, work: np.dtype[Any]) -> Array:

@@ -1,0 +1,149 @@
+"""The Gaussian (equations 11 and 12). A constant image comes out unchanged."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from cnnfilter.errors import ParameterError
+from cnnfilter.filters.filter import ACCURACY, GEOMETRY, KernelFilter, Option
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from cnnfilter.core.geometry import Number, Padding, Pair
+    from cnnfilter.kernels.kernel import Kernel
+
+
+def gaussian(
+    image: ArrayLike,
+    sigma: float | tuple[float, float] = 1.0,
+    size: int | tuple[int, int] | None = None,
+    *,
+    template: Literal["float", "integer"] = "float",
+    stride: Number = 1,
+    padding: Padding = "same",
+    boundary: str = "reflect",
+    constant: float = 0.0,
+    dtype: Any = None,
+    accuracy: str = "exact",
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Smooth with a Gaussian template whose weights sum to 1 (equations 11 and 12).
+
+    Parameters
+    ----------
+    image : array of shape (N,), (H, W) or (H, W, C)
+        uint8, uint16, int16, float32 or float64.
+    sigma : float or pair of float, default 1
+        Standard deviation in pixels, or `(rows, columns)`.
+    size : int or pair of int, optional
+        Rows and columns of the template; ``2 * ceil(4 * sigma) + 1`` by default.
+    template : {"float", "integer"}
+        "integer" takes the integer template of the notes over its sum.
+    dtype : dtype, optional
+        Type of the result; that of the image by default.
+    accuracy : {"exact", "fast"}
+        "fast" allows a recursive filter for large `sigma`, within 0.5 of 255 grey levels.
+    stride, padding, boundary, constant, accuracy, method, threads
+        As those of `cnnfilter.correlate`, but `boundary` is "reflect".
+
+    Returns
+    -------
+    array
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gaussian(np.array([[0, 0, 0], [0, 16, 0], [0, 0, 0]], np.uint8), 0.8, 3, template="integer",
+    ...          boundary="zero")
+    array([[1, 2, 1],
+           [2, 4, 2],
+           [1, 2, 1]], dtype=uint8)
+    """
+    from cnnfilter.core.correlate import checked_image, filtered
+    from cnnfilter.kernels import templates
+
+    pixels = checked_image(image)
+    sigmas = templates.sigma_pair(sigma)
+    if pixels.ndim == 1:
+        kernel = _line(size, sigmas[1], template)
+        sigmas = (0.0, sigmas[1])
+    else:
+        kernel = _template(size if size is None else templates.size_pair(size), sigmas, template)
+    return filtered(
+        pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
+        dtype=pixels.dtype if dtype is None else dtype, accuracy=accuracy, method=method, threads=threads,
+        sigmas=sigmas if template == "float" else None,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=32)
+def _template(size: tuple[int, int] | None, sigmas: tuple[float, float], template: str) -> Kernel:
+    from cnnfilter.kernels import templates
+
+    return templates.gaussian(size, sigmas, template)  # type: ignore[arg-type]  # checked there
+
+
+def _line(size: int | tuple[int, int] | None, sigma: float, template: str) -> Kernel:
+    """Return the template of a 1-D signal."""
+    from cnnfilter.kernels import templates
+    from cnnfilter.kernels.kernel import Kernel
+
+    length = size[-1] if isinstance(size, tuple) else size
+    if template == "float":
+        return Kernel(templates.gaussian_taps(length, sigma))
+    if template != "integer":
+        raise ParameterError(f"unknown template {template!r}; use float or integer")
+    square = templates.gaussian(length, sigma, "integer")
+    return Kernel(square.weights[:1], float(square.weights[0].sum()))
+
+
+class Gaussian(KernelFilter):
+    """The Gaussian as a filter of a chain."""
+
+    name = "gaussian"
+    help = "Smooth with a Gaussian; more sigma, more smoothing."
+    examples = (
+        "cnnfilter gaussian --sigma 2 photo.jpg -o soft.jpg",
+        "cnnfilter gaussian < photo.png > soft.png",
+    )
+    options = (
+        Option("sigma", "lengths", "In pixels. [1.0]", "1.0", "S|SYxSX"),
+        Option("size", "size", "Rows x columns of the kernel. [2*ceil(4*sigma)+1]"),
+        Option("template", ("float", "integer"), "Weights: exact, or small integers. [float]", "float"),
+        *GEOMETRY,
+        ACCURACY,
+    )
+    gain = 1.0
+    bounded = True
+
+    def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
+        """Call `gaussian`."""
+        return gaussian(image, **how)
+
+    def kernel(self) -> Kernel:
+        """Make the template."""
+        from cnnfilter.kernels import templates
+
+        given = self.arguments
+        return templates.gaussian(given.get("size"), given.get("sigma", 1.0), given.get("template", "float"))
+
+    def window(self) -> Pair:
+        """Return rows and columns of the template, without making it."""
+        from cnnfilter.kernels import templates
+
+        if "size" in self.arguments:
+            return templates.size_pair(self.arguments["size"])
+        rows, columns = templates.sigma_pair(self.arguments.get("sigma", 1.0))
+        return templates.default_size(rows), templates.default_size(columns)
+
+    def remarks(self) -> tuple[str, ...]:
+        """Tell when a size cuts off more than a hundredth: it is then no longer a Gaussian."""
+        from cnnfilter.kernels.gaussian import cut_remark
+
+        if "size" not in self.arguments:
+            return ()
+        remark = cut_remark(self.arguments["size"], self.arguments.get("sigma", 1.0))
+        return (remark,) if remark else ()

@@ -17,6 +17,8 @@ import pytest
 from PIL import Image
 
 import cnnfilter
+from cnnfilter.batch.process import Outcome
+from cnnfilter.cli.doctor import ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("sample_images/*.md")])
@@ -107,6 +109,12 @@ def test_every_public_name_is_listed_and_has_its_reference(name):
     assert re.search(rf"\b{name}\b", cnnfilter.__doc__)
     pages = "".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
     assert re.search(rf"^::: cnnfilter\.{name}\b", pages, re.MULTILINE)
+
+
+def test_fields_and_variables_are_written_down():
+    page = (ROOT / "docs" / "formats.md").read_text()
+    for name in (*Outcome._fields, *ENVIRONMENT):
+        assert f"`{name}`" in page, name
 
 
 def script(name):

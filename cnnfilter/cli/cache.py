@@ -29,7 +29,7 @@ DTYPES = ("uint8", "uint16", "float32")
     examples=["cnnfilter cache info", "cnnfilter cache warm"],
 )
 def cache() -> None:
-    """Look after the loops that are compiled at first use and kept for later runs."""
+    """Manage the loops that are compiled at first use and kept for later runs."""
 
 
 @cache.command(

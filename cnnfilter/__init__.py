@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any
 from cnnfilter._version import __version__
 
 if TYPE_CHECKING:
-    from cnnfilter.core.correlate import convolve, correlate, explain
+    from cnnfilter.core.linear import convolve, correlate, explain
+    from cnnfilter.core.memory import release_memory
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
     from cnnfilter.filters.gaussian import gaussian
@@ -51,6 +52,7 @@ __all__ = [
     "max_pool",
     "mean",
     "mean_pool",
+    "release_memory",
     "second_derivative",
     "templates",
 ]
@@ -59,13 +61,14 @@ _HOMES = {
     "CnnFilterError": "cnnfilter.errors",
     "Kernel": "cnnfilter.kernels.kernel",
     "Plan": "cnnfilter.core.plan",
-    "convolve": "cnnfilter.core.correlate",
-    "correlate": "cnnfilter.core.correlate",
-    "explain": "cnnfilter.core.correlate",
+    "convolve": "cnnfilter.core.linear",
+    "correlate": "cnnfilter.core.linear",
+    "explain": "cnnfilter.core.linear",
     "gaussian": "cnnfilter.filters.gaussian",
     "max_pool": "cnnfilter.filters.pool",
     "mean": "cnnfilter.filters.mean",
     "mean_pool": "cnnfilter.filters.pool",
+    "release_memory": "cnnfilter.core.memory",
     "second_derivative": "cnnfilter.filters.second_derivative",
     "templates": "cnnfilter.kernels",
 }

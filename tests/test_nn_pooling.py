@@ -117,7 +117,9 @@ def test_bad_input_is_named():
         functional.mean_pooling(x, 5)
     with pytest.raises(ParameterError, match=r"weights is float64 \(3,\): give float64 of shape \(2,\)"):
         functional.trainable_pooling(x, np.ones(3), np.ones(2), 2)
-    with pytest.raises(ParameterError, match=r"delta has shape \(1, 2, 3, 3\): give \(1, 2, 2, 2\)"):
+    with pytest.raises(
+        ParameterError, match=r"delta is float64 \(1, 2, 3, 3\): give float64 of shape \(1, 2, 2, 2\)"
+    ):
         functional.mean_pooling_backward(np.zeros((1, 2, 3, 3)), x.shape, 2)
 
 

@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from cnnfilter._version import __version__
-from cnnfilter.batch.workers import processors
 from cnnfilter.cli.group import CONTEXT, Examples
 from cnnfilter.cli.main import DONE, NOTHING_DONE, reason
+from cnnfilter.core.threads import processors
 
 ENVIRONMENT = {
     "CNNFILTER_CACHE_DIR": "Folder of the compiled loops. [~/.cache/cnnfilter]",
@@ -106,7 +106,7 @@ def _arrays() -> str:
     """Filter a constant, which must stay, and an impulse, which must give the kernel back."""
     import numpy as np
 
-    from cnnfilter.core.correlate import convolve
+    from cnnfilter.core.linear import convolve
     from cnnfilter.filters.gaussian import gaussian
     from cnnfilter.filters.mean import mean
     from cnnfilter.kernels.kernel import Kernel

@@ -19,7 +19,7 @@ from cnnfilter.batch.jobs import (
     refuse_losses,
 )
 from cnnfilter.batch.process import Process
-from cnnfilter.batch.workers import processors, run
+from cnnfilter.batch.workers import run
 from cnnfilter.cli.inputs import sources, usage
 from cnnfilter.cli.main import NOTHING_DONE, complain, note
 from cnnfilter.cli.options import Settings
@@ -64,7 +64,7 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
     gc.enable()
     if settings.output and is_folder(settings.output):
         remove_stale(settings.output)
-    workers = min(settings.jobs or processors(), len(jobs))
+    workers = min(settings.jobs or threads.processors(), len(jobs))
     if not settings.threads:
         process = process._replace(threads=max(1, threads.count() // workers))
     report = Report(

@@ -23,6 +23,7 @@ With an even kernel `same` puts the extra pixel after. A kernel of four taps on 
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -180,9 +181,12 @@ def number_pair(name: str, value: object, least: int) -> Pair:
 
 
 def _integer(name: str, whole: object, value: object, least: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:  # an array of several numbers has `__index__` too
+        number = None
+    if number is None:
         raise DtypeError(f"{name} {whole!r} is not made of integers; give an integer of at least {least}")
-    number = int(value.__index__())
     if not least <= number <= LARGEST:
         raise ParameterError(f"{name} {whole!r} is out of range; give {least} to {LARGEST}")
     return number

@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from cnnfilter.core.container import processor_quota
 from cnnfilter.errors import DtypeError, ParameterError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _inside = threading.local()
 
 
 def count(threads: int | None = None) -> int:
-    """Return how many threads to use: the argument, ``CNNFILTER_THREADS``, or one for each core.
+    """Return how many threads to use: the argument, ``CNNFILTER_THREADS``, or one for each processor.
 
     Examples
     --------
@@ -39,10 +40,16 @@ def count(threads: int | None = None) -> int:
     return number
 
 
+def processors() -> int:
+    """Count the processors that this process may use: its affinity, and the quota of its container."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(seen, processor_quota() or seen)
+
+
 def _usual() -> int:
     text = os.environ.get(VARIABLE, "")
     if not text:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return processors()
     if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= LARGEST:
         raise ParameterError(f"{VARIABLE}={text!r} is not a number of threads; use 1 to {LARGEST}")
     return int(text)

@@ -29,7 +29,7 @@ class Correlate(KernelFilter):
 
     def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
         """Call `cnnfilter.correlate`."""
-        from cnnfilter.core.correlate import correlate
+        from cnnfilter.core.linear import correlate
 
         return correlate(image, **how)
 
@@ -51,7 +51,7 @@ class Convolve(Correlate):
 
     def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
         """Call `cnnfilter.convolve`."""
-        from cnnfilter.core.correlate import convolve
+        from cnnfilter.core.linear import convolve
 
         return convolve(image, **how)
 

@@ -268,7 +268,7 @@ class KernelFilter(Filter):
 
 def planned(filter: Filter, kernel: Kernel, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
     """Say how the core will correlate with a kernel, by the geometry of a filter."""
-    from cnnfilter.core.correlate import explain
+    from cnnfilter.core.linear import explain
 
     names = ("stride", "padding", "boundary", "dilation", "accuracy")
     given = {name: filter.arguments[name] for name in names if name in filter.arguments}

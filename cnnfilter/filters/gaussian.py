@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from cnnfilter.core.keeping import kept
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters.filter import ACCURACY, GEOMETRY, KernelFilter, Option
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from cnnfilter.core.geometry import Number, Padding, Pair
+    from cnnfilter.core.linear import Boundary
     from cnnfilter.kernels.kernel import Kernel
 
 
@@ -23,30 +24,33 @@ def gaussian(
     template: Literal["float", "integer"] = "float",
     stride: Number = 1,
     padding: Padding = "same",
-    boundary: str = "reflect",
+    boundary: Boundary = "reflect",
     constant: float = 0.0,
     dtype: Any = None,
+    missing: Any = None,
+    fill: bool = False,
     accuracy: str = "exact",
     method: str = "auto",
     threads: int | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Smooth with a Gaussian template whose weights sum to 1 (equations 11 and 12).
 
     Parameters
     ----------
     image : array of shape (N,), (H, W) or (H, W, C)
-        uint8, uint16, int16, float32 or float64.
+        Of any real type of up to 64 bits; lists become float64.
     sigma : float or pair of float, default 1
-        Standard deviation in pixels, or `(rows, columns)`.
+        Standard deviation in pixels, or `(rows, columns)`; 0 where nothing is to be smoothed.
     size : int or pair of int, optional
         Rows and columns of the template; ``2 * ceil(4 * sigma) + 1`` by default.
     template : {"float", "integer"}
         "integer" takes the integer template of the notes over its sum.
     dtype : dtype, optional
-        Type of the result; that of the image by default.
+        Type of the result; that of the image by default, float32 for bool.
     accuracy : {"exact", "fast"}
         "fast" allows a recursive filter for large `sigma`, within 0.5 of 255 grey levels.
-    stride, padding, boundary, constant, accuracy, method, threads
+    stride, padding, boundary, constant, missing, fill, accuracy, method, threads, out
         As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
@@ -62,24 +66,25 @@ def gaussian(
            [2, 4, 2],
            [1, 2, 1]], dtype=uint8)
     """
-    from cnnfilter.core.correlate import checked_image, filtered
+    from cnnfilter.core.arguments import as_pixels
+    from cnnfilter.core.linear import filter_image
     from cnnfilter.kernels import templates
 
-    pixels = checked_image(image)
+    pixels = as_pixels(image)
     sigmas = templates.sigma_pair(sigma)
     if pixels.ndim == 1:
         kernel = _line(size, sigmas[1], template)
         sigmas = (0.0, sigmas[1])
     else:
         kernel = _template(size if size is None else templates.size_pair(size), sigmas, template)
-    return filtered(
+    return filter_image(
         pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
-        dtype=pixels.dtype if dtype is None else dtype, accuracy=accuracy, method=method, threads=threads,
-        sigmas=sigmas if template == "float" else None,
+        dtype=dtype, missing=missing, fill=fill, accuracy=accuracy, method=method, threads=threads, out=out,
+        smoothing=True, sigmas=sigmas if template == "float" else None,
     )  # fmt: skip
 
 
-@lru_cache(maxsize=32)
+@kept
 def _template(size: tuple[int, int] | None, sigmas: tuple[float, float], template: str) -> Kernel:
     from cnnfilter.kernels import templates
 

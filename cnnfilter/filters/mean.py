@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from cnnfilter.core.geometry import Number, Padding, Pair
+    from cnnfilter.core.linear import Boundary
     from cnnfilter.kernels.kernel import Kernel
 
 
@@ -19,24 +20,27 @@ def mean(
     *,
     stride: Number = 1,
     padding: Padding = "same",
-    boundary: str = "reflect",
+    boundary: Boundary = "reflect",
     constant: float = 0.0,
     dtype: Any = None,
+    missing: Any = None,
+    fill: bool = False,
     accuracy: str = "exact",
     method: str = "auto",
     threads: int | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Replace each pixel by the mean of its neighbourhood: all weights are 1 / (U V) (equation 10).
 
     Parameters
     ----------
     image : array of shape (N,), (H, W) or (H, W, C)
-        uint8, uint16, int16, float32 or float64.
+        Of any real type of up to 64 bits; lists become float64.
     size : int or pair of int, default 3
         Rows and columns of the neighbourhood, in pixels.
     dtype : dtype, optional
-        Type of the result; that of the image by default.
-    stride, padding, boundary, constant, accuracy, method, threads
+        Type of the result; that of the image by default, float32 for bool.
+    stride, padding, boundary, constant, missing, fill, accuracy, method, threads, out
         As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
@@ -49,15 +53,17 @@ def mean(
     >>> mean(np.array([0, 0, 9, 0, 0], np.uint8), 3)
     array([0, 3, 3, 3, 0], dtype=uint8)
     """
-    from cnnfilter.core.correlate import checked_image, filtered
+    from cnnfilter.core.arguments import as_pixels
+    from cnnfilter.core.linear import filter_image
     from cnnfilter.kernels import templates
 
-    pixels = checked_image(image)
+    pixels = as_pixels(image)
     rows, columns = templates.size_pair(size)
     kernel = templates.mean((1, columns) if pixels.ndim == 1 else (rows, columns))
-    return filtered(
+    return filter_image(
         pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
-        dtype=pixels.dtype if dtype is None else dtype, accuracy=accuracy, method=method, threads=threads,
+        dtype=dtype, missing=missing, fill=fill, accuracy=accuracy, method=method, threads=threads, out=out,
+        smoothing=True,
     )  # fmt: skip
 
 

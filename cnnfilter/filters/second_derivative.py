@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from cnnfilter.core.geometry import Number, Padding
+    from cnnfilter.core.linear import Boundary
     from cnnfilter.kernels.kernel import Kernel
 
 
@@ -20,24 +21,27 @@ def second_derivative(
     *,
     stride: Number = 1,
     padding: Padding = "same",
-    boundary: str = "reflect",
+    boundary: Boundary = "reflect",
     constant: float = 0.0,
     dtype: Any = None,
+    missing: Any = None,
+    fill: bool = False,
     accuracy: str = "exact",
     method: str = "auto",
     threads: int | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Take the second difference ``x(t+1) - 2 x(t) + x(t-1)`` (equation 7).
 
     Parameters
     ----------
     image : array of shape (N,), (H, W) or (H, W, C)
-        uint8, uint16, int16, float32 or float64.
+        Of any real type of up to 64 bits; lists become float64.
     axis : {"both", "x", "y"}
         Along the columns, the rows, or their sum, the Laplacian of four neighbours. A signal has only x.
     dtype : dtype, optional
-        Type of the result; float32, signed, by default (float64 for float64 images).
-    stride, padding, boundary, constant, accuracy, method, threads
+        Type of the result; signed, as in `cnnfilter.correlate`, by default.
+    stride, padding, boundary, constant, missing, fill, accuracy, method, threads, out
         As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
@@ -50,18 +54,19 @@ def second_derivative(
     >>> second_derivative(np.array([0, 0, 1, 4, 9], np.uint8))
     array([ 0.,  1.,  2.,  2., -10.], dtype=float32)
     """
-    from cnnfilter.core.correlate import checked_image, filtered
+    from cnnfilter.core.arguments import as_pixels
+    from cnnfilter.core.linear import filter_image
     from cnnfilter.kernels import templates
 
-    pixels = checked_image(image)
+    pixels = as_pixels(image)
     kernel = templates.second_derivative(axis)
     if pixels.ndim == 1:
         if axis == "y":
             raise ParameterError("a 1-D signal has no axis 'y'; use 'x' or 'both'")
         kernel = templates.second_derivative("x")
-    return filtered(
+    return filter_image(
         pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
-        dtype=dtype, accuracy=accuracy, method=method, threads=threads,
+        dtype=dtype, missing=missing, fill=fill, accuracy=accuracy, method=method, threads=threads, out=out,
     )  # fmt: skip
 
 

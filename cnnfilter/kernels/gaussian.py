@@ -49,7 +49,8 @@ def gaussian(
     size : int or (rows, columns), optional
         Default ``2 * ceil(4 * sigma) + 1``. An even size is centred between two pixels.
     sigma : float or (sigma_y, sigma_x), default 1.0
-        Standard deviation in pixels, above 0 and at most 512.
+        Standard deviation in pixels, 0 to 512. Along an axis where it is 0 nothing is smoothed: the template
+        has one row or column there, or, of an odd size that is given, zeros but for the middle.
     form : {"float", "integer"}, default "float"
     rounding : {"floor", "round"}, default "floor"
         For the integer form; ``floor`` as in the notes.
@@ -99,7 +100,7 @@ def gaussian_taps(size: int | None = None, sigma: float = 1.0) -> Floats:
     size : int, optional
         Number of taps; default ``2 * ceil(4 * sigma) + 1``.
     sigma : float, default 1.0
-        Standard deviation in pixels, above 0 and at most 512.
+        Standard deviation in pixels, 0 to 512; 0 takes an odd size.
 
     Returns
     -------
@@ -111,8 +112,12 @@ def gaussian_taps(size: int | None = None, sigma: float = 1.0) -> Floats:
     >>> gaussian_taps(3, 0.8).round(3)
     array([0.239, 0.522, 0.239])
     """
-    sigma = checked_sigma(sigma)
+    sigma = checked_sigma(sigma, zero=True)
     size = default_size(sigma) if size is None else checked_side(size)
+    if sigma == 0:
+        if size % 2 == 0:
+            raise ParameterError(f"sigma 0 has no middle in size {size}; give an odd size, or leave it out")
+        return np.eye(1, size, size // 2)[0]
     distance = np.arange(size) - (size - 1) / 2
     # Relative to the innermost tap, so that a tiny sigma never leaves 0/0; the shape is the same.
     excess = (distance**2 - distance[size // 2] ** 2) / 2
@@ -130,7 +135,7 @@ def gaussian_cutoff(size: Size, sigma: Sigma) -> float:
     0.118
     """
     inside = [
-        math.erf(side / (2 * math.sqrt(2) * s))
+        math.erf(side / (2 * math.sqrt(2) * s)) if s else 1.0
         for side, s in zip(size_pair(size), sigma_pair(sigma), strict=True)
     ]
     return 1 - inside[0] * inside[1]
@@ -176,29 +181,30 @@ def size_pair(size: Size) -> tuple[int, int]:
     return side, side
 
 
-def checked_sigma(sigma: float) -> float:
-    """Return ``sigma`` as a float above 0 and at most 512."""
+def checked_sigma(sigma: float, zero: bool = False) -> float:
+    """Return ``sigma`` as a float above 0, or with `zero` also 0, and at most 512."""
     try:
         # Unlike float(), this takes no text.
         value = math.fsum((sigma,))
     except (TypeError, ValueError) as error:
         raise DtypeError(f"sigma {sigma!r} is not a number") from error
-    if not 0 < value <= MAX_SIGMA:
+    if not 0 < value <= MAX_SIGMA and not (zero and value == 0):
+        lowest = "0 or more" if zero else "above 0"
         raise ParameterError(
-            f"sigma {sigma!r} is out of range; give a number above 0 and up to {MAX_SIGMA:g}"
+            f"sigma {sigma!r} is out of range; give a number {lowest} and up to {MAX_SIGMA:g}"
         )
     return value
 
 
 def sigma_pair(sigma: Sigma) -> tuple[float, float]:
-    """Return ``(sigma_y, sigma_x)`` of a sigma given as one number or two."""
+    """Return ``(sigma_y, sigma_x)`` of a sigma given as one number or two, each 0 to 512."""
     if isinstance(sigma, tuple | list):
         if len(sigma) != 2:
             raise ParameterError(
                 f"sigma {sigma!r} has {len(sigma)} numbers; give one, or sigma_y and sigma_x"
             )
-        return checked_sigma(sigma[0]), checked_sigma(sigma[1])
-    value = checked_sigma(sigma)
+        return checked_sigma(sigma[0], zero=True), checked_sigma(sigma[1], zero=True)
+    value = checked_sigma(sigma, zero=True)
     return value, value
 
 
@@ -209,6 +215,12 @@ def _integer_gaussian(rows: int, columns: int, sigmas: tuple[float, float], roun
         raise ParameterError(
             f"size {rows}x{columns} is even; an integer Gaussian is defined for odd sizes only (2k + 1)"
         )
+    for side, s in zip((rows, columns), sigmas, strict=True):
+        if s == 0 and side > 1:
+            raise ParameterError(
+                f"sigma 0 has no integer Gaussian of size {side}, whose outer weights would be 0; give size 1, "
+                "or leave the size out"
+            )
     weights = _integer_weights(rows, columns, sigmas, rounding)
     if weights is None:
         fitting = _smallest_fitting_sigma(rows, columns, sigmas, rounding)
@@ -244,6 +256,8 @@ def _integer_weights(rows: int, columns: int, sigmas: tuple[float, float], round
 def _corner_exponent(side: int, sigma: float) -> Floats:
     """``(k**2 - d**2) / (2 sigma**2)`` for ``d`` from -k to k: 0 at the ends, whose weight is exactly 1."""
     half = side // 2
+    if half == 0:
+        return np.zeros(1)
     with np.errstate(over="ignore"):
         return (half**2 - np.arange(-half, half + 1.0) ** 2) / 2 / sigma / sigma
 

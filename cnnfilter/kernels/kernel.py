@@ -107,6 +107,11 @@ class Kernel:
         return array
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the weights and of :attr:`array`, made already or not."""
+        return self.weights.nbytes * (1 if self.divisor == 1 else 2)
+
+    @property
     def sum(self) -> float:
         """Sum of :attr:`array`: the gain on a constant image."""
         return float(self.weights.sum()) / self.divisor
@@ -265,6 +270,10 @@ class Kernel:
         return self.divisor == other.divisor and np.array_equal(self.weights, other.weights)
 
     def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
         # Adding 0 turns -0.0, which equals 0.0, into 0.0.
         return hash((self.shape, self.divisor, (self.weights + 0.0).tobytes()))
 

@@ -61,7 +61,7 @@ def apply(
     """
     import numpy as np
 
-    from cnnfilter.core.correlate import correlate
+    from cnnfilter.core.linear import correlate
     from cnnfilter.pixels.kinds import full_scale
 
     pixels = np.asarray(image)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from cnnfilter.core.correlate import correlate
+from cnnfilter.core.linear import correlate
 from cnnfilter.errors import ParameterError
 from cnnfilter.kernels.templates import gaussian
 from cnnfilter.learning.pairs import Array

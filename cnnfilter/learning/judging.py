@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from cnnfilter.core.correlate import correlate
+from cnnfilter.core.linear import correlate
 from cnnfilter.learning.evaluation import SHOWN, busiest, ssim
 from cnnfilter.learning.learnedfilter import LearnedFilter
 from cnnfilter.learning.moments import Moments

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.core.boundary import check_boundary, index_map
-from cnnfilter.core.correlate import correlate
+from cnnfilter.core.linear import correlate
 from cnnfilter.core.threads import count
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
 from cnnfilter.files import filterfile

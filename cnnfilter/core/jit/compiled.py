@@ -12,6 +12,7 @@ import ctypes
 import importlib
 import importlib.util
 import os
+import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cnnfilter._version import __version__
-from cnnfilter.core.jit import machinecode, objectcache
+from cnnfilter.core.jit import machinecode, objectcache, processor
 from cnnfilter.errors import ParameterError
 
 VARIABLE = "CNNFILTER_JIT"
@@ -38,12 +39,11 @@ _CTYPES = MappingProxyType(
         "f64": ctypes.c_double,
     }
 )
+_RECORD = MappingProxyType(
+    {"u8": "B7x", "u16": "H6x", "i16": "h6x", "i32": "i4x", "i64": "q", "f32": "f4x", "f64": "d"}
+)
 _LOOPS = Path(__file__).parents[1] / "loops"
-_COMPILER = (Path(__file__).parent / "compiling.py", Path(__file__).parent / "machinecode.py")
-_PROCESSOR = (
-    b"vendor_id", b"cpu family", b"model", b"model name", b"stepping", b"flags",
-    b"CPU implementer", b"CPU architecture", b"CPU variant", b"CPU part", b"Features",
-)  # fmt: skip
+_COMPILER = tuple(Path(__file__).parent / name for name in ("compiling.py", "machinecode.py", "processor.py"))
 
 
 @dataclass(frozen=True)
@@ -146,10 +146,27 @@ def _factory(loop: Loop) -> Callable[..., Any]:
 
 
 def _callable(loop: Loop, program: Any) -> Callable[..., None]:
+    if isinstance(program, machinecode.Program):
+        return _recorded(loop, program)
     forms: list[Any] = [ctypes.c_void_p if form.endswith("*") else _CTYPES[form] for form in loop.arguments]
     result = ctypes.CFUNCTYPE(None, *forms)(program.address)
     result.program = program  # type: ignore[attr-defined]  # keeps the machine code in memory
     return result
+
+
+def _recorded(loop: Loop, program: machinecode.Program) -> Callable[..., None]:
+    """Call machine code whose arguments lie in a record, eight bytes each."""
+    record = struct.Struct(
+        "=" + "".join(_RECORD["i64" if form.endswith("*") else form] for form in loop.arguments)
+    )
+    pack, entry = record.pack, ctypes.CFUNCTYPE(None, ctypes.c_char_p)(program.address)
+
+    def call(*arguments: Any) -> None:
+        entry(pack(*arguments))
+
+    call.entry = entry  # type: ignore[attr-defined]
+    call.program = program  # type: ignore[attr-defined]  # keeps the machine code in memory
+    return call
 
 
 @lru_cache
@@ -173,7 +190,7 @@ def _circumstances() -> tuple[str, ...]:
         sys.platform,
         _version("numba"),
         _version("llvmlite"),
-        _processor(),
+        processor.description(),
         *(f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")),
     )
 
@@ -188,19 +205,6 @@ def _version(package: str) -> str:
     from importlib.metadata import version
 
     return version(package)
-
-
-def _processor() -> str:
-    """Return name and features of the processor, without LLVM where the system tells."""
-    if sys.platform == "linux":
-        with open("/proc/cpuinfo", "rb") as file:
-            first, _, _ = file.read(1 << 16).partition(b"\n\n")
-        facts = [line for line in first.splitlines() if line.partition(b":")[0].strip() in _PROCESSOR]
-        if facts:
-            return f"{os.uname().machine} {b' '.join(facts).decode(errors='replace')}"
-    import llvmlite.binding as llvm
-
-    return f"{llvm.get_process_triple()} {llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
 
 
 def _after_fork() -> None:

@@ -1,6 +1,24 @@
 """Exact, fast image filtering on NumPy arrays.
 
 Everything here is loaded at its first use, so that `import cnnfilter` costs almost nothing.
+
+Filters, of arrays (H, W), (H, W, C) or (N,)
+    mean, gaussian            smooth with a window or a Gaussian
+    second_derivative         edges and lines
+    max_pool, mean_pool       the largest value or the mean of each window
+    correlate, convolve       any kernel, as it is written or turned by 180 degrees
+
+Kernels
+    Kernel                    weights and a divisor; `load`, `save`, `parse`, `rank`, `factors`
+    templates                 ready ones: `gaussian`, `mean`, `second_derivative`, `named`, `names`
+
+Plans
+    explain                   which method computes a filter, its cost, and why: a `Plan`
+
+Errors
+    CnnFilterError            what all errors are, each a ValueError or TypeError as well
+
+`cnnfilter.learning` makes filters of before/after pairs, `cnnfilter.nn` has layers and networks.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ def whole_file(target: str, *, replace: bool = True) -> Iterator[BinaryIO]:
             if old is not None:
                 # The old bytes cannot be had again, so the new ones must outlive a power cut. A new
                 # file can be made again from its input: it does not wait for the disk.
-                os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+                if hasattr(os, "fchmod"):  # Windows has it from Python 3.13 on
+                    os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
                 file.flush()
                 os.fsync(file.fileno())
         _into_place(part, target, replace)

@@ -69,6 +69,17 @@ class TestNames:
         (folder / "empty").mkdir()
         assert "no image was found" in complaint(cnnfilter("mean", "-r", "empty", "-o", "out/", status=1))
 
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+    def test_files_from_a_list_as_windows_writes_it(self, folder, encoding):
+        (folder / "list").write_bytes("\r\n".join(PHOTOS).encode(encoding))
+        cnnfilter("mean", "--files-from", "list", "-o", "out/")
+        assert names(folder / "out") == ["a.png", "b.png", "c.jpg"]
+
+    def test_a_list_that_is_cut_is_told(self, folder):
+        (folder / "list").write_bytes("photos/a.png".encode("utf-16")[:-1])
+        said = complaint(cnnfilter("mean", "--files-from", "list", "-o", "out/", status=2))
+        assert said.startswith("list: begins as UTF-16 and is none")
+
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\0"])
     def test_files_from(self, folder, end):
         os.rename("photos/b.png", "photos/b c.png")

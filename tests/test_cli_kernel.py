@@ -14,7 +14,7 @@ from commandline import cnnfilter, complaint, names, pixels
 
 from cnnfilter import Kernel, templates
 from cnnfilter.cli.kernel import SYNTAXES
-from cnnfilter.kernels import kernelsyntax
+from cnnfilter.kernels import kernelsyntax, kernelview
 
 
 def said(*arguments: str, **more) -> str:
@@ -168,3 +168,11 @@ def test_a_closed_pipe_ends_quietly(arguments):
     os.close(writer)
     assert process.stderr == b""
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("page", ["cp1252", "cp936", "ascii"])
+def test_a_kernel_is_shown_under_every_code_page(page):
+    shown = cnnfilter(
+        "kernel", "show", "laplacian-4", env={"PYTHONIOENCODING": page, "PYTHONUTF8": "0"}
+    ).stdout
+    assert shown.decode(page).endswith(f"{kernelview.LETTERS[-1]} is 4, a cell is one weight\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnfilter.core.jit import compiled, machinecode, objectcache, processor
+from cnnfilter.core.jit import compiled, compiling, machinecode, objectcache, processor
 from cnnfilter.errors import ParameterError
 
 TESTS = Path(__file__).parent
@@ -26,6 +26,7 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.delenv(compiled.VARIABLE, raising=False)
     monkeypatch.setattr(compiled, "_functions", {})
     monkeypatch.setattr(compiled, "_reason", None)
+    monkeypatch.setattr(compiled, "_refused", False)
     monkeypatch.setattr(objectcache, "_reason", None)
     compiled._sources.cache_clear()
     compiled._circumstances.cache_clear()
@@ -227,6 +228,32 @@ def test_where_memory_may_not_be_executed_numba_decides(monkeypatch):
     monkeypatch.setattr(machinecode, "load", refuse)
     doubled_plus_one()
     assert compiled.note() == "Unlinkable: the memory may not be executed"
+
+
+def test_what_failed_once_is_not_tried_for_every_loop(monkeypatch):
+    """Each would be compiled twice."""
+    tried = []
+
+    def refuse(*loop):
+        tried.append(loop)
+        raise AttributeError("no such inner part")
+
+    monkeypatch.setattr(compiling, "object_code", refuse)
+    doubled_plus_one()
+    monkeypatch.setattr(compiled, "_functions", {})
+    doubled_plus_one()
+    assert len(tried) == 1 and compiled.note() == "AttributeError: no such inner part"
+
+
+def test_on_other_systems_llvm_loads_what_is_kept(monkeypatch, own_cache):
+    """The code that Linux on x86-64 lays out itself is laid out by LLVM elsewhere, and compiled once."""
+    monkeypatch.setattr(machinecode, "is_native", lambda: False)
+    monkeypatch.setattr(compiling, "is_native", lambda: False)
+    doubled_plus_one()
+    assert compiled.note() is None and len(entries(own_cache)) == 1
+    monkeypatch.setattr(compiled, "_functions", {})
+    monkeypatch.setattr(compiling, "object_code", None)
+    doubled_plus_one()
 
 
 def test_a_mistake_in_a_loop_is_told():

@@ -191,6 +191,16 @@ class TestReading:
         np.testing.assert_array_equal(picture.frames[0], bits * np.uint8(255))
         assert "1-bit" in picture.notes[0]
 
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("compression", ["jpeg", "packbits"])
+    def test_the_orientation_is_applied_once(self, compression, orientation, rng):
+        """Whoever decodes: what JPEG packed is decoded by Pillow, which turns the pixels itself."""
+        file = io.BytesIO()
+        pixels = values(rng, (16, 24, 3), "uint8")
+        Image.fromarray(pixels).save(file, "TIFF", compression=compression, tiffinfo={274: orientation})
+        with Image.open(io.BytesIO(file.getvalue())) as upright:
+            np.testing.assert_array_equal(imagefile.read(file.getvalue()).frames[0], np.asarray(upright))
+
     def test_pages_and_reduced_copies(self, rng):
         first, small, second = (values(rng, shape, "uint16") for shape in ((20, 10), (5, 3), (8, 40)))
         file = io.BytesIO()

@@ -97,6 +97,12 @@ class TestParse:
     def test_a_minus_sign_from_a_printed_page(self):
         assert kernelfile.parse("\u22121 0 1") == Kernel([-1, 0, 1])
 
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+    def test_files_as_windows_writes_them(self, encoding, tmp_path):
+        mark = "\ufeff" if encoding == "utf-16-be" else ""
+        (tmp_path / "k.txt").write_bytes(f"{mark}1 2 1\r\n/ 4\r\n".encode(encoding))
+        assert kernelfile.load(tmp_path / "k.txt") == Kernel([1, 2, 1], 4)
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [
@@ -186,7 +192,7 @@ class TestRefusedFiles:
         ("name", "content", "message"),
         [
             ("k.txt", "1 2\n3 x\n", "at row 2, column 2: 'x' is not a number"),
-            ("k.txt", b"\xff\xfe1\x00", "not UTF-8 text"),
+            ("k.txt", b"1 \xff 1", "not UTF-8 text"),
             ("k.txt", "", "no weights"),
             ("k.csv", "1;2", "parted by commas"),
             ("k.json", "{", "not JSON"),

@@ -138,7 +138,7 @@ def test_auto_takes_the_smallest_of_the_best():
 def test_a_shift_is_taken_out_and_told():
     learned = learn_kernel(CHINA, np.roll(filtered(CHINA, MEAN), (3, -5), (0, 1)), size=3)
     assert learned.report.shifts == [(3, -5)]
-    assert "3 rows lower, -5 columns to the right" in learned.report.text()
+    assert "3 rows lower, 5 columns to the left" in learned.report.text()
     np.testing.assert_allclose(learned.filter.kernel().array, MEAN, atol=1e-3)
 
 
@@ -201,6 +201,9 @@ def test_a_missing_bias_is_told():
     after = np.clip(CHINA.astype(int) + 30, 0, 255).astype(np.uint8)
     report = learn_kernel(CHINA, after, size=3).report
     assert "a constant is missing: --bias would reach" in report.text()
+    exact = CHINA[..., 1].astype(np.float64)
+    report = learn_kernel(exact, 0.5 * exact + 1e-9, size=3).report
+    assert report.psnr_usable > 120 and "--bias" not in report.text()  # nothing that anybody would see
     report = learn_kernel(CHINA, after, size=3, bias=True).report
     assert "--bias" not in report.text() and "explains this pair" in report.verdict
 

@@ -2,12 +2,18 @@
 
 import os
 import re
+import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from cnnfilter.errors import ParameterError
 
 STREAM = "-"
+
+# What Windows takes for a device in every folder, whatever the suffix: what is written there is gone.
+_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9\xb9\xb2\xb3])\s*(\..*)?", re.IGNORECASE)
 
 Existing = Literal["replace", "refuse", "skip"]
 
@@ -117,13 +123,16 @@ def into_folder(
     return jobs
 
 
-def refuse_collisions(jobs: Iterable[Job], *, in_place: bool) -> None:
-    """Raise ParameterError when two jobs write one file, or a job writes over any input.
+def refuse_losses(jobs: Iterable[Job], *, in_place: bool) -> None:
+    """Raise ParameterError when two jobs write one file, or a job writes over any input or to a device.
 
     Files are compared as the file system sees them, through links; so a colliding batch is refused
     before any work, and an input is replaced only when `in_place` says so.
     """
     jobs = [job for job in jobs if job.target != STREAM]
+    for job in jobs:
+        if sys.platform == "win32" and _DEVICE.fullmatch(os.path.basename(job.target)):
+            raise ParameterError(f"{job.target}: names a device of Windows, which keeps no file; rename it")
     inputs = {} if in_place else {_identity(job.source): job.source for job in jobs if job.source != STREAM}
     writers: dict[tuple[int, int] | str, Job] = {}
     for job in jobs:
@@ -145,8 +154,24 @@ def _identity(path: str) -> tuple[int, int] | str:
     try:
         found = os.stat(path)
     except OSError:
-        return os.path.realpath(path)
+        real = os.path.realpath(path)
+        return unicodedata.normalize("NFC", real).casefold() if _ignores_case(os.path.dirname(real)) else real
     return found.st_dev, found.st_ino
+
+
+@lru_cache(maxsize=1024)
+def _ignores_case(path: str) -> bool:
+    """Whether `A` and `a` are one name where a new file is to be: asked of the folders that are there."""
+    parent, name = os.path.split(path)
+    if not name:
+        return False
+    try:
+        if name != name.swapcase():
+            return os.path.samefile(path, os.path.join(parent, name.swapcase()))
+    except OSError:
+        if os.path.exists(path):
+            return False
+    return _ignores_case(parent)
 
 
 def make_folders(jobs: Iterable[Job]) -> None:

@@ -84,6 +84,26 @@ def _result(check: Callable[[], str]) -> str:
     return f"{words} ({time.perf_counter() - started:.3f} s)"
 
 
+def _commands() -> str:
+    """Import every command: what one needs and does not find would else be told only when it is called."""
+    from cnnfilter.cli.group import cnnfilter
+
+    return f"ok: {_imported(cnnfilter, 'cnnfilter')} can be called"
+
+
+def _imported(group: click.Group, path: str) -> int:
+    """Import the commands of a group and return how many there are."""
+    count = 0
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        try:
+            command = group.get_command(context, name)
+        except Exception as error:
+            raise click.ClickException(f"{path} {name} cannot be called: {reason(error)}") from error
+        count += _imported(command, f"{path} {name}") if isinstance(command, click.Group) else 1
+    return count
+
+
 def _arrays() -> str:
     """Filter a constant, which must stay, and an impulse, which must give the kernel back."""
     import numpy as np
@@ -134,4 +154,9 @@ def _expect(fact: object, otherwise: str) -> None:
         raise click.ClickException(otherwise)
 
 
-CHECKS: dict[str, Callable[[], str]] = {"filters": _arrays, "images": _images, "cache": _cache}
+CHECKS: dict[str, Callable[[], str]] = {
+    "commands": _commands,
+    "filters": _arrays,
+    "images": _images,
+    "cache": _cache,
+}

@@ -113,10 +113,10 @@ class RootGroup(LazyGroup):
     ],
     lazy={
         "pipe": ("cnnfilter.cli.pipe:pipe", "Run several filters, rounding once."),
-        "learn": ("cnnfilter.cli.learn:learn", "Learn a filter from a picture before and after."),
+        "learn": ("cnnfilter.cli.learn:learn", "Learn a filter from a before/after pair."),
         "kernel": ("cnnfilter.cli.kernel:kernel", "Make, show and convert kernels."),
         "net": ("cnnfilter.cli.net:net", "Train, run and look into networks."),
-        "cache": ("cnnfilter.cli.cache:cache", "Look after the compiled loops."),
+        "cache": ("cnnfilter.cli.cache:cache", "Manage the compiled loops."),
         "doctor": ("cnnfilter.cli.doctor:doctor", "Check this installation."),
         "completion": ("cnnfilter.cli.completion:completion", "Print what a shell needs to complete."),
     },

@@ -1,5 +1,6 @@
 """The inputs of a command: files and folders that are named, lists of names, or a pipe."""
 
+import codecs
 import os
 import sys
 from collections.abc import Sequence
@@ -55,9 +56,20 @@ def _names_in(path: str, null: bool) -> list[str]:
     else:
         with open(path, "rb") as file:
             content = file.read()
+    content = _without_mark(content, path)
     if not null and b"\0" in content:
         raise ParameterError(
             f"{path}: holds NUL bytes, so it is no list of names by line; -0 if NUL ends them"
         )
     names = content.split(b"\0") if null else content.splitlines()
     return [os.fsdecode(name) for name in names if name]
+
+
+def _without_mark(content: bytes, path: str) -> bytes:
+    """Return a list in the bytes of this system's names, whichever editor or shell of Windows wrote it."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return os.fsencode(content.decode("utf-16"))
+        except UnicodeError as error:
+            raise ParameterError(f"{path}: begins as UTF-16 and is none: {error}") from error
+    return content.removeprefix(codecs.BOM_UTF8)

@@ -64,6 +64,15 @@ def _shows_colors() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
+def _can_say(text: str) -> bool:
+    """Whether standard output has these characters; the code pages of Windows have few."""
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @click.group(
     cls=LazyGroup,
     context_settings=CONTEXT,
@@ -183,7 +192,8 @@ def show(kernel: "Kernel", plot: str | None) -> None:
 
     click.echo(kernelview.describe(kernel))
     color = _shows_colors()
-    click.echo(f"\n{kernelview.heatmap(kernel, color)}", color=color)
+    shades = kernelview.BLOCKS if _can_say(kernelview.BLOCKS) else kernelview.LETTERS
+    click.echo(f"\n{kernelview.heatmap(kernel, color, shades)}", color=color)
     if plot:
         from cnnfilter.drawing import kernels
 

@@ -81,7 +81,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     help="Between layers: relu, leaky_relu, tanh… [relu]",
 )  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), default=4000, metavar="N", help="Of training. [4000]")
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Of training. [0]")
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Random seed of training. [0]")
 @click.option("--resume", is_flag=True, help="Go on from FILTER.checkpoint.")
 @click.option("--report", metavar="FILE.png", help="Draw kernel, residual and pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")

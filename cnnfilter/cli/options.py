@@ -139,10 +139,10 @@ def _pixels() -> Parameters:
 
 def _outputs() -> Parameters:
     return [
-        click.Option(["-o", "--output"], metavar="FILE|DIR/|-", help="Where to. [standard output]"),
+        click.Option(["-o", "--output"], metavar="FILE|DIR/|-", help="Where to write. [standard output]"),
         click.Option(["--name"], metavar="PATTERN", help="Names in DIR/, as '{stem}-{command}{ext}'."),
         click.Option(["--overwrite"], is_flag=True, help="Replace what is in DIR/ already."),
-        click.Option(["--skip-existing"], is_flag=True, help="Leave what is there already, and go on."),
+        click.Option(["--skip-existing"], is_flag=True, help="Skip what is in DIR/ already."),
         click.Option(["--in-place"], is_flag=True, help="Replace the inputs."),
     ]
 

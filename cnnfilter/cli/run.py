@@ -16,7 +16,7 @@ from cnnfilter.batch.jobs import (
     into_folder,
     is_folder,
     make_folders,
-    refuse_collisions,
+    refuse_losses,
 )
 from cnnfilter.batch.process import Process
 from cnnfilter.batch.workers import run
@@ -137,7 +137,7 @@ def make_jobs(settings: Settings, sources: Sequence[Source], command: str) -> li
         )
     else:
         jobs = _one_job(settings, sources)
-    refuse_collisions(jobs, in_place=settings.in_place)
+    refuse_losses(jobs, in_place=settings.in_place)
     return jobs
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -11,8 +11,13 @@ from cnnfilter.errors import CnnFilterError
 
 Number = int | float
 
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # takes no [Any] when it runs under click 8.2 and 8.3
 
-class Pair(click.ParamType[Any]):
+
+class Pair(ParamType):
     """A number for rows and columns alike, or one for each: ``5x7`` is 5 rows by 7 columns."""
 
     name = "pair"
@@ -42,7 +47,7 @@ class Sigma(Pair):
         super().__init__(float, math.ulp(0.0), 512.0, "a length in pixels, above 0 and up to 512, or two")
 
 
-class Padding(click.ParamType[Any]):
+class Padding(ParamType):
     """A named padding, a number, ``PYxPX``, or ``TOP,BOTTOMxLEFT,RIGHT``."""
 
     name = "padding"
@@ -78,7 +83,7 @@ class Padding(click.ParamType[Any]):
         return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
 
 
-class Boundary(click.ParamType[Any]):
+class Boundary(ParamType):
     """What lies outside the image: a name, or ``constant:VALUE``."""
 
     name = "boundary"
@@ -108,7 +113,7 @@ class Boundary(click.ParamType[Any]):
         return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
 
 
-class KernelText(click.ParamType[Any]):
+class KernelText(ParamType):
     """A kernel: a file, a name such as ``sobel-x`` or ``log:9:1.4``, or inline text."""
 
     name = "kernel"
@@ -136,7 +141,7 @@ class KernelText(click.ParamType[Any]):
         return found or [CompletionItem(incomplete, type="file")]
 
 
-class Pixels(click.ParamType[Any]):
+class Pixels(ParamType):
     """A number of pixels: ``500000000``, ``500M`` or ``2G``."""
 
     name = "pixels"

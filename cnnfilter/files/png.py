@@ -122,11 +122,8 @@ def _deep(data: bytes, image: Image.Image, kind: int) -> Array:
 
 
 def _decoded(image: Any, mode: str, rawmode: str) -> Array:
-    """Decode with an unpacker of our choice."""
     image.info.pop("transparency", None)
-    image._mode = mode
-    image.tile = [tile._replace(args=rawmode) for tile in image.tile]
-    return np.asarray(image)
+    return pillow.decoded_as(image, mode, rawmode)
 
 
 def _with_alpha(frame: Array, key: bytes, bits: int) -> Array:

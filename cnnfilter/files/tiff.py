@@ -66,9 +66,9 @@ def _add(picture: Picture, page: "_Page", index: int) -> None:
     page.check_whole()
     if page.is_bytes:
         frame, model, alpha = page.read(picture.notes)
+        frame = np.ascontiguousarray(exif.turn(frame, page.number(ORIENTATION, 1)))
     else:
         frame, model, alpha = _read_with_pillow(page, index, picture.notes)
-    frame = np.ascontiguousarray(exif.turn(frame, page.number(ORIENTATION, 1)))
     if not picture.frames:
         picture.model, picture.alpha = model, alpha
         picture.metadata = page.metadata()
@@ -81,6 +81,7 @@ def _add(picture: Picture, page: "_Page", index: int) -> None:
 
 
 def _read_with_pillow(page: "_Page", index: int, notes: list[str]) -> tuple[Array, Model, bool]:
+    """Read one page; Pillow turns its pixels upright."""
     if max(page.bits) > 8 or page.format not in (1, 4):
         raise ImageFileError(
             f"TIFF of {max(page.bits)} bits a sample (format {page.format}, compression {page.compression}, "
@@ -89,7 +90,6 @@ def _read_with_pillow(page: "_Page", index: int, notes: list[str]) -> tuple[Arra
     pillow.silence_libtiff()
     image = TiffImagePlugin.TiffImageFile(io.BytesIO(page.block.data))
     image.seek(index)
-    image._size = (page.width, page.height)
     expanded = image.convert("RGB") if image.mode == "RGBX" else pillow.expanded(image, notes)
     return np.asarray(expanded), *pillow.MODELS[expanded.mode]
 

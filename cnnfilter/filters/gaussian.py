@@ -56,8 +56,8 @@ def gaussian(
         `cnnfilter.correlate`.
     accuracy : {"exact", "fast"}
         "fast" allows a recursive filter for large `sigma`, within 0.5 of 255 grey levels.
-
-    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+    stride, padding, boundary, constant, missing, fill, accuracy, method, threads, out
+        As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
     -------

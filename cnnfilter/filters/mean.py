@@ -40,8 +40,8 @@ def mean(
         Rows and columns of the neighbourhood, in pixels.
     dtype : dtype, optional
         Type of the result; that of the image by default, float32 for bool.
-
-    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+    stride, padding, boundary, constant, missing, fill, accuracy, method, threads, out
+        As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
     -------

@@ -41,8 +41,8 @@ def second_derivative(
         Along the columns, the rows, or their sum, the Laplacian of four neighbours. A signal has only x.
     dtype : dtype, optional
         Type of the result; signed, as in `cnnfilter.correlate`, by default.
-
-    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+    stride, padding, boundary, constant, missing, fill, accuracy, method, threads, out
+        As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
     -------

@@ -20,6 +20,7 @@ Text, CSV and JSON give back exactly the weights and the divisor that were saved
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import math
@@ -44,6 +45,7 @@ _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _VALUE = re.compile(rf"({_NUMBER})(?:/({_NUMBER}))?", re.ASCII)
 # A slash with a blank or the start of a row before it, or with a blank after it, divides the whole kernel.
 _DIVISOR = re.compile(r"(?:^|(?<=[\s;,]))/|/(?=\s)")
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SUFFIXES = ", ".join(f".{form}" for form in FORMS)
 _RESERVED = ("cnnfilter", "version", "name", "weights", "divisor", "bias")
 
@@ -302,7 +304,7 @@ def _text_of(file: BinaryIO) -> str:
             f"more than {MAX_TEXT_BYTES} bytes of text; a large kernel belongs in an .npy file"
         )
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise ParameterError(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 TABLE_COLUMNS = 15
 """Wider kernels are not printed as numbers."""
+
+BLOCKS, LETTERS = "·░▒▓█", ".:oO@"
+"""Shades of a heat map; the second ones are there in every code page."""
 
 HEAT_CELLS = 39
 """Cells of a heat map in each direction; two characters each, they fit 80 columns."""
@@ -68,7 +72,7 @@ def describe(kernel: Kernel) -> str:
     return "\n".join(f"{name:<10}{text.replace(chr(10), indent)}" for name, text in facts)
 
 
-def heatmap(kernel: Kernel, color: bool = False) -> str:
+def heatmap(kernel: Kernel, color: bool = False, shades: str = BLOCKS) -> str:
     """Draw a kernel with characters, two to a weight.
 
     Parameters
@@ -78,6 +82,8 @@ def heatmap(kernel: Kernel, color: bool = False) -> str:
     color : bool, default False
         Colour the cells, red above 0 and blue below, by escape sequences of 256 colours. Otherwise shades,
         with a minus before negative ones.
+    shades : str, default "·░▒▓█"
+        From the weakest to the strongest; `LETTERS` where those cannot be shown.
 
     Returns
     -------
@@ -95,9 +101,9 @@ def heatmap(kernel: Kernel, color: bool = False) -> str:
     cells, side = _strongest(kernel.array)
     peak = float(np.abs(cells).max())
     levels = cells / peak if peak else cells
-    paint = _colored if color else _shaded
+    paint = _colored if color else partial(_shaded, shades)
     lines = ["".join(map(paint, row)).rstrip(" ") for row in levels.tolist()]
-    key = f"\x1b[48;5;{_color_code(1)}m  \x1b[0m" if color else "█"
+    key = f"\x1b[48;5;{_color_code(1)}m  \x1b[0m" if color else shades[-1]
     scope = "one weight" if side == 1 else f"the strongest of {side}x{side} weights"
     return "\n".join([*lines, f"{key} is {peak:.6g}, a cell is {scope}"])
 
@@ -181,8 +187,8 @@ def _strongest(array: Floats) -> tuple[Floats, int]:
     return np.where(high >= -low, high, low), side
 
 
-def _shaded(level: float) -> str:
-    shade = "·░▒▓█"[round(4 * abs(level))] if abs(level) >= 0.01 else " "
+def _shaded(shades: str, level: float) -> str:
+    shade = shades[round(4 * abs(level))] if abs(level) >= 0.01 else " "
     return ("-" if level < 0 and shade != " " else " ") + shade
 
 

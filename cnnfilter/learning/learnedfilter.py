@@ -31,7 +31,7 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 _STRIP_BYTES = 32 << 20  # of the widest layer: a few dozen rows of a large photograph
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ConvolutionLayer:
     """Weights (P, D / groups, U, V), an optional bias (P,), and the activation after them."""
 
@@ -49,6 +49,11 @@ class ConvolutionLayer:
         if self.groups < 1 or self.weights.shape[0] % self.groups:
             raise ParameterError(f"groups is {self.groups}: it must divide {self.weights.shape[0]} outputs")
 
+    def __repr__(self) -> str:
+        rows, columns = self.weights.shape[2:]
+        maps = f"{rows}x{columns}, {self.inputs} to {len(self.weights)}"
+        return f"<ConvolutionLayer {maps}, {self.activation}>"
+
     @property
     def inputs(self) -> int:
         """Input channels."""
@@ -61,7 +66,7 @@ class ConvolutionLayer:
         return activation(self.activation).forward(y)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LearnedFilter:
     """A stack of layers and how it meets the channels of an image.
 
@@ -98,6 +103,11 @@ class LearnedFilter:
             raise ParameterError(
                 f"a residual of {self.outputs} outputs cannot be added to {self.inputs} inputs"
             )
+
+    def __repr__(self) -> str:
+        channels = "each channel" if self.each_channel else f"{self.inputs} to {self.outputs} channels"
+        residual = ", added to the image" if self.residual else ""
+        return f"<LearnedFilter of {len(self.layers)} layers, {channels}{residual}>"
 
     @property
     def inputs(self) -> int:

@@ -45,6 +45,8 @@ class Network:
     >>> net = Network("line", (1, 1, 2), [Dense("fc", 3)]).initialise(seed=0)
     >>> net.forward(np.ones((5, 1, 1, 2), np.float32)).shape, sorted(net.parameters)
     ((5, 3), ['fc.bias', 'fc.weight'])
+    >>> net
+    <Network 'line', image 1x1x2, 3 scores>
     """
 
     def __init__(
@@ -61,6 +63,10 @@ class Network:
         first = next((layer for _, layer in self.layers() if not layer.children), None)
         if isinstance(first, Convolution):
             first.reads_image = True
+
+    def __repr__(self) -> str:
+        image = "x".join(map(str, self.shape))
+        return f"<Network {self.name!r}, image {image}, {self.classes} scores>"
 
     @property
     def classes(self) -> int:

@@ -74,7 +74,7 @@ class Predictor(NamedTuple):
 @NETWORK
 @SET
 @click.option("--labels", metavar="FILE", help="Names of the classes, one a line.")
-@click.option("--top", type=click.IntRange(1), default=5, metavar="K", help="So many classes. [5]")
+@click.option("--top", type=click.IntRange(1), default=5, metavar="K", help="How many classes to show. [5]")
 @click.option("--batch", type=click.IntRange(1, 1024), default=8, metavar="N", help="Images at a time. [8]")
 @click.option("-o", "--output", metavar="FILE", help="Where to write the lines. [standard output]")
 def predict(

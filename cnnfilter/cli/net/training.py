@@ -44,7 +44,7 @@ _MOST_ROWS = 40  # of a table in a terminal
     "--schedule", type=click.Choice(["cosine", "step", "constant"]), metavar="cosine|step|constant",
     help="How the rate falls. [cosine]",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="Of all that is random. [0]")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Random seed. [0]")
 @click.option("--shift", type=click.FloatRange(0), metavar="X", help="Shift by up to X pixels.")
 @click.option("--angle", type=click.FloatRange(0, 180), metavar="X", help="Turn by up to X degrees.")
 @click.option("--scale", type=click.FloatRange(0, 1), metavar="X", help="Scale by up to this share.")

@@ -86,6 +86,7 @@ class Loop:
 _functions: dict[str, Callable[..., None]] = {}
 _lock = threading.Lock()
 _reason: str | None = None
+_refused = False
 
 
 def function(loop: Loop) -> Callable[..., None]:
@@ -106,18 +107,20 @@ def note() -> str | None:
 
 
 def _program(loop: Loop) -> Any:
-    global _reason
+    global _reason, _refused
     wanted = os.environ.get(VARIABLE, "")
     if wanted not in ("", "plain"):
         raise ParameterError(f"{VARIABLE}={wanted!r} is unknown; use 'plain', or leave it unset")
     if wanted == "plain":
         _reason = f"{VARIABLE}=plain"
         return _plain(loop)
-    try:
-        return _kept(loop)
-    except Exception as error:  # whatever Numba's inner parts do, its public ones decide
-        _reason = f"{type(error).__name__}: {error}"
-        return _plain(loop)
+    if not _refused:
+        try:
+            return _kept(loop)
+        except Exception as error:  # whatever Numba's inner parts do, its public ones decide
+            _reason = f"{type(error).__name__}: {error}"
+            _refused = True  # what failed once would fail for every loop, each then compiled twice
+    return _plain(loop)
 
 
 def _kept(loop: Loop) -> machinecode.Program:

@@ -42,13 +42,19 @@ def object_code(factory: Factory, constants: tuple[Any, ...], arguments: list[st
 
     with global_compiler_lock:
         library = _library(factory, constants, arguments)
-        if not is_native():
-            return bytes(library.emit_native_object())
+        module = llvm.parse_assembly(library.get_llvm_str())
         _, name, features = library.codegen.magic_tuple()
-        machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=name, features=features, opt=3, reloc="pic", codemodel="small"
+        machine = llvm.Target.from_triple(module.triple).create_target_machine(
+            cpu=name, features=features, opt=3, **_layout(module.triple)
         )
-        return bytes(machine.emit_object(llvm.parse_assembly(library.get_llvm_str())))
+        return bytes(machine.emit_object(module))
+
+
+def _layout(triple: str) -> dict[str, Any]:
+    """Return what the loader of the object needs: ours one that works at any place, LLVM's one of its JIT."""
+    if is_native():
+        return {"reloc": "pic", "codemodel": "small"}
+    return {"jit": True, "codemodel": "jitdefault", "reloc": "static" if triple[:3] == "x86" else "default"}
 
 
 def _library(factory: Factory, constants: tuple[Any, ...], arguments: list[str]) -> Any:

@@ -49,7 +49,9 @@ def explain(
     source = checked_dtype("image", dtype)
     if len(shape) not in (1, 2, 3):
         raise ParameterError(f"an image has 1, 2 or 3 dimensions, not {len(shape)} (shape {shape})")
-    kernel = _fitted(as_kernel(kernel), len(shape))
+    kernel = as_kernel(kernel)
+    sigmas = kernel.sigmas if sigmas is None else sigmas
+    kernel = _fitted(kernel, len(shape))
     geometry = _geometry(shape, kernel, stride, padding, dilation)
     return make_plan(
         kernel, geometry, source.name, _output_dtype(source, output).name,
@@ -71,13 +73,12 @@ def filtered(
     accuracy: str,
     method: str,
     threads: int | None,
-    sigmas: tuple[float, float] | None = None,
 ) -> NDArray[Any]:
     """Correlate an image of a native type; `core.linear` takes every type and every other argument."""
     pixels = checked_image(image)
     key = (
         kernel, pixels.shape, pixels.dtype, stride, padding, boundary, constant, dilation, dtype, accuracy,
-        method, sigmas,
+        method, kernel.sigmas,
     )  # fmt: skip
     # 1, 1.0 and True are equal, but not all of them are a stride: what differs in type is not the same call.
     typed = _types(stride, padding, dilation, constant)

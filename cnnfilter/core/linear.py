@@ -189,7 +189,8 @@ def explain(
     output : dtype, optional
         Type of the result, `dtype` in `correlate`.
     sigmas : pair of float, optional
-        Standard deviations, if the kernel is a Gaussian; with ``accuracy="fast"``.
+        Standard deviations, if the kernel is a Gaussian that does not know its own; with
+        ``accuracy="fast"``.
 
     Examples
     --------
@@ -226,7 +227,6 @@ def filter_image(
     method: str,
     threads: int | None,
     out: NDArray[Any] | None,
-    sigmas: tuple[float, float] | None = None,
     smoothing: bool = False,
 ) -> NDArray[Any]:
     """Correlate an image of any type; what `correlate` and the linear filters have in common.
@@ -241,7 +241,7 @@ def filter_image(
     if "constant" in boundaries:
         constant = checked_constant(constant, values.dtype)
         values = holding(values, constant)
-    how = {"accuracy": accuracy, "method": method, "threads": threads, "sigmas": sigmas}
+    how = {"accuracy": accuracy, "method": method, "threads": threads}
     if missed is None and out is None and boundaries[0] == boundaries[1]:
         sums = filtered(
             values, kernel, stride=stride, padding=padding, boundary=boundaries[0], constant=constant,
@@ -250,7 +250,7 @@ def filter_image(
         return stored(sums, target)
     plan = explain(
         values.shape, values.dtype, kernel, stride=stride, padding=padding, boundary=boundaries,
-        dilation=dilation, output=target, accuracy=accuracy, method=method, sigmas=sigmas,
+        dilation=dilation, output=target, accuracy=accuracy, method=method,
     )  # fmt: skip
     require_output(out, plan.output_shape, target, masked=missed is not None and missed.value is None)
     if missed is not None:

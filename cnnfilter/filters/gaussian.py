@@ -83,13 +83,12 @@ def gaussian(
             raise ParameterError(f"a 1-D signal has no rows; order {order!r} must begin with 0")
         orders = (0, orders[1])
         kernel = _line(size, sigmas[1], template, orders[1])
-        sigmas = (0.0, sigmas[1])
     else:
         kernel = _template(size if size is None else templates.size_pair(size), sigmas, template, orders)
     return filter_image(
         pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
         dtype=dtype, missing=missing, fill=fill, accuracy=accuracy, method=method, threads=threads, out=out,
-        smoothing=not any(orders), sigmas=sigmas if template == "float" and not any(orders) else None,
+        smoothing=not any(orders),
     )  # fmt: skip
 
 

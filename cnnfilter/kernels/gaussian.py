@@ -92,7 +92,7 @@ def gaussian(
     if form == "float":
         column, row = gaussian_taps(rows, sigmas[0], orders[0]), gaussian_taps(columns, sigmas[1], orders[1])
         name = "" if any(orders) else _gaussian_name(rows, columns, sigmas)
-        return Kernel(np.outer(column, row), name=name)
+        return Kernel(np.outer(column, row), name=name, sigmas=None if any(orders) else sigmas)
     if form != "integer":
         raise ParameterError(f"form {form!r} is not known; choose float or integer")
     if any(orders):

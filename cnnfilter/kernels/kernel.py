@@ -48,6 +48,10 @@ class Kernel:
     meta : mapping, optional
         Free notes that travel with a kernel file, such as how the kernel was learned. They take no part in
         equality.
+    sigmas : pair of float, optional
+        Standard deviations along rows and columns, if the kernel is a Gaussian's template: they tell what
+        may stand for it where an approximation is asked for. They take no part in equality either, and are
+        not written to files.
 
     Raises
     ------
@@ -70,6 +74,7 @@ class Kernel:
     divisor: float
     name: str
     meta: Mapping[str, Any]
+    sigmas: tuple[float, float] | None
 
     def __init__(
         self,
@@ -77,6 +82,8 @@ class Kernel:
         divisor: float = 1.0,
         name: str = "",
         meta: Mapping[str, Any] | None = None,
+        *,
+        sigmas: tuple[float, float] | None = None,
     ) -> None:
         values = _checked_weights(weights)
         # Backed by bytes, so that nobody can switch writing on again.
@@ -85,6 +92,7 @@ class Kernel:
         object.__setattr__(self, "divisor", _checked_divisor(divisor))
         object.__setattr__(self, "name", str(name))
         object.__setattr__(self, "meta", MappingProxyType(dict(meta or {})))
+        object.__setattr__(self, "sigmas", sigmas)
         largest = max(abs(float(frozen.max())), abs(float(frozen.min())))
         if not math.isfinite(largest / abs(self.divisor)):
             raise ParameterError(
@@ -213,7 +221,7 @@ class Kernel:
 
     def rotated(self) -> Kernel:
         """Turn the kernel by 180 degrees: correlation with it is convolution with the original (14, 15)."""
-        return Kernel(self.weights[::-1, ::-1], self.divisor)
+        return self._turned
 
     def normalized(self) -> Kernel:
         """Replace the divisor by the sum of the weights, so that the kernel sums to 1.
@@ -282,8 +290,13 @@ class Kernel:
         label = f" {self.name!r}" if self.name else ""
         return f"<Kernel{label} {rows}x{columns}, sum {self.sum:.6g}>"
 
-    def __reduce__(self) -> tuple[type[Kernel], tuple[Any, ...]]:
-        return Kernel, (self.weights, self.divisor, self.name, dict(self.meta))
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return _restored, (self.weights, self.divisor, self.name, dict(self.meta), self.sigmas)
+
+    @cached_property
+    def _turned(self) -> Kernel:
+        # A Gaussian is the same either way.
+        return Kernel(self.weights[::-1, ::-1], self.divisor, sigmas=self.sigmas)
 
     @cached_property
     def _factors(self) -> tuple[Floats, Floats] | None:
@@ -293,6 +306,12 @@ class Kernel:
         column, row = _signed(*pair)
         column.flags.writeable = row.flags.writeable = False
         return column, row
+
+
+def _restored(
+    weights: Floats, divisor: float, name: str, meta: dict[str, Any], sigmas: tuple[float, float] | None
+) -> Kernel:
+    return Kernel(weights, divisor, name, meta, sigmas=sigmas)
 
 
 def _checked_weights(weights: ArrayLike) -> Floats:

@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 
 import numpy as np
-from cnnfilter.filters.pooling import max_pool, mean_pool
+from cnnfilter.filters.pool import max_pool, mean_pool
 
 from cnnfilter.errors import CnnFilterError
 from cnnfilter.nn import functional

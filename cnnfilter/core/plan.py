@@ -210,7 +210,7 @@ def _cheapest(question: _Question) -> tuple[str, _Offer]:
 def _direct(question: _Question) -> _Offer:
     taps = int(np.count_nonzero(question.kernel.weights))
     accumulator = _accumulator(question, taps)
-    cost = _in_type(accumulator, 0.40 + 0.027 * taps)
+    cost = _in_type(accumulator, 0.35 + 0.024 * taps)
     rows, columns = question.sides
     zeros = rows * columns - taps
     skipped = f", {zeros} zero weights are skipped" if zeros else ""
@@ -259,7 +259,7 @@ def _running(question: _Question) -> _Offer | str:
     if question.source.startswith("f"):
         accumulator = "float64" if "float64" in (question.source, question.target) else "float32"
         operations = 2 * (rows**0.5 + columns**0.5)
-        cost = _in_type(accumulator, 0.8 + 0.05 * operations)
+        cost = _in_type(accumulator, 0.8 + 0.1 * operations + 0.002 * (rows + columns))
         error = _rounding(accumulator, int(operations) + 4)
     else:
         accumulator = "float32" if (question.source, question.target) == ("uint8", "uint8") else "float64"
@@ -295,7 +295,7 @@ def _fft(question: _Question) -> _Offer | str:
         f"not {np.count_nonzero(question.kernel.weights)}"
     )
     error = spread if accumulator == "float32" else spread * UNIT
-    return _Offer(operations, _in_type(accumulator, 0.4 + 0.042 * operations), accumulator, error, reason)
+    return _Offer(operations, _in_type(accumulator, 0.9 + 0.04 * operations), accumulator, error, reason)
 
 
 def _recursive(question: _Question) -> _Offer | str:
@@ -329,7 +329,7 @@ _OFFERS: dict[str, Callable[[_Question], _Offer | str]] = {
 def _passes(question: _Question, rank: int) -> float:
     """Estimate `rank` separable passes in nanoseconds."""
     rows, columns = question.sides
-    return 0.45 + rank * (0.1 + 0.028 * rows + 0.025 * columns)
+    return 0.45 + rank * (0.1 + 0.024 * rows + 0.022 * columns)
 
 
 def _in_type(accumulator: str, cost: float) -> float:

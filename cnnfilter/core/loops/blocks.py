@@ -1,8 +1,9 @@
-"""The pieces that several loops share: padded lines, and two rows of sums side by side."""
+"""The pieces that several loops share: padded lines, and a few rows of sums side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,13 @@ NUMBERS = {
     "f64": np.float64,
 }
 """NumPy's names for the loops' types."""
+
+
+STEPS = 4
+"""Output rows, and rows of the kernel, that go together where the kernel has no holes."""
+
+STEP_REGISTERS = 2
+"""Registers of sums in each of them: eight sums, four weights and the pixels share 16 registers."""
 
 
 def line_filler(jit: Callable[..., Any], source: str, real: str) -> Any:
@@ -76,18 +84,37 @@ def line_filler(jit: Callable[..., Any], source: str, real: str) -> Any:
     return fill
 
 
-def two_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) -> Any:
-    """Return the function that computes one block of two output rows from padded lines.
+BEHIND = STEPS - 1
+"""Places that `find` notes beside those of the taps, at most."""
 
-    A tap is an offset from the place above which it stands, so stride, dilation, channels and holes in the
-    kernel are all in the list of offsets. For each there are two weights, one for each output row: a pixel is
-    loaded once and used for both, and the sums stay in registers. `runs` says for which rows the next taps
-    count (1 the first, 2 the second, 3 both) and where they end; each row meets its own taps in the order of
-    the kernel, and no others, so a value does not depend on where it stands among the two.
+
+def rows_together(
+    jit: Callable[..., Any], dense: bool, target: str, real: str, snapping: bool
+) -> SimpleNamespace:
+    """Return how a few output rows are computed together from a ring of padded lines.
+
+    Returns
+    -------
+    SimpleNamespace
+        `rows` and `count`: how many output rows, and elements of each, a block has. `find`, which notes for
+        some rows where lines, or taps, lie in the ring: to look for its end at every tap of every block would
+        take a fifth of the time of a separable filter. `block`, which sums up one block and writes it.
+    """
+    return (_four_rows if dense else _two_rows)(jit, target, real, snapping)
+
+
+def _two_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) -> SimpleNamespace:
+    """Two output rows, with any list of taps.
+
+    A tap is a place in the lines, so stride, dilation, channels and holes in the kernel are all in the list
+    of places. For each there are two weights, one for each output row: a pixel is loaded once
+    and used for both, and the sums stay in registers. `runs` says for which rows the next taps count (1 the
+    first, 2 the second, 3 both) and where they end; each row meets its own taps in the order of the kernel,
+    and no others, so a value does not depend on where it stands among the two.
     Measured on 4096 x 4096 float32, 7 x 7: two rows of four registers 18.9 ms, four rows of two 28.5.
 
-    With `snapping` the weights are known to sum to 1: see `vectors.snapper`; `centre` is the offset of the
-    pixel that a constant is recognised by.
+    With `snapping` the weights are known to sum to 1: see `vectors.snapper`; behind the places of the taps
+    stand those of the two pixels that a constant is recognised by.
     """
     from cnnfilter.core.loops import vectors
 
@@ -100,7 +127,18 @@ def two_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) ->
     number = np.float32 if real == "f32" else np.float64
 
     @jit
-    def block(lines, at, offsets, weights, skip, runs, taps, down, centre, tolerance, out, first, second):
+    def find(offsets, taps, middle, centre, down, first, held, line, places, at):
+        ring = held * line
+        start = first * line
+        for tap in range(taps):
+            place = start + offsets[tap]
+            places[at + tap] = place - ring if place >= ring else place
+        places[at + taps] = (start + centre) % ring
+        places[at + taps + 1] = (start + centre + down) % ring
+
+    @jit
+    def block(lines, x, places, at, weights, skip, runs, taps, columns, apart, middle, centre, tolerance,
+              out, to, down):  # fmt: skip
         a = splat(number(0))
         b = a
         tap = 0
@@ -111,22 +149,83 @@ def two_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) ->
             run += 2
             if rows == 3:
                 while tap < end:
-                    pixels = load(lines, at + offsets[tap])
+                    pixels = load(lines, x + places[at + tap])
                     a = fma(splat(weights[2 * (skip + tap)]), pixels, a)
                     b = fma(splat(weights[2 * (skip + tap) + 1]), pixels, b)
                     tap += 1
             elif rows == 1:
                 while tap < end:
-                    a = fma(splat(weights[2 * (skip + tap)]), load(lines, at + offsets[tap]), a)
+                    a = fma(splat(weights[2 * (skip + tap)]), load(lines, x + places[at + tap]), a)
                     tap += 1
             else:
                 while tap < end:
-                    b = fma(splat(weights[2 * (skip + tap) + 1]), load(lines, at + offsets[tap]), b)
+                    b = fma(splat(weights[2 * (skip + tap) + 1]), load(lines, x + places[at + tap]), b)
                     tap += 1
         if snapping:
-            a = snap(a, load(lines, at + centre), tolerance)
-            b = snap(b, load(lines, at + centre + down), tolerance)
-        store(a, out, first)
-        store(b, out, second)
+            a = snap(a, load(lines, x + places[at + taps]), tolerance)
+            b = snap(b, load(lines, x + places[at + taps + 1]), tolerance)
+        store(a, out, to)
+        store(b, out, to + down)
 
-    return block
+    return SimpleNamespace(rows=ROWS, count=count, find=find, block=block)
+
+
+def _four_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) -> SimpleNamespace:
+    """Four output rows, by a kernel without holes.
+
+    The kernel is `taps` rows by `columns`, its weights column by column; stride and dilation are 1. Four rows
+    of it at a time meet four output rows: seven lines, loaded once, for sixteen multiply-adds of each
+    register (`vectors.stair`). Measured on AVX2, 81 taps down a column: 0.085 cycles a tap and pixel, 0.10 with
+    `_two_rows`.
+
+    With `snapping` the weights are known to sum to 1: see `vectors.snapper`; `middle` is the row of the
+    kernel, `centre` the offset along the line, of the pixel that a constant is recognised by.
+    """
+    from cnnfilter.core.loops import vectors
+
+    count = STEP_REGISTERS * vectors.register_lanes(real)
+    splat = vectors.arithmetic(real, STEPS * count).splat
+    one, two, three, four = (
+        vectors.stair(real, STEPS, STEP_REGISTERS, rungs) for rungs in range(1, STEPS + 1)
+    )
+    rows = [vectors.row_of(real, STEPS, STEP_REGISTERS, row) for row in range(STEPS)]
+    first_row, second_row, third_row, fourth_row = rows
+    load = vectors.loader(real, real, count)
+    store = vectors.storer(target, real, count)
+    snap = vectors.snapper(real, count)
+    zero = np.float32(0) if real == "f32" else np.float64(0)
+
+    @jit
+    def give(sums, row, lines, x, places, at, middle, centre, tolerance, out, to):
+        if snapping:
+            sums = snap(sums, load(lines, x + centre + places[at + row + middle]), tolerance)
+        store(sums, out, to)
+
+    @jit
+    def find(offsets, taps, middle, centre, down, first, held, line, places, at):
+        for i in range(taps + BEHIND):
+            places[at + i] = (first + i) % held * line
+
+    @jit
+    def block(lines, x, places, at, weights, skip, runs, taps, columns, apart, middle, centre, tolerance,
+              out, to, down):  # fmt: skip
+        a = splat(zero)
+        for column in range(columns):
+            here = x + column * apart
+            first = skip + column * taps
+            tap = 0
+            while tap + STEPS <= taps:
+                a = four(a, lines, here, places, at + tap, weights, first + tap)
+                tap += STEPS
+            if taps - tap == 3:
+                a = three(a, lines, here, places, at + tap, weights, first + tap)
+            elif taps - tap == 2:
+                a = two(a, lines, here, places, at + tap, weights, first + tap)
+            elif taps - tap == 1:
+                a = one(a, lines, here, places, at + tap, weights, first + tap)
+        give(first_row(a), 0, lines, x, places, at, middle, centre, tolerance, out, to)
+        give(second_row(a), 1, lines, x, places, at, middle, centre, tolerance, out, to + down)
+        give(third_row(a), 2, lines, x, places, at, middle, centre, tolerance, out, to + 2 * down)
+        give(fourth_row(a), 3, lines, x, places, at, middle, centre, tolerance, out, to + 3 * down)
+
+    return SimpleNamespace(rows=STEPS, count=count, find=find, block=block)

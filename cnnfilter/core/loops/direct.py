@@ -1,4 +1,4 @@
-"""Direct correlation: every tap of the kernel at every place, two output rows at a time."""
+"""Direct correlation: every tap of the kernel at every place, a few output rows at a time."""
 
 from __future__ import annotations
 
@@ -7,60 +7,60 @@ from typing import Any
 
 
 def strip(
-    jit: Callable[..., Any], source: str, target: str, real: str, snapping: bool
+    jit: Callable[..., Any], source: str, target: str, real: str, snapping: bool, dense: bool
 ) -> Callable[..., None]:
     """Return the loop that correlates the output rows `[first, last)` and columns `[begin, end)`.
 
     A tile of `span` output columns and a chunk of output rows at a time: the padded rows that they need are
-    laid out as lines of type `real`, boundary and all, which stay in the second cache while every tap passes
-    over them (`blocks.two_rows`).
+    laid out as lines of type `real`, boundary and all, in a ring of `held` lines that stays in the second
+    cache while every tap passes over it (`blocks.rows_together`). `dense` says that the kernel has no holes,
+    and that stride and dilation are 1.
     """
-    from cnnfilter.core.loops import vectors
-    from cnnfilter.core.loops.blocks import REGISTERS, ROWS, line_filler, two_rows
+    from cnnfilter.core.loops.blocks import line_filler, rows_together
 
-    count = REGISTERS * vectors.register_lanes(real)
     fill = line_filler(jit, source, real)
-    block = two_rows(jit, target, real, snapping)
+    together = rows_together(jit, dense, target, real, snapping)
+    steps, count, find, block = together.rows, together.count, together.find, together.block
 
     def run(
         image, image_stride, row_map, column_map, before, length, channels, step, reach, constant,
-        row_step, row_reach, offsets, weights, runs, taps, centre, tolerance,
-        span, chunk, lines, line, plane, spare, out, out_stride, first, last, begin, end,
+        row_step, row_reach, offsets, weights, runs, taps, kernel_columns, middle, centre, tolerance,
+        span, chunk, held, lines, line, plane, table, spare, out, out_stride, first, last, begin, end,
     ):  # fmt: skip
         down = row_step * line
         for left in range(begin, end, span):
             columns = min(span, end - left)
             elements = columns * channels
             places = (columns - 1) * step + reach
+            done = first * row_step
             for top in range(first, last, chunk):
                 rows = min(chunk, last - top)
-                for i in range((rows - 1) * row_step + row_reach):
-                    row = row_map[top * row_step + i]
-                    ahead = row_map[min(top * row_step + i + 2, last * row_step - row_step + row_reach - 1)]
+                while done < (top + rows - 1) * row_step + row_reach:
+                    row = row_map[done]
+                    ahead = row_map[min(done + 2, (last - 1) * row_step + row_reach - 1)]
                     fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map,
                          left * step, places, before, length, channels, step, plane, constant, lines,
-                         i * line)  # fmt: skip
-                for y in range(0, rows, ROWS):
+                         done % held * line)  # fmt: skip
+                    done += 1
+                for y in range(0, rows, steps):
                     to = (top + y) * out_stride + left * channels
-                    below = out_stride
-                    if elements < count or y + 1 == rows:
-                        # What has no room in the output goes to `spare` first.
-                        x = 0
-                        while x < elements:
-                            at = min(x, max(elements - count, 0))
-                            block(lines, y * down + at, offsets, weights, 0, runs, taps, down, centre,
-                                  tolerance, spare, 0, count)  # fmt: skip
-                            for i in range(min(count, elements)):
-                                out[to + at + i] = spare[i]
-                                if y + 1 < rows:
-                                    out[to + at + below + i] = spare[count + i]
-                            x += count
-                    else:
-                        x = 0
-                        while x < elements:
-                            at = min(x, elements - count)
-                            block(lines, y * down + at, offsets, weights, 0, runs, taps, down, centre,
-                                  tolerance, out, to + at, to + at + below)  # fmt: skip
-                            x += count
+                    there = min(steps, rows - y)
+                    find(
+                        offsets, taps, middle, centre, down, (top + y) * row_step % held, held, line, table, 0
+                    )
+                    x = 0
+                    while x < elements:
+                        at = min(x, max(elements - count, 0))
+                        if elements < count or there < steps:
+                            # What has no room in the output goes to `spare` first.
+                            block(lines, at, table, 0, weights, 0, runs, taps, kernel_columns, channels,
+                                  middle, centre, tolerance, spare, 0, count)  # fmt: skip
+                            for row in range(there):
+                                for i in range(min(count, elements)):
+                                    out[to + row * out_stride + at + i] = spare[row * count + i]
+                        else:
+                            block(lines, at, table, 0, weights, 0, runs, taps, kernel_columns, channels,
+                                  middle, centre, tolerance, out, to + at, out_stride)  # fmt: skip
+                        x += count
 
     return run

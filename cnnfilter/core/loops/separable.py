@@ -15,26 +15,27 @@ REGISTERS = 8
 
 
 def strip(
-    jit: Callable[..., Any], source: str, target: str, real: str, snapping: bool, apart: int
+    jit: Callable[..., Any], source: str, target: str, real: str, snapping: bool, dense: bool, apart: int
 ) -> Callable[..., None]:
     """Return the loop that correlates the output rows `[first, last)` with a sum of `terms` products.
 
     A tile of `span` output columns and a chunk of output rows at a time are laid out as padded lines, as in
-    the direct loop. Two output rows are summed down the columns, for every term, into lines that stay in the
-    first cache; then each is summed along its length and written. A column of one tap of 1 (`flat`) needs no
-    first pass. Along the rows, taps that lie `apart` registers from each other go together
-    (`vectors.ladder`); `ends` says where the ladders of 1, 2, 3 and 4 rungs end among the taps.
+    the direct loop. A few output rows are summed down the columns, for every term, into lines of their own;
+    then each is summed along its length and written. `dense` says that the columns have no holes, and row
+    stride and dilation are 1; a column of one tap of 1 (`flat`) needs no first pass. Along the rows, taps
+    that lie `apart` registers from each other go together (`vectors.ladder`); `ends` says where the ladders of 1,
+    2, 3 and 4 rungs end among the taps.
 
     With `snapping` both factors are known to sum to 1: see `vectors.snapper`.
     """
     from cnnfilter.core.loops import vectors
-    from cnnfilter.core.loops.blocks import REGISTERS as DOWN_REGISTERS
-    from cnnfilter.core.loops.blocks import ROWS, line_filler, two_rows
+    from cnnfilter.core.loops.blocks import BEHIND, line_filler, rows_together
 
     lanes = vectors.register_lanes(real)
-    down_count, count = DOWN_REGISTERS * lanes, REGISTERS * lanes
+    count = REGISTERS * lanes
     fill = line_filler(jit, source, real)
-    block = two_rows(jit, real, real, snapping)
+    together = rows_together(jit, dense, real, real, snapping)
+    steps, down_count, find, block = together.rows, together.count, together.find, together.block
     one, two, three, four = (vectors.ladder(real, REGISTERS, rungs, apart) for rungs in range(1, RUNGS + 1))
     splat = vectors.arithmetic(real, count).splat
     load = vectors.loader(real, real, count)
@@ -79,9 +80,9 @@ def strip(
     def run(
         image, image_stride, row_map, column_map, before, length, channels, step, reach, constant,
         row_step, row_reach, flat, terms,
-        offsets_down, weights_down, runs, taps_down, centre_down, tolerance_down,
+        offsets_down, weights_down, runs, taps_down, middle_down, centre_down, tolerance_down,
         offsets_along, weights_along, ends, centre_along, tolerance_along,
-        span, chunk, lines, line, plane, sums, spare, out, out_stride, first, last, width,
+        span, chunk, held, lines, line, plane, table, sums, spare, out, out_stride, first, last, width,
     ):  # fmt: skip
         down = row_step * line
         needed = step * plane
@@ -89,27 +90,33 @@ def strip(
             columns = min(span, width - left)
             elements = columns * channels
             places = (columns - 1) * step + reach
+            done = first * row_step
             for top in range(first, last, chunk):
                 rows = min(chunk, last - top)
-                for i in range((rows - 1) * row_step + row_reach):
-                    row = row_map[top * row_step + i]
-                    ahead = row_map[min(top * row_step + i + 2, (last - 1) * row_step + row_reach - 1)]
+                while done < (top + rows - 1) * row_step + row_reach:
+                    row = row_map[done]
+                    ahead = row_map[min(done + 2, (last - 1) * row_step + row_reach - 1)]
                     fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map,
                          left * step, places, before, length, channels, step, plane, constant, lines,
-                         i * line)  # fmt: skip
+                         done % held * line)  # fmt: skip
+                    done += 1
                 if flat == 0:
+                    for y in range(0, rows, steps):
+                        find(offsets_down, taps_down, middle_down, centre_down, down,
+                             (top + y) * row_step % held, held, line,
+                             table, y * (taps_down + BEHIND))  # fmt: skip
                     # Down one block of columns before the next: its pixels stay in the first cache.
                     x = 0
                     while x < needed:
-                        for y in range(0, rows, ROWS):
+                        for y in range(0, rows, steps):
                             for term in range(terms):
-                                to = (term * chunk + y) * line + x
-                                block(lines, y * down + x, offsets_down, weights_down, term * taps_down, runs,
-                                      taps_down, down, centre_down, tolerance_down,
-                                      sums, to, to + line)  # fmt: skip
+                                block(lines, x, table, y * (taps_down + BEHIND), weights_down,
+                                      term * taps_down, runs, taps_down, 1, 0, middle_down, 0,
+                                      tolerance_down, sums, (term * chunk + y) * line + x, line)  # fmt: skip
                         x += down_count
                 for y in range(rows):
-                    whole_line(sums if flat == 0 else lines, y * line if flat == 0 else y * down,
+                    whole_line(sums if flat == 0 else lines,
+                               y * line if flat == 0 else (top + y) * row_step % held * line,
                                offsets_along, weights_along, ends, centre_along, tolerance_along,
                                spare, out, (top + y) * out_stride + left * channels, elements)  # fmt: skip
 

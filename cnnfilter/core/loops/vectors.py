@@ -198,6 +198,65 @@ def ladder(real: str, registers: int, rungs: int, apart: int) -> Any:
     return climb
 
 
+def stair(real: str, rows: int, registers: int, rungs: int) -> Any:
+    """Return `climb(sums, pointer, x, places, at, weights, first)`: `rungs` taps down a column for some rows.
+
+    Row `r` of the sums meets tap `t` in line `r + t`, which begins at `places[at + r + t]`: the registers of
+    a line are loaded once and serve every row, and so do the weights. `sums` are `rows` times `registers`
+    registers, row by row.
+    """
+    lanes = register_lanes(real)
+    block = Block(real, rows * registers * lanes)
+    vector = _vector(real, lanes)
+
+    @intrinsic
+    def climb(context, sums, pointer, x, places, at, weights, first):
+        def build(context, builder, signature, arguments):
+            sums, pointer, x, places, at, weights, first = arguments
+            parts = _registers(builder, sums, rows * registers, lanes)
+            by = [_splat(builder, builder.load(_element_at(builder, weights, first, i)), vector)
+                  for i in range(rungs)]  # fmt: skip
+            for line in range(rows + rungs - 1):
+                start = builder.add(x, builder.load(_element_at(builder, places, at, line)))
+                met = [(line - rung, rung) for rung in range(rungs) if 0 <= line - rung < rows]
+                for register in range(registers):
+                    place = _element_at(builder, pointer, start, register * lanes)
+                    pixels = builder.load(builder.bitcast(place, vector.as_pointer()))
+                    pixels.align = 1
+                    for row, rung in met:
+                        part = row * registers + register
+                        parts[part] = _call(
+                            builder, "fma", vector, REAL_BITS[real], [by[rung], pixels, parts[part]]
+                        )
+            return _joined(builder, parts, lanes)
+
+        return block(block, pointer, types.int64, places, types.int64, weights, types.int64), build
+
+    return climb
+
+
+def row_of(real: str, rows: int, registers: int, row: int) -> Any:
+    """Return `take(sums)`: one row of what `stair` sums up, as a block of `registers` registers."""
+    count = registers * register_lanes(real)
+    block, one = Block(real, rows * count), Block(real, count)
+
+    @intrinsic
+    def take(context, sums):
+        def build(context, builder, signature, arguments):
+            places = ir.VectorType(ir.IntType(32), count)
+            lanes = ir.Constant(places, [row * count + lane for lane in range(count)])
+            nothing = ir.Constant(_vector(real, rows * count), ir.Undefined)
+            return builder.shuffle_vector(arguments[0], nothing, lanes)
+
+        return one(block), build
+
+    return take
+
+
+def _element_at(builder: Any, pointer: Any, index: Any, further: int) -> Any:
+    return builder.gep(pointer, [builder.add(index, ir.Constant(ir.IntType(64), further))])
+
+
 def _registers(builder: Any, value: Any, registers: int, lanes: int) -> list[Any]:
     """Take a block apart into its registers."""
     nothing = ir.Constant(value.type, ir.Undefined)

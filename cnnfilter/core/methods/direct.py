@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from cnnfilter.core import threads
 from cnnfilter.core.geometry import Pair
 from cnnfilter.core.jit import compiled
+from cnnfilter.core.loops.blocks import BEHIND
 from cnnfilter.core.memory import scratch
 from cnnfilter.core.methods.work import (
     SLACK,
@@ -30,43 +33,50 @@ def prepare(task: Task, weights: NDArray[np.float64], snapping: bool) -> Correla
 
 
 class Correlation:
-    """Two output rows at a time, from padded lines (`loops.direct`)."""
+    """A few output rows at a time, from padded lines (`loops.direct`)."""
 
     def __init__(self, task: Task, weights: NDArray[np.float64], snapping: bool) -> None:
         rows, columns = task.geometry.rows, task.geometry.columns
         self.task, self.tiles = task, tiling(task)
         tiles, channels = self.tiles, task.channels
-        u, v = np.nonzero(weights)
-        values = weights[u, v]
-        self.taps = two_rows(u * rows.dilation, v * columns.dilation, values, rows.stride, task.real_type)
         step = columns.stride
 
-        def offset(row: Array, column: Array) -> Array:
-            places: Array = row * tiles.line + column % step * tiles.plane + column // step * channels
-            return places
+        def offset(row: Any, column: Any) -> Any:
+            return row * tiles.line + column % step * tiles.plane + column // step * channels
 
-        self.offsets = offset(self.taps.rows, self.taps.columns)
+        u, v = np.nonzero(weights)
+        values = weights[u, v]
         middle = int(np.abs(values).argmax()) if len(values) else 0
-        centre = int(offset(u[middle] * rows.dilation, v[middle] * columns.dilation)) if len(values) else 0
+        at = (int(u[middle]), int(v[middle])) if len(values) else (0, 0)
+        self.dense = len(values) == weights.size and task.geometry.stride == task.geometry.dilation == (1, 1)
+        if self.dense:
+            values = weights.T.ravel()
+            self.offsets, self.runs = np.zeros(0, np.int64), np.zeros(0, np.int64)
+            self.weights = values.astype(task.real_type)
+            self.taps, centre = rows.kernel, at[1] * channels
+        else:
+            taps = two_rows(u * rows.dilation, v * columns.dilation, values, rows.stride, task.real_type)
+            self.offsets, self.runs, self.weights = offset(taps.rows, taps.columns), taps.runs, taps.weights
+            self.taps, centre = len(taps), offset(at[0] * rows.dilation, at[1] * columns.dilation)
         tolerance = rounding_of_a_constant(values.astype(task.real_type)) if snapping else 0.0
         source, target, real = task.source, task.target, task.real
         self.loop = compiled.function(
             compiled.Loop(
                 "direct",
                 "strip",
-                (source, target, real, snapping),
+                (source, target, real, snapping, self.dense),
                 f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, i64, {real}, i64, i64, "
-                f"i64*, {real}*, i64*, i64, i64, {real}, i64, i64, {real}*, i64, i64, {target}*, "
-                f"{target}*, i64, i64, i64, i64, i64)",
+                f"i64*, {real}*, i64*, i64, i64, i64, i64, {real}, i64, i64, i64, {real}*, i64, i64, i64*, "
+                f"{target}*, {target}*, i64, i64, i64, i64, i64)",
             )
         )
         self.before = (
             address(task.row_map), address(task.column_map), columns.before, columns.length, channels, step,
             columns.reach, task.constant, rows.stride, rows.reach, address(self.offsets),
-            address(self.taps.weights), address(self.taps.runs), len(self.taps), centre, tolerance,
-            tiles.span, tiles.chunk,
+            address(self.weights), address(self.runs), self.taps, columns.kernel, at[0], centre, tolerance,
+            tiles.span, tiles.chunk, tiles.lines,
         )  # fmt: skip
-        self.nbytes = task.row_map.nbytes + task.column_map.nbytes + self.offsets.nbytes * 5
+        self.nbytes = task.row_map.nbytes + task.column_map.nbytes + 3 * self.weights.nbytes
 
     def run(self, image: Array, out: Array, workers: int) -> None:
         """Filter an image into `out`."""
@@ -81,8 +91,10 @@ class Correlation:
         """Compute the output rows and columns `[first, last)` alone."""
         tiles = self.tiles
         size = tiles.lines * tiles.line + SLACK
-        lines, spare = scratch((size, self.task.real_type), (2 * SLACK, out.dtype))
+        lines, table, spare = scratch(
+            (size, self.task.real_type), (self.taps + BEHIND, np.dtype(np.int64)), (SLACK, out.dtype)
+        )
         self.loop(
-            address(image), row_stride(image), *self.before, lines, tiles.line, tiles.plane, spare,
+            address(image), row_stride(image), *self.before, lines, tiles.line, tiles.plane, table, spare,
             address(out), row_stride(out), *rows, *columns,
         )  # fmt: skip

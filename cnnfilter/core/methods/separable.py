@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cnnfilter.core import threads
 from cnnfilter.core.jit import compiled
 from cnnfilter.core.jit.processor import register_bytes
+from cnnfilter.core.loops.blocks import BEHIND
 from cnnfilter.core.loops.separable import RUNGS
 from cnnfilter.core.memory import scratch
 from cnnfilter.core.methods.work import (
@@ -52,11 +53,18 @@ class _Correlation:
         tiles = self.tiles
 
         used = np.flatnonzero(np.any([column for column, _ in terms], axis=0))
-        places = used * rows.dilation
-        down = [two_rows(places, np.zeros_like(places), c[used], rows.stride, real_type) for c, _ in terms]
-        self.offsets_down = down[0].rows * tiles.line
-        self.weights_down = np.concatenate([taps.weights for taps in down])
-        self.runs = down[0].runs
+        self.dense = len(used) == rows.kernel and rows.stride == rows.dilation == 1
+        if self.dense:
+            self.offsets_down, self.runs = np.zeros(0, np.int64), np.zeros(0, np.int64)
+            self.weights_down = np.concatenate([column for column, _ in terms]).astype(real_type)
+            self.taps_down = rows.kernel
+        else:
+            places = used * rows.dilation
+            nowhere = np.zeros_like(places)
+            down = [two_rows(places, nowhere, column[used], rows.stride, real_type) for column, _ in terms]
+            self.offsets_down, self.runs = down[0].rows * tiles.line, down[0].runs
+            self.weights_down = np.concatenate([taps.weights for taps in down])
+            self.taps_down = len(down[0])
 
         along = np.arange(columns.kernel, dtype=np.int64) * columns.dilation
         offsets = along % step * tiles.plane + along // step * channels
@@ -83,19 +91,19 @@ class _Correlation:
             compiled.Loop(
                 "separable",
                 "strip",
-                (source, target, real, snapping, self.apart),
+                (source, target, real, snapping, self.dense, self.apart),
                 f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, i64, {real}, i64, i64, i64, i64, "
-                f"i64*, {real}*, i64*, i64, i64, {real}, i64*, {real}*, i64*, i64, {real}, "
-                f"i64, i64, {real}*, i64, i64, {real}*, {target}*, {target}*, i64, i64, i64, i64)",
+                f"i64*, {real}*, i64*, i64, i64, i64, {real}, i64*, {real}*, i64*, i64, {real}, "
+                f"i64, i64, i64, {real}*, i64, i64, i64*, {real}*, {target}*, {target}*, i64, i64, i64, i64)",
             )
         )
         self.before = (
             address(task.row_map), address(task.column_map), columns.before, columns.length, channels, step,
             columns.reach, task.constant, rows.stride, rows.reach, int(self.flat), self.terms,
             address(self.offsets_down), address(self.weights_down), address(self.runs),
-            len(self.offsets_down), u * rows.dilation * tiles.line, tolerances[0],
+            self.taps_down, u, u * rows.dilation * tiles.line, tolerances[0],
             address(self.offsets_along), address(self.weights_along), address(self.ends), int(offsets[v]),
-            tolerances[1], tiles.span, tiles.chunk,
+            tolerances[1], tiles.span, tiles.chunk, tiles.lines,
         )  # fmt: skip
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes + 3 * self.weights_along.nbytes
 
@@ -103,13 +111,16 @@ class _Correlation:
         tiles, geometry, real = self.tiles, self.task.geometry, self.task.real_type
         line_elements = tiles.lines * tiles.line + SLACK
         sum_elements = 0 if self.flat else self.terms * tiles.chunk * tiles.line + SLACK
+        places = tiles.chunk * (self.taps_down + BEHIND)
         start, stride, to, to_stride = address(image), row_stride(image), address(out), row_stride(out)
 
         def strip(first: int, last: int) -> None:
-            lines, sums, spare = scratch((line_elements, real), (sum_elements, real), (SLACK, out.dtype))
+            lines, table, sums, spare = scratch(
+                (line_elements, real), (places, np.dtype(np.int64)), (sum_elements, real), (SLACK, out.dtype)
+            )
             self.loop(
-                start, stride, *self.before, lines, tiles.line, tiles.plane, sums, spare, to, to_stride,
-                first, last, geometry.columns.output,
+                start, stride, *self.before, lines, tiles.line, tiles.plane, table, sums, spare, to,
+                to_stride, first, last, geometry.columns.output,
             )  # fmt: skip
 
         threads.run_strips(strip, geometry.rows.output, workers, tiles.chunk)

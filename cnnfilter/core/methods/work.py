@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cnnfilter.core.boundary import index_map
 from cnnfilter.core.geometry import Geometry
+from cnnfilter.core.loops.blocks import STEPS
 
 Array: TypeAlias = NDArray[Any]
 Places: TypeAlias = NDArray[np.int64]
@@ -33,10 +34,13 @@ class Prepared(Protocol):
 
 FORMS = {"uint8": "u8", "uint16": "u16", "int16": "i16", "float32": "f32", "float64": "f64"}
 
-LINE_BYTES = 160 << 10
+LINE_BYTES = 320 << 10
 """Bytes of padded lines at a time: they are to stay in the second cache with the sums beside them."""
 
-MOST_COLUMNS = 2048
+CHUNK = 16
+"""Output rows at a time, a multiple of `loops.blocks.STEPS`."""
+
+MOST_COLUMNS = 1024
 """Most elements of a line at a time, however few lines there are."""
 
 SLACK = 512
@@ -89,12 +93,12 @@ class Tiling:
     Attributes
     ----------
     span, chunk : int
-        Output columns and rows of a tile; the rows are even.
+        Output columns and rows of a tile.
     plane, line : int
         Elements of one plane of a line (with a column stride, places are dealt out to as many planes), and
         from one line to the next.
     lines : int
-        Lines for one chunk.
+        Lines that one chunk needs, which are held in a ring.
     """
 
     span: int
@@ -107,12 +111,10 @@ class Tiling:
 def tiling(task: Task, lines_a_row: int = 1) -> Tiling:
     """Choose the tiles of a task; results do not depend on them.
 
-    Chunks are long enough that rows which two of them need are few beside their own; `lines_a_row` counts
-    further lines that a method keeps for each output row.
+    `lines_a_row` counts further lines that a method keeps for each output row.
     """
     rows, columns = task.geometry.rows, task.geometry.columns
-    chunk = min(16 + rows.reach // 2 // rows.stride, 64, rows.output + 1) // 2 * 2
-    chunk = max(chunk, 2)
+    chunk = min(CHUNK, -(-rows.output // STEPS) * STEPS)
     lines = (chunk - 1) * rows.stride + rows.reach
     held = lines + chunk * lines_a_row
     elements = LINE_BYTES // (held * task.real_type.itemsize * columns.stride) - columns.reach * task.channels
@@ -141,7 +143,7 @@ def address(array: Array) -> int:
 
 @dataclass(frozen=True)
 class Taps:
-    """The taps of two output rows, as `loops.blocks.two_rows` reads them.
+    """The taps of two output rows, as `loops.blocks` reads them.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Frames with their timing: GIF, WebP, AVIF and animated PNG, each frame whole as it is shown."""
+"""Frames with their timing: GIF, WebP and AVIF, each frame whole as it is shown."""
 
 import io
 import struct
@@ -11,6 +11,7 @@ from cnnfilter.errors import ImageFileError
 from cnnfilter.imagefile import gif, pillow
 from cnnfilter.imagefile.limit import Limit
 from cnnfilter.imagefile.picture import Array, Picture
+from cnnfilter.imagefile.upright import stand_upright
 
 _LOOPS_ONCE = 1
 
@@ -38,7 +39,7 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     picture.metadata = pillow.metadata(image.info)
     if form == "GIF":
         picture.notes.append("palette expanded to colours")
-    return picture if form == "PNG" else pillow.stand_upright(picture)
+    return stand_upright(picture)
 
 
 def _colours(image: Image.Image) -> Array:

@@ -8,6 +8,7 @@ from cnnfilter.errors import ImageFileError
 from cnnfilter.imagefile import pillow
 from cnnfilter.imagefile.limit import Limit
 from cnnfilter.imagefile.picture import Picture
+from cnnfilter.imagefile.upright import stand_upright
 
 QUALITY = 90
 """Of a JPEG that was none before."""
@@ -28,7 +29,7 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     notes = ["only the first picture of this multi-picture JPEG is kept"] if "mp" in image.info else []
     model, _ = pillow.MODELS[image.mode]
     picture = Picture([pillow.pixels(image)], model, metadata=kept, encoding=encoding, notes=notes)
-    return pillow.stand_upright(picture)
+    return stand_upright(picture)
 
 
 def write(picture: Picture, file: IO[bytes], quality: int | None) -> None:

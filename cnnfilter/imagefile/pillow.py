@@ -25,7 +25,6 @@ MODELS: dict[str, tuple[Model, bool]] = {
 """What the channels of a Pillow mode mean, and whether the last is alpha."""
 
 _PLUGINS = {
-    "PNG": ("PngImagePlugin", "PngImageFile"),
     "JPEG": ("JpegImagePlugin", "JpegImageFile"),
     "TIFF": ("TiffImagePlugin", "TiffImageFile"),
     "WEBP": ("WebPImagePlugin", "WebPImageFile"),
@@ -55,7 +54,8 @@ def pixels(image: Image.Image) -> Array:
     if image.mode not in _MAPPED or not getattr(image, "tile", None) or image._im is not None:
         return np.asarray(image)
     mode, channels = _MAPPED[image.mode]
-    array = np.empty((height, width, channels)[: 2 if channels == 1 else 3], np.uint8)
+    # Zeros, for a decoder may stop early: what it leaves out must not be the memory of another picture.
+    array = np.zeros((height, width, channels)[: 2 if channels == 1 else 3], np.uint8)
     canvas = Image.frombuffer(mode, image.size, array, "raw", mode, 0, 1).im
     rgb = image.mode == "RGB"
     # Pillow decodes into the memory that an image has, if it has some: here the array's (97 ms less for
@@ -149,21 +149,6 @@ def options(kept: Metadata, *names: str) -> dict[str, Any]:
         "comment": comment and comment.encode(),
     }
     return {name: values[name] for name in names if values[name]}
-
-
-def stand_upright(picture: Picture) -> Picture:
-    """Apply the EXIF orientation to the pixels and reset it."""
-    if not (picture.metadata.xmp or picture.metadata.exif):
-        return picture
-    from cnnfilter.imagefile import exif  # 3 ms that a file without either need not pay
-
-    if picture.metadata.xmp:
-        picture.metadata.xmp = exif.upright_xmp(picture.metadata.xmp)
-    if picture.metadata.exif:
-        picture.metadata.exif, orientation = exif.upright(picture.metadata.exif)
-        if orientation != 1:
-            picture.frames = [np.ascontiguousarray(exif.turn(frame, orientation)) for frame in picture.frames]
-    return picture
 
 
 def silence_libtiff() -> None:

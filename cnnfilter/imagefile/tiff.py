@@ -68,10 +68,13 @@ def _add(picture: Picture, page: "_Page", index: int) -> None:
         frame, model, alpha = page.read(picture.notes)
     else:
         frame, model, alpha = _read_with_pillow(page, index, picture.notes)
-    frame = np.ascontiguousarray(exif.turn(frame, page.number(ORIENTATION, 1)))
+    orientation = page.number(ORIENTATION, 1)
+    frame = np.ascontiguousarray(exif.turn(frame, orientation))
     if not picture.frames:
         picture.model, picture.alpha = model, alpha
         picture.metadata = page.metadata()
+        if orientation in exif.SIDEWAYS and picture.metadata.dpi:
+            picture.metadata.dpi = picture.metadata.dpi[::-1]
         picture.encoding["compressed"] = page.compression != NO_COMPRESSION
     elif (picture.model, picture.alpha, picture.dtype) != (model, alpha, frame.dtype):
         raise ImageFileError(

@@ -160,7 +160,7 @@ def _encode(picture: Picture, file: IO[bytes], form: str, options: dict[str, Any
     if form == "NPY":
         import_module(f"{package}.npy").write(picture, file)
     elif form == "PNG":
-        import_module(f"{package}.png").write(picture, file, compression, threads)
+        import_module(f"{package}.png_writing").write(picture, file, compression, threads)
     elif form == "TIFF":
         import_module(f"{package}.tiff_writing").write(picture, file, compression, threads)
     elif form == "JPEG":

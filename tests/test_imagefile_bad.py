@@ -267,3 +267,13 @@ class TestRefusals:
     def test_an_unwritable_path_is_an_oserror(self, tmp_path):
         with pytest.raises(OSError, match="No such file"):
             imagefile.write(Picture([np.zeros((2, 2), np.uint8)]), tmp_path / "missing" / "a.png")
+
+
+class TestOwnFaults:
+    def test_are_not_called_damaged_files(self, monkeypatch):
+        def faulty(*_):
+            raise IndexError("a fault of ours")
+
+        monkeypatch.setattr("cnnfilter.imagefile.pngmetadata.read", faulty)
+        with pytest.raises(IndexError, match="a fault of ours"):
+            imagefile.read(EXAMPLES["PNG"])

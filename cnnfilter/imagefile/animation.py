@@ -25,18 +25,19 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
         encoding["lossless"] = _check_webp(file)
     elif form == "AVIF":
         _check_avif(file)
-    image = pillow.plugin(form)(file)
-    count = getattr(image, "n_frames", 1)
-    limit.spend(image.width, image.height, count)
     picture = Picture([], "rgb", encoding=encoding)
-    for index in range(count):
-        image.seek(index)
-        picture.frames.append(_colours(image))
-        if count > 1:
-            picture.delays.append(float(image.info.get("duration", 0)))
+    with pillow.decoding(form):
+        image = pillow.plugin(form)(file)
+        count = getattr(image, "n_frames", 1)
+        limit.spend(image.width, image.height, count)
+        for index in range(count):
+            image.seek(index)
+            picture.frames.append(_colours(image))
+            if count > 1:
+                picture.delays.append(float(image.info.get("duration", 0)))
+        picture.loop = int(image.info.get("loop", _LOOPS_ONCE if form == "GIF" else 0))
+        picture.metadata = pillow.metadata(image.info)
     picture.frames, picture.alpha = _alike(picture.frames)
-    picture.loop = int(image.info.get("loop", _LOOPS_ONCE if form == "GIF" else 0))
-    picture.metadata = pillow.metadata(image.info)
     if form == "GIF":
         picture.notes.append("palette expanded to colours")
     return stand_upright(picture)

@@ -1,6 +1,11 @@
 """Pillow's images as arrays and back, with as few copies as it allows."""
 
 import ctypes
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -36,6 +41,27 @@ _PLUGINS = {
 
 # Modes that Pillow can decode into memory that is not its own; RGB lies in it with a fourth, unused byte.
 _MAPPED = {"L": ("L", 1), "RGB": ("RGBX", 4), "RGBA": ("RGBA", 4), "CMYK": ("CMYK", 4)}
+
+
+# What Pillow's plugins raise on bad bytes. Only calls into Pillow are guarded: faults of ours are told.
+_DAMAGE = (
+    OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, LookupError, TypeError,
+    ArithmeticError, AttributeError, AssertionError, RuntimeError, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+@contextmanager
+def decoding(form: str) -> Iterator[None]:
+    """Turn what Pillow raises on a damaged file into an `ImageFileError`, and keep its warnings to itself."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\b")
+            yield
+    except ImageFileError:
+        raise
+    except _DAMAGE as error:
+        reason = str(error) or type(error).__name__
+        raise ImageFileError(f"damaged or truncated {form} file ({reason}); get a whole copy") from error
 
 
 def plugin(form: str) -> Any:
@@ -94,10 +120,11 @@ def expanded(image: Image.Image, notes: list[str]) -> Image.Image:
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     """Read a form that has one frame and no surprises (BMP, TGA)."""
-    image = plugin(form)(file)
-    limit.spend(*image.size)
     picture = Picture([])
-    image = expanded(image, picture.notes)
+    with decoding(form):
+        image = plugin(form)(file)
+        limit.spend(*image.size)
+        image = expanded(image, picture.notes)
     picture.model, picture.alpha = MODELS[image.mode]
     picture.frames = [np.asarray(image)]
     picture.metadata = metadata(image.info)

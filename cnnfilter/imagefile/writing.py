@@ -38,11 +38,15 @@ _ABILITIES = {
     "AVIF": _Ability(alpha=True, frames=True, side=65536),
     "BMP": _Ability(),
     "TGA": _Ability(alpha=True, side=65535),
-    "PPM": _Ability(("uint8", "uint16")),
-    "PGM": _Ability(("uint8", "uint16"), (1,)),
-    "PAM": _Ability(("uint8", "uint16"), alpha=True),
+    "PPM": _Ability(("uint8", "uint16"), frames=True),
+    "PGM": _Ability(("uint8", "uint16"), (1,), frames=True),
+    "PBM": _Ability(channels=(1,), frames=True),
+    "PAM": _Ability(("uint8", "uint16"), alpha=True, frames=True),
     "PFM": _Ability(("float32",)),
 }
+
+_PAGES = ("TIFF", "PPM", "PGM", "PBM", "PAM")
+"""Forms whose images one after the other are no animation, and may differ in size."""
 
 
 def write(
@@ -145,7 +149,7 @@ def _check_frames(picture: Picture, frames: list[Array], form: str, able: _Abili
     count = len(frames)
     if not able.frames:
         raise ImageFileError(f"{form} holds one image, not {count} frames; write .tif, .gif, .png or .webp")
-    if form == "TIFF":
+    if form in _PAGES:
         return
     if not picture.delays:
         raise ImageFileError(f"{count} pages would become an animation in {form}; write .tif")
@@ -169,7 +173,7 @@ def _encode(picture: Picture, file: IO[bytes], form: str, options: dict[str, Any
         import_module(f"{package}.gif").write(picture, file)
     elif form in ("WEBP", "AVIF"):
         import_module(f"{package}.animation").write(picture, file, form, quality)
-    elif form in ("PPM", "PGM", "PAM", "PFM"):
+    elif form in ("PPM", "PGM", "PBM", "PAM", "PFM"):
         import_module(f"{package}.netpbm").write(picture, file, form)
     else:
         import_module(f"{package}.pillow").write_still(picture, file, form)

@@ -39,7 +39,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         return header(file)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, tokenize.TokenError) as error:
-        raise ImageFileError(f"damaged NPY file ({error}); get a whole copy") from error
+        raise ImageFileError(f"damaged or truncated NPY file ({error}); get a whole copy") from error
 
 
 def write(picture: Picture, file: IO[bytes]) -> None:

@@ -29,6 +29,8 @@ class Metadata:
     chunks : dict of bytes to bytes
         PNG chunks that are copied as they are: those that say what the colours mean (gAMA, cHRM, sRGB,
         cICP), and unknown ones that PNG calls safe to copy.
+    tags : list of dict of int to Tag
+        Tags of TIFF that are copied as they are, of every page: georeference, ImageJ's header and so on.
     """
 
     icc: bytes | None = None
@@ -37,6 +39,7 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     text: dict[str, str] = field(default_factory=dict)
     chunks: dict[bytes, bytes] = field(default_factory=dict)
+    tags: list[dict[int, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -65,8 +68,11 @@ class Picture:
         subsampling, lossless WebP, TIFF compression.
     notes : list of str
         What was done to the pixels on reading ("1-bit image read as 0 and 255").
+    missing : float, optional
+        The value that the file declares to stand for pixels without one (GDAL's nodata).
     losses : list of str
-        What of the file is not in the picture and so cannot reach any output ("a second image left out").
+        What of the file is not in the picture and so cannot reach any output ("a second image left out");
+        writing adds what its form cannot hold.
     """
 
     frames: list[Array]
@@ -79,6 +85,7 @@ class Picture:
     encoding: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
+    missing: float | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:

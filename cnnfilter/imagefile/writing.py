@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.imagefile.forms import form_named, form_of
+from cnnfilter.imagefile.losses import unheld
 from cnnfilter.imagefile.picture import Array, Picture
 from cnnfilter.imagefile.source import name_of
 
@@ -92,6 +93,7 @@ def write(
     form = form_named(form)
     try:
         picture = _fitting(picture, form)
+        picture.losses += unheld(picture, form)
         options = {"quality": quality, "compression": compression, "threads": threads}
         if isinstance(target, str | os.PathLike):
             with open(target, "wb") as file:
@@ -119,13 +121,18 @@ def _fitting(picture: Picture, form: str) -> Picture:
     if dtype not in able.dtypes:
         raise ImageFileError(f"{form} holds {' or '.join(able.dtypes)}, not {dtype}; {_way_out(able, dtype)}")
     channels = (frames[0].shape[-1] if frames[0].ndim == 3 else 1) - alpha
-    if picture.model == "cmyk" and not able.cmyk:
+    model = picture.model
+    if channels not in able.channels and "extra" in picture.encoding:
+        model, extra = picture.encoding["colours"], len(picture.encoding["extra"])
+        frames, channels = [_squeezed(frame[..., :-extra]) for frame in frames], channels - extra
+        picture.losses.append(f"{form} holds no bands beyond the colours: {extra} are left out")
+    if model == "cmyk" and not able.cmyk:
         raise ImageFileError(f"{form} holds no CMYK; write .jpg or .tif, or convert the input to RGB")
-    if channels not in able.channels and picture.model != "cmyk":
+    if channels not in able.channels and model != "cmyk":
         raise ImageFileError(f"{form} holds no image of {channels} channels; write .tif or .npy")
     if len(frames) > 1:
         _check_frames(picture, frames, form, able)
-    return replace(picture, frames=frames, alpha=alpha)
+    return replace(picture, frames=frames, alpha=alpha, model=model)
 
 
 def _squeezed(frame: Array) -> Array:

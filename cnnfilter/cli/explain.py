@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import click
 
 from cnnfilter.batch.jobs import STREAM, Source
-from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, printable
 from cnnfilter.cli.options import Settings
 from cnnfilter.core.correlate import explain
 from cnnfilter.core.geometry import make_geometry
@@ -42,11 +42,11 @@ def _print(name: str, shape: tuple[int, ...], dtype: str, steps: Sequence[Step],
         filters = [{"filter": step.name, **plan} for step, plan, _ in plans]
         click.echo(json.dumps({"input": name, "shape": shape, "dtype": dtype, "filters": filters}))
         return
-    click.echo(f"{name}: {'x'.join(map(str, shape))} {dtype}")
+    click.echo(printable(f"{name}: {'x'.join(map(str, shape))} {dtype}"))
     for step, _, text in plans:
-        click.echo(f"  {step.name}")
+        click.echo(printable(f"  {step.name}"))
         for line in text.splitlines():
-            click.echo(f"    {line}")
+            click.echo(printable(f"    {line}"))
 
 
 def _plans(

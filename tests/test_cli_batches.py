@@ -221,6 +221,27 @@ class TestReports:
         assert b"0/3" in cnnfilter("mean", *PHOTOS, "-o", "forced/", "--progress").stderr
 
 
+class TestLosses:
+    """What of the input does not reach the output is said without being asked."""
+
+    SAID = "another image follows the first one and is left out; split the file"
+
+    def test_of_one_file(self, folder):
+        Path("two.png").write_bytes(Path("photos/a.png").read_bytes() * 2)
+        told = complaint(cnnfilter("mean", "two.png", "-o", "out.png"))
+        assert told == f"note: two.png: {self.SAID}"
+        assert cnnfilter("mean", "two.png", "-o", "out.png", "-q").stderr == b""
+        entry = json.loads(cnnfilter("mean", "two.png", "-o", "out.png", "--json").stdout)
+        assert entry["notes"] == [self.SAID]
+
+    def test_that_many_files_share_are_said_once(self, folder):
+        for path in PHOTOS[:2]:
+            Path(path).write_bytes(Path(path).read_bytes() + b"rest")
+        told = lines(cnnfilter("mean", *PHOTOS, "-o", "out/", "-j", "1"))
+        assert "note: 2 files (photos/a.png, …): 4 bytes that follow the image are left out" in told
+        assert len([line for line in told if "follow" in line]) == 1
+
+
 def large(path: str, side: int = 1500) -> bytes:
     """Make an image that takes a while."""
     picture(Path(path), (side, side, 3))

@@ -9,7 +9,7 @@ from skimage import data
 
 from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
-from cnnfilter.files import Picture
+from cnnfilter.files import Metadata, Picture
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +92,17 @@ def test_every_truncation_is_found(photograph):
             assert "truncated" in str(error)
             continue
         np.testing.assert_array_equal(cut, frame)
+
+
+@pytest.mark.parametrize(("name", "most"), [("exif", 65533 - 6), ("xmp", 65533 - 29), ("comment", 65533)])
+def test_blocks_as_long_as_a_segment_are_written(name, most):
+    def kept(length):
+        block = (b"II*\0\x08\0\0\0" + bytes(6) if name == "exif" else b"").ljust(length, b"x")
+        return Metadata(text={"Comment": block.decode()}) if name == "comment" else Metadata(**{name: block})
+
+    frame = np.zeros((8, 8, 3), np.uint8)
+    file = io.BytesIO()
+    imagefile.write(Picture([frame], "rgb", metadata=kept(most)), file, form="JPEG")
+    assert imagefile.read(file.getvalue()).metadata == kept(most)
+    with pytest.raises(ImageFileError, match=f"{name} block of .* too long"):
+        imagefile.write(Picture([frame], "rgb", metadata=kept(most + 1)), io.BytesIO(), form="JPEG")

@@ -1,10 +1,12 @@
 """Netpbm and NumPy files: every header, every depth, against Pillow and by hand."""
 
 import io
+import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
@@ -109,11 +111,70 @@ def test_pfm_goes_from_bottom_to_top(channels, rng):
         b"P7\nWIDTH 2\nHEIGHT 2\nMAXVAL 255\nENDHDR\n" + bytes(36),
         b"Pf\n3 3\n-1.0\n1234",
         b"P6\n99999 99999\n255\n",
+        b"P2\n2 1\n255\n1 256",
+        b"P3\n1 1\n255\n300 1 1",
+        b"P3\n1 1\n65535\n70000 1 1",
+        b"P2\n2 1\n255\n1 -2",
+        b"P2\n2 1\n255\n1 2e1",
+        b"P2\n2 1\n255\n1 00000000000000000002",
+        b"P2\n1 1\n255\n1\nP2\n1 1\n255\n2",
+        b"P1\n2 2\n0 1 x 1 0",
+        b"P1\n2 2\n0 1 2 1 0",
+        b"P5\n1 1\n255\naP5\n1 1\n65535\nab",
+        b"P5\n" + b"9" * 5000 + b" 1\n255\n1",
+        b"Pf\n1 1\nx\n1234",
+        b"P7\nWIDTH x\nHEIGHT 2\nDEPTH 1\nMAXVAL 255\nENDHDR\n" + bytes(36),
+        b"P7\nA" + b" " * 65000,
+        b"P7\n" + b"A \n" * 20000,
+        b"P5" + b"#" * 65000,
+        b"P5" + b" #\n" * 20000,
     ],
 )
 def test_bad_netpbm_files_are_refused(data):
     with pytest.raises(ImageFileError, match="<bytes>: "):
         imagefile.read(data)
+
+
+@pytest.mark.parametrize("form", ["PPM", "PGM", "PAM", "PBM"])
+def test_all_images_of_a_file_are_read_and_written(form, rng):
+    shapes = [(4, 5), (7, 3), (4, 5)] if form in ("PGM", "PBM") else [(4, 5, 3), (7, 3, 3), (4, 5, 3)]
+    images = [rng.choice(np.array([0, 255], np.uint8), shape) for shape in shapes]
+    data = b"".join(written(Picture([image], "grey" if image.ndim == 2 else "rgb"), form) for image in images)
+    picture = imagefile.read(data)
+    assert (picture.delays, picture.losses) == ([], [])
+    for frame, image in zip(picture.frames, images, strict=True):
+        np.testing.assert_array_equal(frame, image)
+    assert written(picture, form) == data
+    with pytest.raises(ImageFileError, match="more than the limit"):
+        imagefile.read(data, max_pixels=60)
+
+
+def test_what_follows_the_images_is_told():
+    assert imagefile.read(b"P5 1 1 255\na\n").losses == []
+    assert imagefile.read(b"P5 1 1 255\nabc").losses == ["2 bytes that follow the image are left out"]
+    assert imagefile.read(b"P2 1 1 255\n1 2 3").losses == ["2 numbers that follow the image are left out"]
+
+
+def test_plain_numbers_of_every_length(rng):
+    image = rng.integers(0, 65536, (17, 9, 3)) >> rng.integers(0, 16, (17, 9, 3))
+    words = [b"0" * (k % 3) + b"%d" % value for k, value in enumerate(image.ravel())]
+    np.testing.assert_array_equal(frame_of(b"P3 9 17 #\n65535 " + b" \n#c 9 x\n".join(words)), image)
+
+
+def test_bits_are_written(rng):
+    image = rng.choice(np.array([0, 255], np.uint8), (5, 19))
+    data = written(Picture([image]), "PBM")
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data)).convert("L")), image)
+    with pytest.raises(ImageFileError, match=r"black and white alone.*\.pgm"):
+        written(Picture([image // 2]), "PBM")
+
+
+def test_text_of_an_image_takes_memory_in_proportion():
+    data = b"P2 1000 1000 255\n" + b"7 " * 1_000_000
+    tracemalloc.start()
+    imagefile.read(data)
+    assert tracemalloc.get_traced_memory()[1] < 30 * len(data)
+    tracemalloc.stop()
 
 
 class TestNpy:

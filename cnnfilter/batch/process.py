@@ -35,7 +35,9 @@ class Outcome(NamedTuple):
     seconds : float
         How long it took.
     notes : tuple of str
-        What was done to the pixels beside filtering.
+        What was done to the pixels beside filtering, and what of the input was lost.
+    losses : tuple of str
+        Those of the notes that the user is told without asking.
     """
 
     form: str
@@ -46,6 +48,7 @@ class Outcome(NamedTuple):
     clipped: int
     seconds: float
     notes: tuple[str, ...]
+    losses: tuple[str, ...] = ()
 
 
 class Process(NamedTuple):
@@ -104,7 +107,8 @@ class Process(NamedTuple):
             frames=len(picture.frames),
             clipped=clipped,
             seconds=time.perf_counter() - started,
-            notes=tuple(picture.notes),
+            notes=(*picture.notes, *picture.losses),
+            losses=tuple(picture.losses),
         )
 
     def _read(self, source: str) -> Picture:

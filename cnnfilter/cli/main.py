@@ -1,6 +1,7 @@
 """The entry point: signals, and the one translation of errors to words and exit statuses."""
 
 import gc
+import io
 import os
 import signal
 import sys
@@ -66,14 +67,29 @@ def complain(error: Exception, about: str = "") -> None:
     say(message)
 
 
+def printable(line: str) -> str:
+    r"""Escape what a terminal would take for commands: names of files, labels and kernels may hold anything.
+
+    Examples
+    --------
+    >>> print(printable("red: \x1b[31m"))
+    red: \x1b[31m
+    """
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+
+
+def show_lines(text: str) -> None:
+    """Print lines on standard output; what a terminal would take for commands is escaped."""
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
+
+
 def say(words: str) -> None:
-    """Say something on standard error, in one line; control characters, as in names of files, are escaped.
+    """Say something on standard error, in one line.
 
     Where standard error cannot be written, the work goes on: there is no place to complain.
     """
-    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
     with suppress(OSError):
-        print(f"cnnfilter: {line}", file=sys.stderr)
+        print(f"cnnfilter: {printable(words)}", file=sys.stderr)
 
 
 def reason(error: Exception) -> str:
@@ -137,8 +153,11 @@ def _status(error: Exception) -> int:
 def _open_closed_streams() -> None:
     """Give a standard stream that was closed (``2>&-``) a place, lest its number fall to an image file."""
     for name in ("stdin", "stdout", "stderr"):  # in this order, each gets its own number back
-        if getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if stream is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))
+        elif name == "stdout" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal of few letters is no reason to fail
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

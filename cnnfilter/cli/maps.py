@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from cnnfilter.batch.jobs import STREAM, is_folder
-from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, say
 from cnnfilter.cli.options import Settings
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import FORMS, Picture, form_named, read, write
@@ -41,7 +41,7 @@ def run_maps(filter: Filter, settings: Settings, target: str) -> int:
         if settings.json:
             click.echo(json.dumps({"input": path, "output": target, "maps": written, "status": "done"}))
         elif settings.verbose:
-            click.echo(f"cnnfilter: {name} -> {target}: {written} maps", err=True)
+            say(f"{name} -> {target}: {written} maps")
     return DONE if not failed else SOME_FAILED if failed < len(inputs) else NOTHING_DONE
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.process import Outcome
-from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, Interrupted, complain, reason, say
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, Interrupted, complain, note, reason, say
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -41,6 +41,7 @@ class Report:
         self.total, self.quiet, self.verbose, self.as_json = total, quiet, verbose, as_json
         self.stream = stream or sys.stdout
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
+        self.losses: dict[str, list[str]] = {}
         self.started = time.perf_counter()
         self.bar = None
         if progress or (progress is None and total > 1 and not quiet and sys.stderr.isatty()):
@@ -58,8 +59,10 @@ class Report:
         if self.bar is not None:
             self.bar.close()
         interrupted = isinstance(error, Interrupted)
-        if (error is None or interrupted) and self.total > 1 and not self.quiet:
-            self._sum_up(interrupted)
+        if (error is None or interrupted) and not self.quiet:
+            self._tell_losses()
+            if self.total > 1:
+                self._sum_up(interrupted)
         return False
 
     def add(self, job: Job, outcome: Outcome | Exception | None) -> None:
@@ -72,6 +75,9 @@ class Report:
             complain(outcome, about=_called(job.source))
         elif self.verbose:
             say(_line(job, outcome))
+        elif outcome is not None:
+            for loss in outcome.losses:
+                self.losses.setdefault(loss, []).append(_called(job.source))
         if self.as_json:
             self._write_json(job, status, outcome)
         if self.bar is not None:
@@ -92,8 +98,14 @@ class Report:
             entry["error"] = reason(outcome)
         elif outcome is not None:
             entry |= outcome._asdict() | {"seconds": round(outcome.seconds, 4)}
+            del entry["losses"]  # the notes hold them too
         # ensure_ascii: names that are not UTF-8 come out as escapes, and survive the way back.
         print(json.dumps(entry), file=self.stream, flush=True)
+
+    def _tell_losses(self) -> None:
+        """Say what did not get from the inputs into the outputs: each loss once, however many had it."""
+        for loss, files in self.losses.items():
+            note(f"{files[0]}: {loss}" if len(files) == 1 else f"{len(files)} files ({files[0]}, …): {loss}")
 
     def _sum_up(self, interrupted: bool) -> None:
         done, skipped, failed = self.counts.values()

@@ -18,6 +18,7 @@ FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "TGA": (".tga",),
         "PPM": (".ppm", ".pnm"),
         "PGM": (".pgm",),
+        "PBM": (".pbm",),
         "PAM": (".pam",),
         "PFM": (".pfm",),
         "NPY": (".npy",),

@@ -8,35 +8,47 @@ from cnnfilter.errors import ImageFileError
 from cnnfilter.files import pillow
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Picture
+from cnnfilter.files.upright import stand_upright
 
 QUALITY = 90
 """Of a JPEG that was none before."""
 
-_LARGEST_MARKER = 65_533
+_LONGEST = {"exif": 65_533, "xmp": 65_533 - len(b"http://ns.adobe.com/xap/1.0/\0"), "comment": 65_533}
+"""Bytes of a block that one segment holds; with its length it has 65535."""
 
 
 def read(file: IO[bytes], limit: Limit) -> Picture:
     """Read grey, RGB or CMYK."""
-    image = JpegImagePlugin.JpegImageFile(file)
-    limit.spend(*image.size)
-    encoding: dict[str, Any] = {
-        "qtables": dict(image.quantization),
-        "subsampling": JpegImagePlugin.get_sampling(image) if len(image.layer) == 3 else -1,
-        "progressive": bool(image.info.get("progressive")),
-    }
-    kept = pillow.metadata(image.info)
+    with pillow.decoding("JPEG"):
+        image = JpegImagePlugin.JpegImageFile(file)
+        limit.spend(*image.size)
+        encoding: dict[str, Any] = {
+            "qtables": dict(image.quantization),
+            "subsampling": JpegImagePlugin.get_sampling(image) if len(image.layer) == 3 else -1,
+            "progressive": bool(image.info.get("progressive")),
+        }
+        kept = pillow.metadata(image.info)
+        kept.dpi = _dpi(image.info)
+        model, _ = pillow.MODELS[image.mode]
+        frame = pillow.pixels(image)
     notes = ["only the first picture of this multi-picture JPEG is kept"] if "mp" in image.info else []
-    model, _ = pillow.MODELS[image.mode]
-    picture = Picture([pillow.pixels(image)], model, metadata=kept, encoding=encoding, notes=notes)
-    return pillow.stand_upright(picture)
+    picture = Picture([frame], model, metadata=kept, encoding=encoding, notes=notes)
+    return stand_upright(picture)
+
+
+def _dpi(info: dict[Any, Any]) -> tuple[float, float] | None:
+    """Return the resolution of the JFIF header; that of EXIF stays in its block, and Pillow makes one up."""
+    inches = {1: 1.0, 2: 2.54}.get(info.get("jfif_unit", 0))
+    x, y = info.get("jfif_density", (0, 0))
+    return (x * inches, y * inches) if inches and x and y else None
 
 
 def write(picture: Picture, file: IO[bytes], quality: int | None) -> None:
     """Write one frame of 8 bits without alpha."""
     frame = picture.frames[0]
     options = pillow.options(picture.metadata, "icc_profile", "exif", "xmp", "dpi", "comment")
-    for name in ("exif", "xmp", "comment"):
-        if len(options.get(name, b"")) > _LARGEST_MARKER - 64:
+    for name, most in _LONGEST.items():
+        if len(options.get(name, b"")) > most:
             raise ImageFileError(
                 f"the {name} block of {len(options[name])} bytes is too long for JPEG; write .png"
             )

@@ -1,7 +1,7 @@
 """NumPy's ``.npy`` files as images: the array is the picture."""
 
-import os
-from typing import IO
+import tokenize
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -9,22 +9,21 @@ from numpy.lib import format as npy_format
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Picture
+from cnnfilter.files.source import remaining
 
 DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
 
 
 def read(file: IO[bytes], limit: Limit) -> Picture:
     """Read one array of shape (H, W) or (H, W, C); big-endian and Fortran order are made native."""
-    version = npy_format.read_magic(file)
-    header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, fortran_order, dtype = header(file)
+    shape, fortran_order, dtype = _header(file)
     if dtype.newbyteorder("=").name not in DTYPES:
         raise ImageFileError(f"array of {dtype}; convert it to one of {', '.join(DTYPES)}")
-    if len(shape) not in (2, 3) or 0 in shape:
+    if len(shape) not in (2, 3) or min(shape) < 1:
         raise ImageFileError(f"array of shape {shape}; an image is (H, W) or (H, W, C)")
     limit.spend(shape[1], shape[0])
     count = int(np.prod(shape, dtype=object))
-    if count * dtype.itemsize > _remaining(file):
+    if count * dtype.itemsize > remaining(file):
         raise ImageFileError(f"truncated: fewer bytes than shape {shape} of {dtype} needs; get a whole copy")
     values = np.frombuffer(file.read(count * dtype.itemsize), dtype)
     array = values.reshape(shape, order="F" if fortran_order else "C")
@@ -33,15 +32,18 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     return Picture([array], model=colours)  # type: ignore[arg-type]
 
 
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the header: Python's parser, which NumPy hands it to, raises whatever it meets."""
+    try:
+        version = npy_format.read_magic(file)
+        header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+        return header(file)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, tokenize.TokenError) as error:
+        raise ImageFileError(f"damaged or truncated NPY file ({error}); get a whole copy") from error
+
+
 def write(picture: Picture, file: IO[bytes]) -> None:
     """Write the one frame as it is."""
     if len(picture.frames) != 1:
         raise ImageFileError(f".npy holds one image, not {len(picture.frames)} frames; write .tif")
     npy_format.write_array(file, np.ascontiguousarray(picture.frames[0]), allow_pickle=False)
-
-
-def _remaining(file: IO[bytes]) -> int:
-    here = file.tell()
-    end = file.seek(0, os.SEEK_END)
-    file.seek(here)
-    return end - here

@@ -1,6 +1,11 @@
 """Pillow's images as arrays and back, with as few copies as it allows."""
 
 import ctypes
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +30,6 @@ MODELS: dict[str, tuple[Model, bool]] = {
 """What the channels of a Pillow mode mean, and whether the last is alpha."""
 
 _PLUGINS = {
-    "PNG": ("PngImagePlugin", "PngImageFile"),
     "JPEG": ("JpegImagePlugin", "JpegImageFile"),
     "TIFF": ("TiffImagePlugin", "TiffImageFile"),
     "WEBP": ("WebPImagePlugin", "WebPImageFile"),
@@ -37,6 +41,27 @@ _PLUGINS = {
 
 # Modes that Pillow can decode into memory that is not its own; RGB lies in it with a fourth, unused byte.
 _MAPPED = {"L": ("L", 1), "RGB": ("RGBX", 4), "RGBA": ("RGBA", 4), "CMYK": ("CMYK", 4)}
+
+
+# What Pillow's plugins raise on bad bytes. Only calls into Pillow are guarded: faults of ours are told.
+_DAMAGE = (
+    OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, LookupError, TypeError,
+    ArithmeticError, AttributeError, AssertionError, RuntimeError, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+@contextmanager
+def decoding(form: str) -> Iterator[None]:
+    """Turn what Pillow raises on a damaged file into an `ImageFileError`, and keep its warnings to itself."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\b")
+            yield
+    except ImageFileError:
+        raise
+    except _DAMAGE as error:
+        reason = str(error) or type(error).__name__
+        raise ImageFileError(f"damaged or truncated {form} file ({reason}); get a whole copy") from error
 
 
 def plugin(form: str) -> Any:
@@ -55,7 +80,8 @@ def pixels(image: Image.Image) -> Array:
     if image.mode not in _MAPPED or not getattr(image, "tile", None) or image._im is not None:
         return np.asarray(image)
     mode, channels = _MAPPED[image.mode]
-    array = np.empty((height, width, channels)[: 2 if channels == 1 else 3], np.uint8)
+    # Zeros, for a decoder may stop early: what it leaves out must not be the memory of another picture.
+    array = np.zeros((height, width, channels)[: 2 if channels == 1 else 3], np.uint8)
     canvas = Image.frombuffer(mode, image.size, array, "raw", mode, 0, 1).im
     rgb = image.mode == "RGB"
     # Pillow decodes into the memory that an image has, if it has some: here the array's (97 ms less for
@@ -94,10 +120,11 @@ def expanded(image: Image.Image, notes: list[str]) -> Image.Image:
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     """Read a form that has one frame and no surprises (BMP, TGA)."""
-    image = plugin(form)(file)
-    limit.spend(*image.size)
     picture = Picture([])
-    image = expanded(image, picture.notes)
+    with decoding(form):
+        image = plugin(form)(file)
+        limit.spend(*image.size)
+        image = expanded(image, picture.notes)
     picture.model, picture.alpha = MODELS[image.mode]
     picture.frames = [np.asarray(image)]
     picture.metadata = metadata(image.info)
@@ -149,21 +176,6 @@ def options(kept: Metadata, *names: str) -> dict[str, Any]:
         "comment": comment and comment.encode(),
     }
     return {name: values[name] for name in names if values[name]}
-
-
-def stand_upright(picture: Picture) -> Picture:
-    """Apply the EXIF orientation to the pixels and reset it."""
-    if not (picture.metadata.xmp or picture.metadata.exif):
-        return picture
-    from cnnfilter.files import exif  # 3 ms that a file without either need not pay
-
-    if picture.metadata.xmp:
-        picture.metadata.xmp = exif.upright_xmp(picture.metadata.xmp)
-    if picture.metadata.exif:
-        picture.metadata.exif, orientation = exif.upright(picture.metadata.exif)
-        if orientation != 1:
-            picture.frames = [np.ascontiguousarray(exif.turn(frame, orientation)) for frame in picture.frames]
-    return picture
 
 
 def silence_libtiff() -> None:

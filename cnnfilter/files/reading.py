@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import IO
@@ -24,6 +23,7 @@ _MODULES = {
     "TGA": "pillow",
     "PPM": "netpbm",
     "PGM": "netpbm",
+    "PBM": "netpbm",
     "PAM": "netpbm",
     "PFM": "netpbm",
     "NPY": "npy",
@@ -64,8 +64,12 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = Non
         form = form_of_bytes(head, os.path.splitext(name)[1])
         if form is None:
             raise ImageFileError(_unknown(head))
-        with _damage(form):
+        try:
             picture = _decode(file, form, Limit(max_pixels))
+        except MemoryError as error:
+            raise ImageFileError(
+                "does not fit into memory; lower --jobs, or make the image smaller"
+            ) from error
         picture.form = form
         return picture
 
@@ -93,19 +97,3 @@ def _explained(name: str) -> Iterator[None]:
         yield
     except ImageFileError as error:
         raise ImageFileError(f"{name}: {error}") from error.__cause__
-
-
-@contextlib.contextmanager
-def _damage(form: str) -> Iterator[None]:
-    """Turn what a decoder raises on bad bytes (it may be anything) into an `ImageFileError`."""
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\b")
-            yield
-    except ImageFileError:
-        raise
-    except MemoryError as error:
-        raise ImageFileError("does not fit into memory; lower --jobs, or make the image smaller") from error
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise ImageFileError(f"damaged or truncated {form} file ({reason}); get a whole copy") from error

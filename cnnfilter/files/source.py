@@ -26,6 +26,14 @@ def name_of(source: Source) -> str:
     return name if isinstance(name, str) else "<stream>"
 
 
+def remaining(file: IO[bytes]) -> int:
+    """Return how many bytes of a seekable file are still to be read."""
+    here = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(here)
+    return end - here
+
+
 @contextlib.contextmanager
 def opened(source: Source) -> Iterator[IO[bytes]]:
     """Give a seekable binary file for a source, and close it if it was opened here.

@@ -12,7 +12,7 @@ import click
 from cnnfilter.batch.jobs import STREAM
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.inputs import sources
-from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, reason
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, printable, reason
 from cnnfilter.cli.net.weights import NETWORK, SET, WEIGHTS, load_network, read_image
 from cnnfilter.cli.options import ImageCommand, inputs, shared
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
@@ -117,7 +117,7 @@ def _report(
                 print(json.dumps(_record(path, outcome)), file=stream, flush=True)
             elif not isinstance(outcome, Exception):
                 shares = ", ".join(f"{c['label']} {100 * c['probability']:.1f} %" for c in outcome)
-                print(f"{name}: {shares}", file=stream, flush=True)
+                print(printable(f"{name}: {shares}"), file=stream, flush=True)
             if bar is not None:
                 bar.update()
     if bar is not None:

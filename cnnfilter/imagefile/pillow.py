@@ -156,7 +156,7 @@ def metadata(info: dict[Any, Any]) -> Metadata:
         exif=block.removeprefix(b"Exif\0\0") if block else None,
         xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
         dpi=_dpi(info.get("dpi")),
-        text={"Comment": comment.decode("utf-8", "replace")} if comment else {},
+        text={"Comment": comment.decode("utf-8", "surrogateescape")} if comment else {},
     )
 
 
@@ -173,7 +173,7 @@ def options(kept: Metadata, *names: str) -> dict[str, Any]:
         "exif": block,
         "xmp": kept.xmp,
         "dpi": kept.dpi,
-        "comment": comment and comment.encode(),
+        "comment": comment and comment.encode("utf-8", "surrogateescape"),
     }
     return {name: values[name] for name in names if values[name]}
 

@@ -68,7 +68,7 @@ class Process(NamedTuple):
         Of the output; default as its suffix says, or else as the input was.
     quality, compression : int, optional
         See `cnnfilter.imagefile.write`.
-    max_pixels : int
+    max_pixels, axes
         See `cnnfilter.imagefile.read`.
     threads : int, optional
         How many threads filter one file.
@@ -82,6 +82,7 @@ class Process(NamedTuple):
     quality: int | None = None
     compression: int | None = None
     max_pixels: int = MAX_PIXELS
+    axes: str | None = None
     threads: int | None = None
 
     def run(self, job: Job) -> Outcome | None:
@@ -112,8 +113,24 @@ class Process(NamedTuple):
 
     def _read(self, source: str) -> Picture:
         if source == STREAM:
-            return read(sys.stdin.buffer, max_pixels=self.max_pixels, name="standard input")
-        return read(source, max_pixels=self.max_pixels)
+            picture = read(
+                sys.stdin.buffer, max_pixels=self.max_pixels, axes=self.axes, name="standard input"
+            )
+        else:
+            picture = read(source, max_pixels=self.max_pixels, axes=self.axes)
+        if picture.encoding.get("axes") == "W":
+            self._refuse_darkening()
+        return picture
+
+    def _refuse_darkening(self) -> None:
+        """Refuse to filter a signal as the one row of an image whose neighbours are not as it is."""
+        for step in self.steps:
+            boundary = str(step.arguments.get("boundary", "reflect"))
+            if boundary.startswith(("zero", "constant")):
+                raise ParameterError(
+                    f"a signal has no rows above it to be {boundary}; choose another --boundary, or give "
+                    "an array of shape (1, N)"
+                )
 
     def _filter(self, picture: Picture) -> int:
         """Replace the frames one by one, so that only one of them is ever there twice."""

@@ -28,7 +28,7 @@ def explain_images(steps: Sequence[Step], settings: Settings, sources: Sequence[
     for source in sources:
         try:
             stream: str | BinaryIO = sys.stdin.buffer if source.path == STREAM else source.path
-            picture = read(stream, max_pixels=settings.max_pixels)
+            picture = read(stream, max_pixels=settings.max_pixels, axes=settings.axes)
             _print(source.path, picture.frames[0].shape, str(picture.dtype), steps, settings)
         except (OSError, ValueError, TypeError) as error:
             complain(error, about=source.path)

@@ -63,6 +63,7 @@ def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
         quality=settings.quality,
         compression=settings.compression,
         max_pixels=settings.max_pixels,
+        axes=settings.axes,
         threads=settings.threads or max(1, threads.count() // workers),
     )
     report = Report(

@@ -16,6 +16,16 @@ from cnnfilter.pixels import Applied, Array
 from cnnfilter.wholefile import whole_file
 
 
+class OutputExists(ImageFileError):
+    """An output that is there already, and may neither be replaced nor left alone."""
+
+    WAYS = "--overwrite replaces them, --skip-existing leaves them"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} exists already; --overwrite replaces it, --skip-existing leaves it")
+        self.path = path
+
+
 class Outcome(NamedTuple):
     """What became of one file: of its first frame, where frames differ.
 
@@ -91,9 +101,7 @@ class Process(NamedTuple):
         if job.existing == "skip" and _is_whole(job.target):
             return None
         if job.existing == "refuse" and os.path.lexists(job.target):
-            raise ImageFileError(
-                f"{job.target} exists already; --overwrite replaces it, --skip-existing leaves it"
-            )
+            raise OutputExists(job.target)
         picture = self._read(job.source)
         input_shape = picture.frames[0].shape
         clipped = self._filter(picture)
@@ -197,6 +205,9 @@ class Process(NamedTuple):
             sys.stdout.buffer.write(encoded.getbuffer())
             sys.stdout.buffer.flush()
             return
+        others = _other_names(job.target)
+        if others:
+            picture.losses.append(f"{others} other names of {job.target} (hard links) keep the old image")
         try:
             with whole_file(job.target, replace=job.existing != "refuse") as file:
                 save(file, name=job.target)
@@ -204,6 +215,14 @@ class Process(NamedTuple):
             words = error.strerror[:1].lower() + error.strerror[1:] if error.strerror else str(error)
             words = words.removeprefix(f"{job.target}: ")
             raise ImageFileError(f"cannot write {job.target}: {words}") from error
+
+
+def _other_names(path: str) -> int:
+    """Count the hard links to a file beside this one."""
+    try:
+        return os.stat(path).st_nlink - 1
+    except OSError:
+        return 0
 
 
 def _is_whole(path: str) -> bool:

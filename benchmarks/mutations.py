@@ -41,7 +41,9 @@ def images() -> Iterator[tuple[str, bytes]]:
     rng = np.random.default_rng(0)
     colour = rng.integers(0, 256, (12, 15, 3), np.uint8).repeat(2, 0).repeat(2, 1)
     for form in FORMS:
-        dtype = np.float32 if form == "PFM" else np.uint8
+        if form in ("ICO", "PSD"):
+            continue
+        dtype = np.float32 if form in ("PFM", "HDR") else np.uint8
         bits = form == "PBM"
         frame = ((colour[..., 0] > 99) * np.uint8(255)) if bits else colour.astype(dtype)
         frame = frame[..., 0] if form == "PGM" else frame

@@ -27,6 +27,8 @@ _MODULES = {
     "PAM": "netpbm",
     "PFM": "netpbm",
     "NPY": "npy",
+    **dict.fromkeys(("JXL", "JP2", "QOI", "HDR"), "imagecodec"),
+    **dict.fromkeys(("PCX", "SGI", "DDS", "ICO", "PSD"), "pillow"),
 }
 
 
@@ -84,7 +86,7 @@ def _decode(file: IO[bytes], form: str, limit: Limit, axes: str | None) -> Pictu
     reader: Callable[..., Picture] = module.read
     if form == "NPY":
         return reader(file, limit, axes)
-    if _MODULES[form] in ("animation", "bmp", "pillow"):
+    if _MODULES[form] in ("animation", "bmp", "imagecodec", "pillow"):
         return reader(file, form, limit)
     return reader(file, limit)
 

@@ -223,3 +223,11 @@ def test_pages_do_not_become_an_animation(frames):
         written(Picture(frames, "rgb"), "GIF")
     with pytest.raises(ImageFileError, match="JPEG holds one image, not 3 frames"):
         written(Picture(frames, "rgb", delays=DELAYS), "JPEG")
+
+
+def test_a_frame_of_a_gif_does_not_show_through_the_next():
+    red, holed = np.full((8, 8, 4), (255, 0, 0, 255), np.uint8), np.zeros((8, 8, 4), np.uint8)
+    holed[:2] = 0, 255, 0, 255
+    picture = Picture([red, holed, holed[::-1].copy(), red], "rgb", alpha=True, delays=[50] * 4)
+    for (image, _), frame in zip(shown(written(picture, "GIF")), picture.frames, strict=True):
+        same_where_seen(image, frame)

@@ -103,6 +103,11 @@ def examples(image):
         file = io.BytesIO()
         imagefile.write(Picture([pixels], "rgb" if pixels.ndim == 3 else "grey"), file, form=form)
         yield f"a.{form.lower()}", file.getvalue()
+    for form in ("JXL", "JP2", "QOI", "PCX", "SGI", "DDS", "HDR"):
+        file = io.BytesIO()
+        pixels = image.astype("f4") if form == "HDR" else image
+        imagefile.write(Picture([pixels], "rgb"), file, form=form)
+        yield f"a.{form.lower()}", file.getvalue()
     yield "text.ppm", b"P3 83 61 255 " + b" ".join(b"%d" % value for value in image.ravel())
     yield "bits.pbm", b"P4 83 61\n" + np.packbits(grey > 99, axis=1).tobytes()
 

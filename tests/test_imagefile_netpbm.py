@@ -199,7 +199,7 @@ class TestNpy:
             imagefile.read(path)
 
     @pytest.mark.parametrize(
-        "array", [np.zeros(5), np.zeros((2, 2, 2, 2)), np.zeros((0, 3)), np.zeros((2, 2), int)]
+        "array", [np.array(5.0), np.zeros((2, 2, 2, 2)), np.zeros((0, 3)), np.zeros((2, 2), int)]
     )
     def test_what_is_no_image(self, array, tmp_path):
         path = tmp_path / "array.npy"
@@ -208,7 +208,11 @@ class TestNpy:
             imagefile.read(path)
 
     def test_a_header_that_promises_too_much(self):
-        for shape, said in (((20_000, 20_000, 4), "truncated"), ((10**9, 10**9), "more than the limit")):
+        for shape, said in (
+            ((20_000, 20_000), "truncated"),
+            ((10**9, 10**9), "more than"),
+            ((9000, 9000, 99), "of 792 bytes are more"),
+        ):
             file = io.BytesIO()
             header = {"descr": "<f8", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -222,3 +226,41 @@ class TestNpy:
         for length in range(6, len(data)):
             with pytest.raises(ImageFileError, match="truncated"):
                 imagefile.read(data[:length])
+
+    @pytest.mark.parametrize("axes", ["NHWC", "NCHW", "CHW", "NHW", "HW", "WH", "HWC", "W", "NW", "CNWH"])
+    def test_axes(self, axes, rng, tmp_path):
+        sizes = {"N": 2, "H": 4, "W": 5, "C": 3}
+        array = rng.integers(0, 256, [sizes[axis] for axis in axes], dtype=np.uint8)
+        np.save(tmp_path / "a.npy", array)
+        picture = imagefile.read(tmp_path / "a.npy", axes=axes)
+        assert len(picture.frames) == (2 if "N" in axes else 1)
+        assert picture.frames[0].shape[:2] == (4 if "H" in axes else 1, 5)
+        assert (picture.model, picture.losses) == ("rgb" if "C" in axes else "grey", [])
+        place = [0 if axis == "N" else slice(None) for axis in axes]
+        letters = [axis for axis in axes if axis != "N"]
+        first = array[tuple(place)].transpose([letters.index(axis) for axis in "HWC" if axis in letters])
+        np.testing.assert_array_equal(picture.frames[0].reshape(first.shape), first)
+        imagefile.write(picture, tmp_path / "b.npy")
+        np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), array)
+        picture.frames = [frame[:, ::2] for frame in picture.frames]
+        imagefile.write(picture, tmp_path / "b.npy")
+        np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), np.take(array, [0, 2, 4], axes.index("W")))
+
+    def test_a_signal_is_one_row(self, rng, tmp_path):
+        signal = rng.normal(size=50)
+        np.save(tmp_path / "a.npy", signal)
+        picture = imagefile.read(tmp_path / "a.npy")
+        np.testing.assert_array_equal(picture.frames[0], signal[None])
+        imagefile.write(picture, tmp_path / "b.npy")
+        np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), signal)
+
+    def test_many_channels_are_told(self, tmp_path):
+        np.save(tmp_path / "a.npy", np.zeros((12, 8, 9), np.uint8))
+        told = "taken for 12x8 pixels of 9 channels; --axes NHW takes 12 images"
+        assert imagefile.read(tmp_path / "a.npy").losses == [told]
+
+    def test_axes_that_do_not_fit(self, tmp_path):
+        np.save(tmp_path / "a.npy", np.zeros((2, 3, 4, 5), np.uint8))
+        for axes in (None, "NHW"):
+            with pytest.raises(ImageFileError, match="--axes NHWC names the axes"):
+                imagefile.read(tmp_path / "a.npy", axes=axes)

@@ -27,7 +27,7 @@ def explain_images(process: Process, settings: Settings, sources: Sequence[Sourc
     for source in sources:
         try:
             stream: str | BinaryIO = sys.stdin.buffer if source.path == STREAM else source.path
-            picture = read(stream, max_pixels=settings.max_pixels)
+            picture = read(stream, max_pixels=settings.max_pixels, axes=settings.axes)
             plan = process.plan(picture.frames[0].shape, picture.dtype, picture.alpha)
             _print(source.path, plan, settings.json)
         except (OSError, ValueError, TypeError) as error:

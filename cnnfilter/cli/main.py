@@ -1,5 +1,6 @@
 """The entry point: signals, and the one translation of errors to words and exit statuses."""
 
+import errno
 import gc
 import io
 import os
@@ -113,6 +114,10 @@ def reason(error: Exception) -> str:
         words = error.format_message()
     elif isinstance(error, CnnFilterError):
         words = str(error)
+    elif isinstance(error, OSError) and error.errno == errno.EBADF:
+        words = "standard output is closed"
+    elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        words = "too many open files; fewer --jobs need less, ulimit -n allows more"
     elif isinstance(error, OSError) and error.strerror:
         words = error.strerror[:1].lower() + error.strerror[1:]
     elif isinstance(error, MemoryError):
@@ -154,7 +159,11 @@ def _open_closed_streams() -> None:
     """Give a standard stream that was closed (``2>&-``) a place, lest its number fall to an image file."""
     for name in ("stdin", "stdout", "stderr"):  # in this order, each gets its own number back
         stream = getattr(sys, name)
-        if stream is None:
+        if stream is None and name == "stdout":
+            sys.stdout = open(
+                os.open(os.devnull, os.O_RDONLY), "w"
+            )  # writing to it is an error, told as such
+        elif stream is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))
         elif name == "stdout" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal of few letters is no reason to fail

@@ -31,7 +31,7 @@ def run_maps(filter: Filter, settings: Settings, target: str) -> int:
         name = "standard input" if path == STREAM else path
         try:
             source: Any = sys.stdin.buffer if path == STREAM else path
-            picture = read(source, max_pixels=settings.max_pixels, name=name)
+            picture = read(source, max_pixels=settings.max_pixels, name=name, axes=settings.axes)
             write_maps = _write_each if is_folder(target) else _write_sheet
             written = write_maps(filter, settings, picture, target, path)
         except (OSError, ValueError, TypeError) as error:

@@ -38,7 +38,7 @@ class Tag(NamedTuple):
     @property
     def text(self) -> str:
         """The values as a string, up to the first NUL."""
-        return self.bytes.split(b"\0")[0].decode("utf-8", "replace")
+        return self.bytes.split(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 Directory = dict[int, Tag]
@@ -61,7 +61,7 @@ def raw(data: bytes) -> Tag:
 
 def string(text: str) -> Tag:
     """Make a tag of text."""
-    return Tag(2, np.frombuffer(text.encode() + b"\0", np.uint8))
+    return Tag(2, np.frombuffer(text.encode("utf-8", "surrogateescape") + b"\0", np.uint8))
 
 
 def rational(value: float) -> Tag:

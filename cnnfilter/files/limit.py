@@ -30,10 +30,12 @@ class Limit:
 
     def spend(self, width: int, height: int, frames: int = 1, bytes_a_pixel: int = 1) -> None:
         """Count frames of one size before decoding; a pixel of more than 8 bytes counts as several."""
-        self.spent += width * height * frames * -(-bytes_a_pixel // _BYTES)
+        times = -(-bytes_a_pixel // _BYTES)
+        self.spent += width * height * frames * times
         if self.spent > self.max_pixels:
-            times = f"{frames} frames of " if frames > 1 else ""
+            count = f"{frames} frames of " if frames > 1 else ""
+            depth = f" of {bytes_a_pixel} bytes" if times > 1 else ""
             raise ImageFileError(
-                f"{times}{width}x{height} pixels are more than the limit of {self.max_pixels}; "
+                f"{count}{width}x{height} pixels{depth} are more than the limit of {self.max_pixels}; "
                 f"raise it with --max-pixels"
             )

@@ -7,8 +7,8 @@ from cnnfilter.files.picture import Picture
 _EVERYWHERE = {"icc", "exif", "xmp"}
 _HOLDS: dict[str, set[str]] = {
     "PNG": {*_EVERYWHERE, "dpi", "comment", "text", "chunks", "delays"},
-    "JPEG": {*_EVERYWHERE, "dpi", "comment"},
-    "TIFF": {*_EVERYWHERE, "dpi", "tags"},
+    "JPEG": {*_EVERYWHERE, "photoshop", "dpi", "comment"},
+    "TIFF": {*_EVERYWHERE, "photoshop", "dpi", "tags"},
     "WEBP": {*_EVERYWHERE, "delays"},
     "AVIF": {*_EVERYWHERE, "delays"},
     "GIF": {"comment", "delays"},
@@ -19,7 +19,7 @@ _TIFF_TEXTS = ("ImageDescription", "Software", "DateTime", "Artist", "Copyright"
 _TAGS = {
     33550: "georeference", 33922: "georeference", 34264: "georeference", 34735: "georeference",
     42112: "GDAL's metadata", 42113: "the value of missing pixels", 33723: "IPTC",
-    34377: "Photoshop's resources", 50838: "ImageJ's header", 50839: "ImageJ's header",
+    50838: "ImageJ's header", 50839: "ImageJ's header",
     **dict.fromkeys((282, 283, 296), "resolution without unit"),
 }  # fmt: skip
 
@@ -47,6 +47,8 @@ def _described(picture: Picture, form: str) -> Iterator[tuple[str, str]]:
         yield "exif", "EXIF"
     if kept.xmp:
         yield "xmp", "XMP"
+    if kept.photoshop:
+        yield "photoshop", "Photoshop's resources (IPTC)"
     if kept.dpi:
         yield "dpi", "resolution"
     for name in kept.text:

@@ -22,10 +22,13 @@ class Metadata:
         EXIF block, beginning with its byte order mark; its orientation is 1 (already applied).
     xmp : bytes, optional
         XMP packet.
+    photoshop : bytes, optional
+        Photoshop's image resources, IPTC captions among them, without thumbnails.
     dpi : (float, float), optional
         Pixels per inch along x and y.
     text : dict of str to str
-        Text chunks of a PNG; the comment of a JPEG or GIF under ``"Comment"``.
+        Text chunks of a PNG; the comment of a JPEG or GIF under ``"Comment"``, where bytes that are not
+        UTF-8 are lone surrogates (Python's ``surrogateescape``).
     chunks : dict of bytes to bytes
         PNG chunks that are copied as they are: those that say what the colours mean (gAMA, cHRM, sRGB,
         cICP), and unknown ones that PNG calls safe to copy.
@@ -36,6 +39,7 @@ class Metadata:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    photoshop: bytes | None = None
     dpi: tuple[float, float] | None = None
     text: dict[str, str] = field(default_factory=dict)
     chunks: dict[bytes, bytes] = field(default_factory=dict)

@@ -37,6 +37,11 @@ _PLUGINS = {
     "AVIF": ("AvifImagePlugin", "AvifImageFile"),
     "BMP": ("BmpImagePlugin", "BmpImageFile"),
     "TGA": ("TgaImagePlugin", "TgaImageFile"),
+    "PCX": ("PcxImagePlugin", "PcxImageFile"),
+    "SGI": ("SgiImagePlugin", "SgiImageFile"),
+    "DDS": ("DdsImagePlugin", "DdsImageFile"),
+    "ICO": ("IcoImagePlugin", "IcoImageFile"),
+    "PSD": ("PsdImagePlugin", "PsdImageFile"),
 }
 
 # Modes that Pillow can decode into memory that is not its own; RGB lies in it with a fourth, unused byte.
@@ -119,11 +124,14 @@ def expanded(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
-    """Read a form that has one frame and no surprises (BMP, TGA)."""
+    """Read one frame of a form that Pillow decodes."""
     picture = Picture([])
+    if form == "SGI":
+        _refuse_deep_sgi(file)
     with decoding(form):
         image = plugin(form)(file)
         limit.spend(*image.size)
+        picture.losses += _beside(image, form)
         image = expanded(image, picture.notes)
     picture.model, picture.alpha = MODELS[image.mode]
     picture.frames = [np.asarray(image)]
@@ -131,8 +139,25 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     return picture
 
 
+def _refuse_deep_sgi(file: IO[bytes]) -> None:
+    """Refuse 16 bits, of which Pillow would silently leave 8."""
+    head = file.read(4)
+    file.seek(0)
+    if head[3:4] != b"\1":
+        raise ImageFileError("SGI of more than 8 bits is not read; convert it to a 16-bit PNG or TIFF")
+
+
+def _beside(image: Any, form: str) -> list[str]:
+    """Tell what a file holds beside the image that is read."""
+    if form == "ICO" and len(image.info.get("sizes", ())) > 1:
+        return ["all but the largest picture of the icon are left out"]
+    if form == "PSD" and getattr(image, "n_frames", 1) > 1:
+        return ["the layers are left out; the flattened picture is filtered"]
+    return []
+
+
 def write_still(picture: Picture, file: IO[bytes], form: str) -> None:
-    """Write one frame as BMP or TGA."""
+    """Write one frame as BMP, TGA, PCX, SGI or DDS."""
     image = image_of(picture.frames[0])
     if image.mode == "RGBX":
         image = image.convert("RGB")
@@ -156,7 +181,7 @@ def metadata(info: dict[Any, Any]) -> Metadata:
         exif=block.removeprefix(b"Exif\0\0") if block else None,
         xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
         dpi=_dpi(info.get("dpi")),
-        text={"Comment": comment.decode("utf-8", "replace")} if comment else {},
+        text={"Comment": comment.decode("utf-8", "surrogateescape")} if comment else {},
     )
 
 
@@ -173,7 +198,7 @@ def options(kept: Metadata, *names: str) -> dict[str, Any]:
         "exif": block,
         "xmp": kept.xmp,
         "dpi": kept.dpi,
-        "comment": comment and comment.encode(),
+        "comment": comment and comment.encode("utf-8", "surrogateescape"),
     }
     return {name: values[name] for name in names if values[name]}
 

@@ -78,4 +78,12 @@ def _ancillary(kept: Metadata) -> Iterator[tuple[bytes, bytes]]:
         yield b"iTXt", XMP.encode() + bytes(5) + kept.xmp
     for key, text in kept.text.items():
         keyword = re.sub(rb"[^\x20-\x7e\xa1-\xff]", b"", key.encode("latin-1", "ignore")).strip()[:79]
-        yield b"iTXt", (keyword or b"Comment") + b"\0\0\0\0\0" + text.encode()
+        yield b"iTXt", (keyword or b"Comment") + b"\0\0\0\0\0" + _utf8(text)
+
+
+def _utf8(text: str) -> bytes:
+    """Encode a text; bytes of a comment that were not UTF-8 are taken for Latin-1."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1").encode()

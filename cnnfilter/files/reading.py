@@ -19,7 +19,7 @@ _MODULES = {
     "WEBP": "animation",
     "GIF": "animation",
     "AVIF": "animation",
-    "BMP": "pillow",
+    "BMP": "bmp",
     "TGA": "pillow",
     "PPM": "netpbm",
     "PGM": "netpbm",
@@ -27,10 +27,14 @@ _MODULES = {
     "PAM": "netpbm",
     "PFM": "netpbm",
     "NPY": "npy",
+    **dict.fromkeys(("JXL", "JP2", "QOI", "HDR"), "imagecodec"),
+    **dict.fromkeys(("PCX", "SGI", "DDS", "ICO", "PSD"), "pillow"),
 }
 
 
-def read(source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = None) -> Picture:
+def read(
+    source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = None, axes: str | None = None
+) -> Picture:
     """Read every frame of an image file.
 
     Parameters
@@ -40,6 +44,8 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = Non
     max_pixels : int, optional
         Most pixels, counted over all frames, that may be decoded; checked before decoding.
         Default 500 million.
+    axes : str, optional
+        What the axes of a ``.npy`` are, such as ``NHWC``; see `npy.read`. Other forms know it themselves.
     name : str, optional
         What messages call the source; default its path, or ``<stream>``.
 
@@ -65,7 +71,7 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = Non
         if form is None:
             raise ImageFileError(_unknown(head))
         try:
-            picture = _decode(file, form, Limit(max_pixels))
+            picture = _decode(file, form, Limit(max_pixels), axes)
         except MemoryError as error:
             raise ImageFileError(
                 "does not fit into memory; lower --jobs, or make the image smaller"
@@ -74,11 +80,13 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = Non
         return picture
 
 
-def _decode(file: IO[bytes], form: str, limit: Limit) -> Picture:
+def _decode(file: IO[bytes], form: str, limit: Limit, axes: str | None) -> Picture:
     """Hand the file to the module of its form, imported only now."""
     module = import_module(f"cnnfilter.files.{_MODULES[form]}")
     reader: Callable[..., Picture] = module.read
-    if _MODULES[form] in ("animation", "pillow"):
+    if form == "NPY":
+        return reader(file, limit, axes)
+    if _MODULES[form] in ("animation", "bmp", "imagecodec", "pillow"):
         return reader(file, form, limit)
     return reader(file, limit)
 

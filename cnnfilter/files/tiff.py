@@ -8,6 +8,7 @@ import numpy as np
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import exif, ifd, pillow
 from cnnfilter.files.limit import Limit
+from cnnfilter.files.photoshop import without_thumbnails
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
 from cnnfilter.files.tiff_page import (
     BLACK_IS_ZERO,
@@ -26,7 +27,8 @@ from cnnfilter.files.tiff_page import (
     Page,
 )
 
-X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, DESCRIPTION, XMP, ICC = 282, 283, 296, 270, 700, 34675
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, DESCRIPTION = 282, 283, 296, 270
+XMP, ICC, PHOTOSHOP = 700, 34675, 34377
 TEXTS = {270: "ImageDescription", 305: "Software", 306: "DateTime", 315: "Artist", 33432: "Copyright"}
 GEOREFERENCE = (33550, 33922, 34264)
 """Tags that say where on the earth each pixel lies."""
@@ -37,7 +39,9 @@ _LAYOUT = frozenset((
     *range(338, 348), *range(512, 522), *range(529, 533), 559, 32997, 32998,
 ))  # fmt: skip
 _LAYERS = 37724
-_UNDERSTOOD = frozenset((ICC, XMP, exif.EXIF_IFD, exif.GPS_IFD, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
+_UNDERSTOOD = frozenset(
+    (ICC, XMP, PHOTOSHOP, exif.EXIF_IFD, exif.GPS_IFD, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
+)
 _COLOURS = {RGB: 3, PALETTE: 3, SEPARATED: 4, YCBCR: 3}
 _PLAIN = (WHITE_IS_ZERO, BLACK_IS_ZERO, MASK, 32803, 34892)  # the last two: what a camera's sensor saw
 _UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
@@ -214,6 +218,7 @@ def _metadata(page: Page) -> Metadata:
         icc=tags[ICC].bytes if ICC in tags else None,
         exif=exif.from_tags(tags, page.block),
         xmp=exif.upright_xmp(tags[XMP].bytes) if XMP in tags else None,
+        photoshop=without_thumbnails(tags[PHOTOSHOP].bytes) or None if PHOTOSHOP in tags else None,
         dpi=_dpi(page),
         text={name: tags[tag].text for tag, name in TEXTS.items() if tag in tags},
     )

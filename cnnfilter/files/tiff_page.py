@@ -222,6 +222,8 @@ class Page:
         assert self.dtype is not None
         with _decoding(self.compression):
             image = np.asarray(_IMAGE_CODECS[self.compression](bytes(data), self, (rows, columns)))
+        if image.ndim not in (2, 3) or image.size == 0:
+            raise ImageFileError("damaged TIFF file (a strip without pixels); get a whole copy")
         image = image.reshape(*image.shape[:2], -1)
         enough = image.shape[0] >= min(rows, self.height) and image.shape[1] >= min(columns, self.width)
         if not enough or image.shape[2] != samples or image.dtype.itemsize != self.dtype.itemsize:

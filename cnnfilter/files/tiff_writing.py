@@ -132,6 +132,8 @@ def _metadata(picture: Picture) -> tuple[ifd.Directory, dict[int, ifd.Directory]
         tags[tiff.ICC] = ifd.raw(kept.icc)
     if kept.xmp:
         tags[tiff.XMP] = ifd.raw(kept.xmp)
+    if kept.photoshop:
+        tags[tiff.PHOTOSHOP] = ifd.raw(kept.photoshop)
     return tags, children
 
 

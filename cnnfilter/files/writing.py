@@ -44,6 +44,13 @@ _ABILITIES = {
     "PBM": _Ability(channels=(1,), frames=True),
     "PAM": _Ability(("uint8", "uint16"), alpha=True, frames=True),
     "PFM": _Ability(("float32",)),
+    "JXL": _Ability(("uint8", "uint16", "float32"), alpha=True, side=2**30),
+    "JP2": _Ability(("uint8", "uint16"), alpha=True),
+    "QOI": _Ability(channels=(3,), alpha=True),
+    "HDR": _Ability(("float32",), (3,)),
+    "PCX": _Ability(side=65535),
+    "SGI": _Ability(side=65535),
+    "DDS": _Ability(alpha=True),
 }
 
 _PAGES = ("TIFF", "PPM", "PGM", "PBM", "PAM")
@@ -108,6 +115,8 @@ def _fitting(picture: Picture, form: str) -> Picture:
     """Return the picture as the form can hold it, or refuse."""
     if form == "NPY":
         return picture
+    if form not in _ABILITIES:
+        raise ImageFileError(f"{form} is read but not written; write .png or .tif (--format png)")
     able = _ABILITIES[form]
     frames = [_squeezed(frame) for frame in picture.frames]
     if max(frames[0].shape[:2]) > able.side:
@@ -178,6 +187,8 @@ def _encode(picture: Picture, file: IO[bytes], form: str, options: dict[str, Any
         import_module(f"{package}.jpeg").write(picture, file, quality)
     elif form == "GIF":
         import_module(f"{package}.gif").write(picture, file)
+    elif form in ("JXL", "JP2", "QOI", "HDR"):
+        import_module(f"{package}.imagecodec").write(picture, file, form, quality)
     elif form in ("WEBP", "AVIF"):
         import_module(f"{package}.animation").write(picture, file, form, quality)
     elif form in ("PPM", "PGM", "PBM", "PAM", "PFM"):

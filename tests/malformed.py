@@ -13,9 +13,9 @@ import sys
 from collections import Counter
 
 import numpy as np
-from cnnfilter.filters.pool import max_pool, mean_pool
 
 from cnnfilter.errors import CnnFilterError
+from cnnfilter.filters.pool import max_pool, mean_pool
 from cnnfilter.nn import functional
 
 STORING = ("activation", "convolution", "pooling")

@@ -146,12 +146,12 @@ class TestSources:
         for name in ("b.png", "a.PNG", "c.txt", ".d.png", "deep/er/e.png", ".git/f.png"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).touch()
-        found = find_sources([str(tmp_path)], recursive=True, suffixes=PNG)
+        found = find_sources([str(tmp_path)], recursive=True, suffixes=PNG).sources
         assert [source.relative for source in found] == ["a.PNG", "b.png", "deep/er/e.png"]
         assert found[2].path == str(tmp_path / "deep/er/e.png")
 
     def test_a_named_file_needs_no_suffix(self):
-        assert find_sources(["x/y"], recursive=False, suffixes=PNG) == [Source("x/y", "y")]
+        assert find_sources(["x/y"], recursive=False, suffixes=PNG).sources == [Source("x/y", "y")]
 
 
 def place(source: Source, name: str = "{stem}{ext}", suffix: str | None = None) -> str:

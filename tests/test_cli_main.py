@@ -1,5 +1,6 @@
 """The command tree: what is imported, help, errors in one line, exit statuses, completion."""
 
+import json
 import os
 import re
 import shlex
@@ -225,6 +226,41 @@ class TestErrors:
     def test_a_star_in_a_value_survives(self):
         process = cnnfilter("convolve", "--kernel", "*.txt", "a.png", status=2)
         assert "*.txt" in complaint(process)
+
+
+class TestTerminal:
+    """Nothing that a file says commands the terminal."""
+
+    HOSTILE = "red\x1b[31m\x07\x9b2J\u202e"
+
+    def test_names_of_kernels(self, tmp_path):
+        kernel = tmp_path / "k.json"
+        kernel.write_text(
+            json.dumps(
+                {"cnnfilter": "kernel", "version": 1, "weights": [[1, 2], [3, 4]], "name": self.HOSTILE}
+            )
+        )
+        picture(tmp_path / "a.png")
+        for arguments in (
+            ("kernel", "show", kernel),
+            ("correlate", "--kernel", kernel, tmp_path / "a.png", "--explain"),
+            ("correlate", "--kernel", kernel, tmp_path / "a.png", "-o", tmp_path / "b.png", "-v"),
+        ):
+            process = cnnfilter(*arguments)
+            assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80\xae", process.stdout)
+            assert b"\x1b" not in process.stderr
+        assert rb"red\x1b[31m\x07\x9b2J\u202e" in cnnfilter("kernel", "show", kernel).stdout
+
+    def test_names_of_files(self, tmp_path):
+        picture(tmp_path / "a.png")
+        path = tmp_path / self.HOSTILE
+        (tmp_path / "a.png").rename(path)
+        assert b"\x1b" not in cnnfilter("mean", path, "--explain").stdout
+
+    def test_letters_that_it_does_not_have(self):
+        process = cnnfilter("kernel", "show", "sobel-x", env={"PYTHONIOENCODING": "latin-1"})
+        assert rb"\u2588" in process.stdout
+        assert cnnfilter("kernel", "list", env={"PYTHONIOENCODING": "ascii"}).stderr == b""
 
 
 class TestCompletion:

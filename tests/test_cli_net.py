@@ -190,6 +190,10 @@ class TestPredict:
         options = ["--weights", place / "bars.safetensors", "--labels", labels, image]
         told = net("predict", *options).stdout.decode()
         assert f"{image}: en bas " in told and ", à travers " in told
+        labels.write_text("\x1b[31mred\n\x9b2J\n")
+        said = net("predict", *options).stdout
+        assert b"\x1b" not in said
+        assert rb"\x1b[31mred" in said
         labels.write_text("ant\nbee\ncat\n")
         words = complaint(net("predict", *options, status=2))
         assert words == f"{labels}: names 3 classes, but the network tells 2 apart"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
-from cnnfilter.files import Picture, ifd, tiff
+from cnnfilter.files import Picture, ifd, tiff_page
 
 DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
 
@@ -47,15 +47,16 @@ def written(picture, **options):
 
 
 def laid_out(strips, **tags):
-    """A TIFF file of compressed strips or tiles, with tags by the names in `cnnfilter.files.tiff`."""
+    """A TIFF file of compressed strips or tiles, with tags by the names in `tiff_page`."""
     places = "TILE" if "TILE_WIDTH" in tags else "STRIP"
     sizes = [len(strip) for strip in strips]
-    values = {getattr(tiff, name): ifd.long(*np.atleast_1d(value).tolist()) for name, value in tags.items()}
-    values |= {getattr(tiff, f"{places}_SIZES"): ifd.long(*sizes)}
-    values |= {getattr(tiff, f"{places}_OFFSETS"): ifd.long(*sizes)}
+    lists = {getattr(tiff_page, name): np.atleast_1d(value).tolist() for name, value in tags.items()}
+    values = {tag: ifd.long(*numbers) for tag, numbers in lists.items()}
+    values |= {getattr(tiff_page, f"{places}_SIZES"): ifd.long(*sizes)}
+    values |= {getattr(tiff_page, f"{places}_OFFSETS"): ifd.long(*sizes)}
     start = 8 + len(ifd.pack(values, 8))
     offsets = np.cumsum([start, *sizes])[:-1].tolist()
-    values |= {getattr(tiff, f"{places}_OFFSETS"): ifd.long(*offsets)}
+    values |= {getattr(tiff_page, f"{places}_OFFSETS"): ifd.long(*offsets)}
     return b"II*\0\x08\0\0\0" + ifd.pack(values, 8) + b"".join(strips)
 
 
@@ -214,10 +215,9 @@ class TestReading:
         np.testing.assert_array_equal(picture.frames[1], second)
         assert picture.delays == []
 
-    @pytest.mark.parametrize("dtype", ["int32", "uint32", "float16", "complex64", "int8"])
-    def test_other_samples_are_refused_with_a_way_out(self, dtype):
-        with pytest.raises(ImageFileError, match=r"is not (read|filtered).*convert"):
-            imagefile.read(made(np.ones((4, 5), dtype)))
+    def test_complex_samples_are_refused_with_a_way_out(self):
+        with pytest.raises(ImageFileError, match=r"is not read; convert"):
+            imagefile.read(made(np.ones((4, 5), np.complex64)))
 
 
 class TestWriting:

@@ -127,7 +127,7 @@ class TestParse:
             ("1 2 / 3 / 4", "divisor '3 / 4' after '/' is not one number"),
             ("1 2 / ", "divisor '' after '/' is not one number"),
             ("1 1 1/3", "ambiguous: to divide every weight write '1 / 3'"),
-            (" ".join(["0"] * 4098), "too large"),
+            (" ".join(["0"] * 4098), "row 1 has more than 4097 values"),
         ],
     )
     def test_refused(self, text, message):
@@ -275,7 +275,7 @@ class TestRefusedFiles:
     def test_too_much_text(self, tmp_path):
         with (tmp_path / "k.txt").open("wb") as file:
             file.truncate(kernelfile.MAX_TEXT_BYTES + 1)
-        with pytest.raises(FilterFileError, match="more than 33554432 bytes of text"):
+        with pytest.raises(FilterFileError, match="more than 8388608 bytes of text"):
             kernelfile.load(tmp_path / "k.txt")
 
     def test_a_folder(self, tmp_path):
@@ -341,3 +341,10 @@ def test_an_npy_header_that_is_no_python_is_refused(tmp_path):
     path.write_bytes(content.replace(b"(3, 3), }", b"(3, 3, (("))
     with pytest.raises(FilterFileError, match=r"not an \.npy file of numbers"):
         kernelfile.load(str(path))
+
+
+@pytest.mark.parametrize("text", ["1 " * 300_000, "1\n" * 300_000, ";" * 300_000 + "1", "1," * 300_000 + "1"])
+def test_text_of_more_than_a_kernel_is_refused_at_its_first_row(text, monkeypatch):
+    monkeypatch.setattr("cnnfilter.kernels.kernelfile._value", lambda *_: pytest.fail("a value was read"))
+    with pytest.raises(ParameterError, match="more than 4097"):
+        kernelfile.parse(text)

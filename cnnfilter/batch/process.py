@@ -17,6 +17,16 @@ from cnnfilter.pixels import Applied, Array
 from cnnfilter.wholefile import whole_file
 
 
+class OutputExists(ImageFileError):
+    """An output that is there already, and may neither be replaced nor left alone."""
+
+    WAYS = "--overwrite replaces them, --skip-existing leaves them"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} exists already; --overwrite replaces it, --skip-existing leaves it")
+        self.path = path
+
+
 class Outcome(NamedTuple):
     """What became of one file: of its first frame, where frames differ.
 
@@ -35,7 +45,9 @@ class Outcome(NamedTuple):
     seconds : float
         How long it took.
     notes : tuple of str
-        What was done to the pixels beside filtering.
+        What was done to the pixels beside filtering, and what of the input was lost.
+    losses : tuple of str
+        Those of the notes that the user is told without asking.
     """
 
     form: str
@@ -46,6 +58,7 @@ class Outcome(NamedTuple):
     clipped: int
     seconds: float
     notes: tuple[str, ...]
+    losses: tuple[str, ...] = ()
 
 
 class Process(NamedTuple):
@@ -66,7 +79,7 @@ class Process(NamedTuple):
         Of the output; default as its suffix says, or else as the input was.
     quality, compression : int, optional
         See `cnnfilter.files.write`.
-    max_pixels : int
+    max_pixels, axes
         See `cnnfilter.files.read`.
     threads : int, optional
         How many threads filter one file.
@@ -80,6 +93,7 @@ class Process(NamedTuple):
     quality: int | None = None
     compression: int | None = None
     max_pixels: int = MAX_PIXELS
+    axes: str | None = None
     threads: int | None = None
 
     def run(self, job: Job) -> Outcome | None:
@@ -88,9 +102,7 @@ class Process(NamedTuple):
         if job.existing == "skip" and _is_whole(job.target):
             return None
         if job.existing == "refuse" and os.path.lexists(job.target):
-            raise ImageFileError(
-                f"{job.target} exists already; --overwrite replaces it, --skip-existing leaves it"
-            )
+            raise OutputExists(job.target)
         picture = self._read(job.source)
         input_shape = picture.frames[0].shape
         clipped = self._filter(picture)
@@ -104,13 +116,30 @@ class Process(NamedTuple):
             frames=len(picture.frames),
             clipped=clipped,
             seconds=time.perf_counter() - started,
-            notes=tuple(picture.notes),
+            notes=(*picture.notes, *picture.losses),
+            losses=tuple(picture.losses),
         )
 
     def _read(self, source: str) -> Picture:
         if source == STREAM:
-            return read(sys.stdin.buffer, max_pixels=self.max_pixels, name="standard input")
-        return read(source, max_pixels=self.max_pixels)
+            picture = read(
+                sys.stdin.buffer, max_pixels=self.max_pixels, axes=self.axes, name="standard input"
+            )
+        else:
+            picture = read(source, max_pixels=self.max_pixels, axes=self.axes)
+        if picture.encoding.get("axes") == "W":
+            self._refuse_darkening()
+        return picture
+
+    def _refuse_darkening(self) -> None:
+        """Refuse to filter a signal as the one row of an image whose neighbours are not as it is."""
+        for step in self.steps:
+            boundary = str(step.arguments.get("boundary", "reflect"))
+            if boundary.startswith(("zero", "constant")):
+                raise ParameterError(
+                    f"a signal has no rows above it to be {boundary}; choose another --boundary, or give "
+                    "an array of shape (1, N)"
+                )
 
     def _filter(self, picture: Picture) -> int:
         """Replace the frames one by one, so that only one of them is ever there twice."""
@@ -179,6 +208,9 @@ class Process(NamedTuple):
             sys.stdout.buffer.write(encoded.getbuffer())
             sys.stdout.buffer.flush()
             return
+        others = _other_names(job.target)
+        if others:
+            picture.losses.append(f"{others} other names of {job.target} (hard links) keep the old image")
         try:
             with whole_file(job.target, replace=job.existing != "refuse") as file:
                 save(file, name=job.target)
@@ -186,6 +218,14 @@ class Process(NamedTuple):
             words = error.strerror[:1].lower() + error.strerror[1:] if error.strerror else str(error)
             words = words.removeprefix(f"{job.target}: ")
             raise ImageFileError(f"cannot write {job.target}: {words}") from error
+
+
+def _other_names(path: str) -> int:
+    """Count the hard links to a file beside this one."""
+    try:
+        return os.stat(path).st_nlink - 1
+    except OSError:
+        return 0
 
 
 def _is_whole(path: str) -> bool:

@@ -9,7 +9,7 @@ import click
 
 from cnnfilter.batch.jobs import STREAM, Source
 from cnnfilter.batch.process import Process
-from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, printable
 from cnnfilter.cli.options import Settings
 from cnnfilter.files import read
 from cnnfilter.filters.plan import ChainPlan
@@ -27,7 +27,7 @@ def explain_images(process: Process, settings: Settings, sources: Sequence[Sourc
     for source in sources:
         try:
             stream: str | BinaryIO = sys.stdin.buffer if source.path == STREAM else source.path
-            picture = read(stream, max_pixels=settings.max_pixels)
+            picture = read(stream, max_pixels=settings.max_pixels, axes=settings.axes)
             plan = process.plan(picture.frames[0].shape, picture.dtype, picture.alpha)
             _print(source.path, plan, settings.json)
         except (OSError, ValueError, TypeError) as error:
@@ -51,11 +51,11 @@ def _print(name: str, plan: ChainPlan, as_json: bool) -> None:
         }
         click.echo(json.dumps(record))
         return
-    click.echo(f"{name}: {_size(plan.shape)} {plan.dtype}")
+    click.echo(printable(f"{name}: {_size(plan.shape)} {plan.dtype}"))
     for filter, one in planned:
-        click.echo(f"  {filter.title}")
+        click.echo(printable(f"  {filter.title}"))
         for line in one.text.splitlines():
-            click.echo(f"    {line}")
+            click.echo(printable(f"    {line}"))
     limits = f", range {plan.value_range}" if plan.value_range else ""
     at_once = "at once" if plan.strips == 1 else f"in {plan.strips} strips"
     click.echo(f"  written: {_size(written)} {plan.target}{limits}")

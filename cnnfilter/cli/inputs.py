@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from cnnfilter.batch.jobs import STREAM, Source, find_sources
+from cnnfilter.cli.main import complain, note
 from cnnfilter.errors import ParameterError
 from cnnfilter.files import FORMS
 
@@ -18,9 +19,18 @@ def usage(message: str) -> click.UsageError:
 
 
 def sources(
-    inputs: Sequence[str], files_from: str | None, *, null: bool, recursive: bool, stdin: bool = True
-) -> list[Source]:
+    inputs: Sequence[str],
+    files_from: str | None,
+    *,
+    null: bool,
+    recursive: bool,
+    quiet: bool,
+    stdin: bool = True,
+    output: str | None = None,
+) -> tuple[list[Source], int]:
     """Name the images: those given, those in the list `files_from`, or a pipe on standard input.
+
+    Folders that cannot be searched are complained of, and their number is returned beside the images.
 
     Parameters
     ----------
@@ -30,8 +40,12 @@ def sources(
         A file of names, one a line, or ended by NUL with `null`.
     recursive : bool
         Whether folders are searched with all that is in them.
+    quiet : bool
+        Whether to keep quiet of files that are no images.
     stdin : bool, default True
         Whether no name at all means standard input.
+    output : str, optional
+        Where the results go: a folder within the inputs is not searched.
     """
     if "" in inputs:
         raise usage("an input has no name: ''")
@@ -47,7 +61,15 @@ def sources(
     if named.count(STREAM) > 1 or (files_from == STREAM and STREAM in named):
         raise usage("standard input (-) can be read once only")
     suffixes = frozenset(suffix for suffixes in FORMS.values() for suffix in suffixes)
-    return find_sources(named, recursive=recursive, suffixes=suffixes)
+    found = find_sources(named, recursive=recursive, suffixes=suffixes, output=output)
+    for error in found.unreadable:
+        complain(error)
+    if found.others and not quiet:
+        files = "a file" if found.others == 1 else f"{found.others} files"
+        note(
+            f"{files} in the folders left out: no suffix of an image (a file that is named itself needs none)"
+        )
+    return found.sources, len(found.unreadable)
 
 
 def _names_in(path: str, null: bool) -> list[str]:
@@ -61,6 +83,7 @@ def _names_in(path: str, null: bool) -> list[str]:
         raise ParameterError(
             f"{path}: holds NUL bytes, so it is no list of names by line; -0 if NUL ends them"
         )
+    content = content.removeprefix(codecs.BOM_UTF8)
     names = content.split(b"\0") if null else content.splitlines()
     return [os.fsdecode(name) for name in names if name]
 

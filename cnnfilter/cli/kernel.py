@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
-from cnnfilter.cli.main import note
+from cnnfilter.cli.main import note, show_lines
 from cnnfilter.cli.types import SIZE, KernelText, Sigma
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def show(kernel: "Kernel", plot: str | None) -> None:
     """
     from cnnfilter.kernels import kernelview
 
-    click.echo(kernelview.describe(kernel))
+    show_lines(kernelview.describe(kernel))
     color = _shows_colors()
     shades = kernelview.BLOCKS if _can_say(kernelview.BLOCKS) else kernelview.LETTERS
     click.echo(f"\n{kernelview.heatmap(kernel, color, shades)}", color=color)

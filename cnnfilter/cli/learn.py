@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from cnnfilter.cli.group import CONTEXT, Examples
-from cnnfilter.cli.main import note
+from cnnfilter.cli.main import note, show_lines
 from cnnfilter.cli.types import Pair
 from cnnfilter.errors import DtypeError, FilterFileError, ParameterError
 
@@ -113,7 +113,7 @@ def learn(
         raise click.ClickException(str(error)) from error
     learned.filter.save(output)
     _checkpoint(output).unlink(missing_ok=True)
-    click.echo(json.dumps(learned.report.record()) if as_json else learned.report.text())
+    show_lines(json.dumps(learned.report.record()) if as_json else learned.report.text())
     if report:
         from cnnfilter.drawing.reports import draw_report
 

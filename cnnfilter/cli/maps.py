@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from cnnfilter.batch.jobs import STREAM, is_folder
-from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, say
 from cnnfilter.cli.options import Settings
 from cnnfilter.drawing.figure import SUFFIXES
 from cnnfilter.errors import ImageFileError
@@ -32,7 +32,7 @@ def run_maps(filter: Filter, settings: Settings, target: str) -> int:
         name = "standard input" if path == STREAM else path
         try:
             source: Any = sys.stdin.buffer if path == STREAM else path
-            picture = read(source, max_pixels=settings.max_pixels, name=name)
+            picture = read(source, max_pixels=settings.max_pixels, name=name, axes=settings.axes)
             write_maps = _write_each if is_folder(target) else _write_sheet
             written = write_maps(filter, settings, picture, target, path)
         except (OSError, ValueError, TypeError) as error:
@@ -42,7 +42,7 @@ def run_maps(filter: Filter, settings: Settings, target: str) -> int:
         if settings.json:
             click.echo(json.dumps({"input": path, "output": target, "maps": written, "status": "done"}))
         elif settings.verbose:
-            click.echo(f"cnnfilter: {name} -> {target}: {written} maps", err=True)
+            say(f"{name} -> {target}: {written} maps")
     return DONE if not failed else SOME_FAILED if failed < len(inputs) else NOTHING_DONE
 
 

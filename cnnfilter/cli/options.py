@@ -7,7 +7,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import Examples
-from cnnfilter.cli.types import SIZE, STEP, Boundary, KernelText, Padding, Pair, Pixels, Sigma
+from cnnfilter.cli.types import SIZE, STEP, Axes, Boundary, KernelText, Padding, Pair, Pixels, Sigma
 from cnnfilter.filters.filter import Numbers, Option, Range
 
 Parameters = list[click.Parameter]
@@ -26,6 +26,7 @@ class Settings(NamedTuple):
     recursive: bool
     files_from: str | None
     null: bool
+    axes: str | None
     range: Range | None
     linear: bool
     depth: str | None
@@ -152,6 +153,7 @@ def _inputs() -> Parameters:
         click.Option(["-r", "--recursive"], is_flag=True, help="Take the images in folders, too."),
         click.Option(["--files-from"], metavar="FILE|-", help="Read more inputs' names, one a line."),
         click.Option(["-0", "--null", "null"], is_flag=True, help="NUL ends the names in --files-from."),
+        click.Option(["--axes"], type=Axes(), metavar="NHWC|…", help="What the axes of a .npy are. [HWC]"),
         click.Option(
             ["--max-pixels"],
             type=Pixels(),

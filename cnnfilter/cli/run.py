@@ -49,21 +49,25 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         quality=settings.quality,
         compression=settings.compression,
         max_pixels=settings.max_pixels,
+        axes=settings.axes,
         threads=settings.threads,
     )
     if settings.explain:
         from cnnfilter.cli.explain import explain_images
 
-        return explain_images(process, settings, _sources(settings, stdin=False))
-    jobs = make_jobs(settings, _sources(settings), command)
+        return explain_images(process, settings, _sources(settings, stdin=False)[0])
+    sources, unreadable = _sources(settings)
+    jobs = make_jobs(settings, sources, command)
     if not jobs:
         complain(click.ClickException("no image was found in the inputs; nothing was done"))
         return NOTHING_DONE
+    if settings.json or jobs[0].target == STREAM:
+        os.write(sys.stdout.fileno(), b"")  # fails before the work is done, if it is closed
     make_folders(jobs)
     gc.freeze()
     gc.enable()
-    if settings.output and is_folder(settings.output):
-        remove_stale(settings.output)
+    for folder in {os.path.dirname(job.target) for job in jobs if job.target != STREAM}:
+        remove_stale(folder or os.curdir)
     workers = min(settings.jobs or threads.processors(), len(jobs))
     if not settings.threads:
         process = process._replace(threads=max(1, threads.count() // workers))
@@ -73,6 +77,7 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         verbose=settings.verbose,
         as_json=settings.json,
         progress=settings.progress,
+        unreadable=unreadable,
         stream=sys.stderr if jobs[0].target == STREAM else sys.stdout,
     )
     with report:
@@ -107,13 +112,15 @@ def _refuse_contradictions(settings: Settings) -> None:
         form_named(settings.format)
 
 
-def _sources(settings: Settings, *, stdin: bool = True) -> list[Source]:
+def _sources(settings: Settings, *, stdin: bool = True) -> tuple[list[Source], int]:
     return sources(
         settings.inputs,
         settings.files_from,
         null=settings.null,
         recursive=settings.recursive,
+        quiet=settings.quiet,
         stdin=stdin,
+        output=settings.output,
     )
 
 

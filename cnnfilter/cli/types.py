@@ -161,5 +161,22 @@ class Pixels(ParamType):
         return count
 
 
+class Axes(click.ParamType[Any]):
+    """What the axes of an array are: ``NHWC``, ``CHW``, ``HW`` and so on."""
+
+    name = "axes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read letters of NHWC in any order, each once."""
+        letters = value.upper()
+        if "W" not in letters or not set(letters) <= set("NHWC") or len(set(letters)) < len(letters):
+            self.fail(
+                f"{value!r} is no order of axes; use N (images), H (rows), W (columns) and C (channels)",
+                param,
+                ctx,
+            )
+        return letters
+
+
 SIZE = Pair(int, 1, 4097, "a number of pixels from 1 to 4097, or two")
 STEP = Pair(int, 1, 2**31 - 1, "a whole number from 1 up, or two")

@@ -1,4 +1,4 @@
-"""Frames with their timing: GIF, WebP, AVIF and animated PNG, each frame whole as it is shown."""
+"""Frames with their timing: GIF, WebP and AVIF, each frame whole as it is shown."""
 
 import io
 import struct
@@ -11,6 +11,7 @@ from cnnfilter.errors import ImageFileError
 from cnnfilter.files import gif, pillow
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Picture
+from cnnfilter.files.upright import stand_upright
 
 _LOOPS_ONCE = 1
 
@@ -24,21 +25,22 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
         encoding["lossless"] = _check_webp(file)
     elif form == "AVIF":
         _check_avif(file)
-    image = pillow.plugin(form)(file)
-    count = getattr(image, "n_frames", 1)
-    limit.spend(image.width, image.height, count)
     picture = Picture([], "rgb", encoding=encoding)
-    for index in range(count):
-        image.seek(index)
-        picture.frames.append(_colours(image))
-        if count > 1:
-            picture.delays.append(float(image.info.get("duration", 0)))
+    with pillow.decoding(form):
+        image = pillow.plugin(form)(file)
+        count = getattr(image, "n_frames", 1)
+        limit.spend(image.width, image.height, count)
+        for index in range(count):
+            image.seek(index)
+            picture.frames.append(_colours(image))
+            if count > 1:
+                picture.delays.append(float(image.info.get("duration", 0)))
+        picture.loop = int(image.info.get("loop", _LOOPS_ONCE if form == "GIF" else 0))
+        picture.metadata = pillow.metadata(image.info)
     picture.frames, picture.alpha = _alike(picture.frames)
-    picture.loop = int(image.info.get("loop", _LOOPS_ONCE if form == "GIF" else 0))
-    picture.metadata = pillow.metadata(image.info)
     if form == "GIF":
         picture.notes.append("palette expanded to colours")
-    return picture if form == "PNG" else pillow.stand_upright(picture)
+    return stand_upright(picture)
 
 
 def _colours(image: Image.Image) -> Array:

@@ -9,6 +9,8 @@ from cnnfilter.files import ifd
 from cnnfilter.files.picture import Array
 
 ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
+SIDEWAYS = (5, 6, 7, 8)
+"""Orientations that swap rows and columns."""
 _THUMBNAIL, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 # What a camera says about a photograph in the main directory, and a TIFF holds in the same tags.
 _SHARED = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
@@ -60,7 +62,7 @@ def turn(array: Array, orientation: int) -> Array:
     array([[3, 1],
            [4, 2]])
     """
-    if orientation in (5, 6, 7, 8):
+    if orientation in SIDEWAYS:
         array = np.swapaxes(array, 0, 1)
     if orientation in (3, 4, 7, 8):
         array = array[::-1]

@@ -18,12 +18,22 @@ FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "TGA": (".tga",),
         "PPM": (".ppm", ".pnm"),
         "PGM": (".pgm",),
+        "PBM": (".pbm",),
         "PAM": (".pam",),
         "PFM": (".pfm",),
         "NPY": (".npy",),
+        "JXL": (".jxl",),
+        "JP2": (".jp2", ".j2k", ".j2c", ".jpx"),
+        "QOI": (".qoi",),
+        "HDR": (".hdr", ".pic"),
+        "PCX": (".pcx",),
+        "SGI": (".sgi", ".rgb", ".bw", ".rgba"),
+        "DDS": (".dds",),
+        "ICO": (".ico",),
+        "PSD": (".psd",),
     }
 )
-"""Every form that is read and written, with its suffixes, the usual one first."""
+"""Every form that is read, with its suffixes, the usual one first; ICO and PSD are not written."""
 
 _BY_SUFFIX = {suffix: form for form, suffixes in FORMS.items() for suffix in suffixes}
 
@@ -38,6 +48,18 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"GIF89a", "GIF"),
     (b"\x93NUMPY", "NPY"),
     (b"BM", "BMP"),
+    (b"\xff\x0a", "JXL"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JXL"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JP2"),
+    (b"\xff\x4f\xff\x51", "JP2"),
+    (b"qoif", "QOI"),
+    (b"#?RADIANCE", "HDR"),
+    (b"#?RGBE", "HDR"),
+    (b"\x01\xda\0", "SGI"),
+    (b"\x01\xda\x01", "SGI"),
+    (b"DDS ", "DDS"),
+    (b"\0\0\1\0", "ICO"),
+    (b"8BPS\0\1", "PSD"),
 )
 _NETPBM = {
     b"P1": "PGM",
@@ -50,6 +72,7 @@ _NETPBM = {
     b"PF": "PFM",
     b"Pf": "PFM",
 }
+_PCX_VERSIONS = {b"\0", b"\2", b"\3", b"\4", b"\5"}
 _TGA_MAPS = {b"\0", b"\1"}
 _TGA_KINDS = {b"\1", b"\2", b"\3", b"\t", b"\n", b"\v"}
 
@@ -110,6 +133,8 @@ def form_of_bytes(head: bytes, suffix: str = "") -> str | None:
         return "AVIF"
     if head[:2] in _NETPBM and head[2:3].isspace():
         return _NETPBM[head[:2]]
+    if head[:1] == b"\n" and head[1:2] in _PCX_VERSIONS and head[2:3] == b"\1":
+        return "PCX"
     if suffix.lower() == ".tga" and head[1:2] in _TGA_MAPS and head[2:3] in _TGA_KINDS:
         return "TGA"
     return None

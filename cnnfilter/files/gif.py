@@ -13,6 +13,7 @@ from cnnfilter.files.picture import Array, Picture
 
 _EXTENSION, _FRAME, _TRAILER = 0x21, 0x2C, 0x3B
 _KEEP, _CLEAR = 1, 2
+_SEEN = 128  # the least alpha of a pixel that is shown
 
 
 def check_whole(file: IO[bytes]) -> None:
@@ -65,12 +66,14 @@ def write(picture: Picture, file: IO[bytes]) -> None:
     file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
     if len(picture.frames) > 1 and picture.loop != 1:
         file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", min(picture.loop, 0xFFFF), 0))
-    comment = picture.metadata.text.get("Comment", "").encode()
+    comment = picture.metadata.text.get("Comment", "").encode("utf-8", "surrogateescape")
     if comment:
         file.write(b"\x21\xfe" + _blocks(comment) + b"\0")
     delays = picture.delays or [0.0] * len(picture.frames)
-    for frame, delay in zip(picture.frames, delays, strict=True):
-        file.write(_frame(frame, picture.alpha, delay))
+    # A frame is taken away where the next one lets it show through; otherwise it stays.
+    clears = [picture.alpha and bool((frame[..., -1] < _SEEN).any()) for frame in picture.frames[1:]]
+    for frame, delay, cleared in zip(picture.frames, delays, [*clears, False], strict=True):
+        file.write(_frame(frame, picture.alpha, delay, _CLEAR if cleared else _KEEP))
     file.write(b"\x3b")
 
 
@@ -79,29 +82,30 @@ def _blocks(data: bytes) -> bytes:
     return b"".join(bytes([len(piece)]) + piece for piece in pieces)
 
 
-def _frame(frame: Array, alpha: bool, delay: float) -> bytes:
+def _frame(frame: Array, alpha: bool, delay: float, disposal: int) -> bytes:
     """Return one frame as its control block, its table of colours and its compressed indices."""
     height, width = frame.shape[:2]
-    indices, table, hidden = _indexed(frame, alpha)
+    indices, table, hidden = _indexed(frame, alpha, disposal == _CLEAR)
     image = Image.frombuffer("P", (width, height), indices, "raw", "P", 0, 1)
     image.putpalette(table.tobytes())
     single = io.BytesIO()
     image.save(single, "GIF", optimize=False, interlace=0)
     start, end = next(_frames(single.getvalue()))
-    flags = (_KEEP if hidden is None else _CLEAR) << 2 | (hidden is not None)
+    flags = disposal << 2 | (hidden is not None)
     control = struct.pack("<BHBB", flags, min(round(delay / 10), 0xFFFF), hidden or 0, 0)
     descriptor = struct.pack("<HHHHB", 0, 0, width, height, 0x87)
     return b"\x21\xf9\x04" + control + b"\x2c" + descriptor + table.tobytes() + single.getvalue()[start:end]
 
 
-def _indexed(frame: Array, alpha: bool) -> tuple[Array, Array, int | None]:
+def _indexed(frame: Array, alpha: bool, clears: bool) -> tuple[Array, Array, int | None]:
     """Return indices, a table of 256 colours, and the index of the pixels that are not seen."""
     height, width = frame.shape[:2]
     channels = frame.reshape(height, width, -1)
     grey = channels.shape[-1] < 3
     colours = np.ascontiguousarray(channels[..., [0, 0, 0]] if grey else channels[..., :3])
-    unseen = frame[..., -1] < 128 if alpha else np.zeros((height, width), bool)
-    hidden = 255 if unseen.any() else None
+    unseen = frame[..., -1] < _SEEN if alpha else np.zeros((height, width), bool)
+    # Some programs clear a frame to nothing only if it has a colour for nothing.
+    hidden = 255 if clears or unseen.any() else None
     most = 256 if hidden is None else 255
     words = colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
     distinct, indices = np.unique(words[~unseen], return_inverse=True)

@@ -1,6 +1,7 @@
 """Directories of tags, as TIFF files and EXIF blocks hold them: read into values, packed into bytes."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +17,11 @@ _TYPES = {
 """NumPy's name for each of TIFF's types; a rational is a pair."""
 
 SHORT, LONG, RATIONAL, UNDEFINED = 3, 4, 5, 7
+POINTERS = (13, 18)
+"""Types of tags that say where a directory is."""
+
+
+_MOST_TIMES, _FREE = 8, 1 << 16
 
 
 class Tag(NamedTuple):
@@ -32,7 +38,7 @@ class Tag(NamedTuple):
     @property
     def text(self) -> str:
         """The values as a string, up to the first NUL."""
-        return self.bytes.split(b"\0")[0].decode("utf-8", "replace")
+        return self.bytes.split(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 Directory = dict[int, Tag]
@@ -55,15 +61,16 @@ def raw(data: bytes) -> Tag:
 
 def string(text: str) -> Tag:
     """Make a tag of text."""
-    return Tag(2, np.frombuffer(text.encode() + b"\0", np.uint8))
+    return Tag(2, np.frombuffer(text.encode("utf-8", "surrogateescape") + b"\0", np.uint8))
 
 
 def rational(value: float) -> Tag:
-    """Make a tag of one fraction, exact to 1e-4."""
-    return Tag(RATIONAL, np.array([[round(value * 10_000), 10_000]], np.uint32))
+    """Make a tag of one fraction, exact to 1e-4, or to as much as 32 bits hold of a large number."""
+    parts = next(parts for parts in (10_000, 100, 1) if value * parts < 2**32 - 1 or parts == 1)
+    return Tag(RATIONAL, np.array([[min(round(value * parts), 2**32 - 1), parts]], np.uint32))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Block:
     """A TIFF file or EXIF block in memory, whose directories can be read.
 
@@ -71,9 +78,13 @@ class Block:
     ----------
     data : bytes-like
         From the byte order mark on.
+    read : int
+        Bytes of entries and values that were read so far. In an honest file none is read more than a few
+        times; entries that share their values, or directories that overlap, would cost any amount of time.
     """
 
     data: bytes | memoryview
+    read: int = 0
 
     @property
     def order(self) -> Literal["<", ">"]:
@@ -103,6 +114,7 @@ class Block:
         count = self.unpack("Q" if self.big else "H", offset)
         if offset + head + count * size > len(self.data):
             raise ImageFileError("truncated: a directory lies beyond the end; get a whole copy")
+        self._spend(count * size)
         found = []
         for place in range(offset + head, offset + head + count * size, size):
             tag, kind, length = (
@@ -117,6 +129,19 @@ class Block:
                 value = self.unpack(number, value)
             found.append((tag, kind, length, value))
         return found
+
+    def _spend(self, size: int) -> None:
+        self.read += size
+        if self.read > _MOST_TIMES * len(self.data) + _FREE:
+            raise ImageFileError("damaged: its directories share their values; get a whole copy")
+
+    def chain(self) -> Iterator[int]:
+        """Yield the offset of every directory, once."""
+        offset, seen = self.first, set[int]()
+        while offset and offset not in seen:
+            seen.add(offset)
+            yield offset
+            offset = self.next(offset)
 
     def next(self, offset: int) -> int:
         """Return the offset of the directory after the one at `offset`, 0 if it is the last."""
@@ -135,6 +160,7 @@ class Block:
         for tag, kind, count, place in self.entries(offset):
             dtype = np.dtype(_TYPES[kind])
             if place + count * dtype.itemsize <= len(self.data):
+                self._spend(count * dtype.itemsize)
                 values = np.frombuffer(self.data, dtype.newbyteorder(self.order), count, place)
                 tags[tag] = Tag(kind, values.astype(dtype.base))
         return tags

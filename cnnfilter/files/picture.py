@@ -22,20 +22,28 @@ class Metadata:
         EXIF block, beginning with its byte order mark; its orientation is 1 (already applied).
     xmp : bytes, optional
         XMP packet.
+    photoshop : bytes, optional
+        Photoshop's image resources, IPTC captions among them, without thumbnails.
     dpi : (float, float), optional
         Pixels per inch along x and y.
     text : dict of str to str
-        Text chunks of a PNG; the comment of a JPEG or GIF under ``"Comment"``.
-    colour_chunks : dict of bytes to bytes
-        PNG chunks that say what the colours mean (gAMA, cHRM, sRGB, cICP).
+        Text chunks of a PNG; the comment of a JPEG or GIF under ``"Comment"``, where bytes that are not
+        UTF-8 are lone surrogates (Python's ``surrogateescape``).
+    chunks : dict of bytes to bytes
+        PNG chunks that are copied as they are: those that say what the colours mean (gAMA, cHRM, sRGB,
+        cICP), and unknown ones that PNG calls safe to copy.
+    tags : list of dict of int to Tag
+        Tags of TIFF that are copied as they are, of every page: georeference, ImageJ's header and so on.
     """
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    photoshop: bytes | None = None
     dpi: tuple[float, float] | None = None
     text: dict[str, str] = field(default_factory=dict)
-    colour_chunks: dict[bytes, bytes] = field(default_factory=dict)
+    chunks: dict[bytes, bytes] = field(default_factory=dict)
+    tags: list[dict[int, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -64,6 +72,11 @@ class Picture:
         subsampling, lossless WebP, TIFF compression.
     notes : list of str
         What was done to the pixels on reading ("1-bit image read as 0 and 255").
+    missing : float, optional
+        The value that the file declares to stand for pixels without one (GDAL's nodata).
+    losses : list of str
+        What of the file is not in the picture and so cannot reach any output ("a second image left out");
+        writing adds what its form cannot hold.
     """
 
     frames: list[Array]
@@ -75,6 +88,8 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     encoding: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    missing: float | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:

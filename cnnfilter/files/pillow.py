@@ -1,6 +1,11 @@
 """Pillow's images as arrays and back, with as few copies as it allows."""
 
 import ctypes
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +30,6 @@ MODELS: dict[str, tuple[Model, bool]] = {
 """What the channels of a Pillow mode mean, and whether the last is alpha."""
 
 _PLUGINS = {
-    "PNG": ("PngImagePlugin", "PngImageFile"),
     "JPEG": ("JpegImagePlugin", "JpegImageFile"),
     "TIFF": ("TiffImagePlugin", "TiffImageFile"),
     "WEBP": ("WebPImagePlugin", "WebPImageFile"),
@@ -33,10 +37,36 @@ _PLUGINS = {
     "AVIF": ("AvifImagePlugin", "AvifImageFile"),
     "BMP": ("BmpImagePlugin", "BmpImageFile"),
     "TGA": ("TgaImagePlugin", "TgaImageFile"),
+    "PCX": ("PcxImagePlugin", "PcxImageFile"),
+    "SGI": ("SgiImagePlugin", "SgiImageFile"),
+    "DDS": ("DdsImagePlugin", "DdsImageFile"),
+    "ICO": ("IcoImagePlugin", "IcoImageFile"),
+    "PSD": ("PsdImagePlugin", "PsdImageFile"),
 }
 
 # Modes that Pillow can decode into memory that is not its own; RGB lies in it with a fourth, unused byte.
 _MAPPED = {"L": ("L", 1), "RGB": ("RGBX", 4), "RGBA": ("RGBA", 4), "CMYK": ("CMYK", 4)}
+
+
+# What Pillow's plugins raise on bad bytes. Only calls into Pillow are guarded: faults of ours are told.
+_DAMAGE = (
+    OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, LookupError, TypeError,
+    ArithmeticError, AttributeError, AssertionError, RuntimeError, Image.DecompressionBombError,
+)  # fmt: skip
+
+
+@contextmanager
+def decoding(form: str) -> Iterator[None]:
+    """Turn what Pillow raises on a damaged file into an `ImageFileError`, and keep its warnings to itself."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\b")
+            yield
+    except ImageFileError:
+        raise
+    except _DAMAGE as error:
+        reason = str(error) or type(error).__name__
+        raise ImageFileError(f"damaged or truncated {form} file ({reason}); get a whole copy") from error
 
 
 def plugin(form: str) -> Any:
@@ -55,7 +85,8 @@ def pixels(image: Image.Image) -> Array:
     if image.mode not in _MAPPED or not getattr(image, "tile", None) or image._im is not None:
         return np.asarray(image)
     mode, channels = _MAPPED[image.mode]
-    array = np.empty((height, width, channels)[: 2 if channels == 1 else 3], np.uint8)
+    # Zeros, for a decoder may stop early: what it leaves out must not be the memory of another picture.
+    array = np.zeros((height, width, channels)[: 2 if channels == 1 else 3], np.uint8)
     canvas = Image.frombuffer(mode, image.size, array, "raw", mode, 0, 1).im
     rgb = image.mode == "RGB"
     # Pillow decodes into the memory that an image has, if it has some: here the array's (97 ms less for
@@ -100,19 +131,40 @@ def expanded(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
-    """Read a form that has one frame and no surprises (BMP, TGA)."""
-    image = plugin(form)(file)
-    limit.spend(*image.size)
+    """Read one frame of a form that Pillow decodes."""
     picture = Picture([])
-    image = expanded(image, picture.notes)
+    if form == "SGI":
+        _refuse_deep_sgi(file)
+    with decoding(form):
+        image = plugin(form)(file)
+        limit.spend(*image.size)
+        picture.losses += _beside(image, form)
+        image = expanded(image, picture.notes)
     picture.model, picture.alpha = MODELS[image.mode]
     picture.frames = [np.asarray(image)]
     picture.metadata = metadata(image.info)
     return picture
 
 
+def _refuse_deep_sgi(file: IO[bytes]) -> None:
+    """Refuse 16 bits, of which Pillow would silently leave 8."""
+    head = file.read(4)
+    file.seek(0)
+    if head[3:4] != b"\1":
+        raise ImageFileError("SGI of more than 8 bits is not read; convert it to a 16-bit PNG or TIFF")
+
+
+def _beside(image: Any, form: str) -> list[str]:
+    """Tell what a file holds beside the image that is read."""
+    if form == "ICO" and len(image.info.get("sizes", ())) > 1:
+        return ["all but the largest picture of the icon are left out"]
+    if form == "PSD" and getattr(image, "n_frames", 1) > 1:
+        return ["the layers are left out; the flattened picture is filtered"]
+    return []
+
+
 def write_still(picture: Picture, file: IO[bytes], form: str) -> None:
-    """Write one frame as BMP or TGA."""
+    """Write one frame as BMP, TGA, PCX, SGI or DDS."""
     image = image_of(picture.frames[0])
     if image.mode == "RGBX":
         image = image.convert("RGB")
@@ -136,7 +188,7 @@ def metadata(info: dict[Any, Any]) -> Metadata:
         exif=block.removeprefix(b"Exif\0\0") if block else None,
         xmp=xmp.encode() if isinstance(xmp, str) else xmp or None,
         dpi=_dpi(info.get("dpi")),
-        text={"Comment": comment.decode("utf-8", "replace")} if comment else {},
+        text={"Comment": comment.decode("utf-8", "surrogateescape")} if comment else {},
     )
 
 
@@ -153,24 +205,9 @@ def options(kept: Metadata, *names: str) -> dict[str, Any]:
         "exif": block,
         "xmp": kept.xmp,
         "dpi": kept.dpi,
-        "comment": comment and comment.encode(),
+        "comment": comment and comment.encode("utf-8", "surrogateescape"),
     }
     return {name: values[name] for name in names if values[name]}
-
-
-def stand_upright(picture: Picture) -> Picture:
-    """Apply the EXIF orientation to the pixels and reset it."""
-    if not (picture.metadata.xmp or picture.metadata.exif):
-        return picture
-    from cnnfilter.files import exif  # 3 ms that a file without either need not pay
-
-    if picture.metadata.xmp:
-        picture.metadata.xmp = exif.upright_xmp(picture.metadata.xmp)
-    if picture.metadata.exif:
-        picture.metadata.exif, orientation = exif.upright(picture.metadata.exif)
-        if orientation != 1:
-            picture.frames = [np.ascontiguousarray(exif.turn(frame, orientation)) for frame in picture.frames]
-    return picture
 
 
 def silence_libtiff() -> None:

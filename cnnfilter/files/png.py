@@ -1,34 +1,41 @@
-"""PNG: chunks are checked and kept here; Pillow inflates; writing is done here on several threads.
+"""Reading PNG: the chunks are checked and understood here, libpng (through imagecodecs) unpacks the pixels.
 
-Pillow cannot hold 16 bits of colour: it is made to decode such an image twice, once for the high and
-once for the low bytes.
+libpng is handed nothing but the chunks that hold pixels: no text, profile or private chunk can mislead it,
+and it refuses a picture whose rows are missing, where Pillow leaves them as they were in memory.
 """
 
-import io
-import re
+import logging
 import struct
 import zlib
-from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
+import imagecodecs
 import numpy as np
-from PIL import Image, PngImagePlugin
 
 from cnnfilter.errors import ImageFileError
-from cnnfilter.files import pillow
-from cnnfilter.files.deflate import FAST, png_stream
+from cnnfilter.files import pngmetadata
 from cnnfilter.files.limit import Limit
-from cnnfilter.files.picture import Array, Metadata, Picture
+from cnnfilter.files.picture import Array, Picture
+from cnnfilter.files.upright import stand_upright
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
-_COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
-_INCHES_PER_METRE = 1 / 0.0254
-_XMP = "XML:com.adobe.xmp"
-_RAW_EXIF = "Raw profile type exif"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+_DEPTHS = {
+    GREY: (1, 2, 4, 8, 16),
+    RGB: (8, 16),
+    PALETTE: (1, 2, 4, 8),
+    GREY_ALPHA: (8, 16),
+    RGB_ALPHA: (8, 16),
+}
+_ONCE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"IEND")
+
+# libpng's warnings would reach the user's terminal, and what they are about is checked here.
+logging.getLogger("imagecodecs").addHandler(logging.NullHandler())
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
+    """What IHDR says."""
+
     width: int
     height: int
     bits: int
@@ -38,167 +45,121 @@ class _Header(NamedTuple):
     interlace: int
 
 
+class Chunk(NamedTuple):
+    """A chunk of the file: its name, what it holds, and all of it, from its length to its checksum."""
+
+    name: bytes
+    content: memoryview
+    whole: memoryview
+
+
 def read(file: IO[bytes], limit: Limit) -> Picture:
     """Read every pixel form, and all frames of an animation."""
-    data = file.read()
-    chunks = dict(_chunks(data))
-    if len(chunks.get(b"IHDR", b"")) != 13:
-        raise ImageFileError("damaged PNG file (no header); get a whole copy")
-    header = _Header(*struct.unpack(">LLBBBBB", chunks[b"IHDR"]))
-    if b"acTL" in chunks:
-        if header.bits == 16:
-            raise ImageFileError("an animation of 16 bits is not read; make it one of 8 bits")
-        from cnnfilter.files import animation  # 5 ms that a still image need not pay
+    data = memoryview(file.read())
+    chunks, end = _chunks(data)
+    header = _header(chunks)
+    picture = Picture([])
+    if _is_animated(chunks):
+        from cnnfilter.files import apng  # a still image need not pay for it
 
-        picture = animation.read(io.BytesIO(data), "PNG", limit)
+        frames = apng.read(header, chunks, picture, limit)
     else:
         limit.spend(header.width, header.height)
-        picture = _still(data, header, chunks.get(b"tRNS"))
-    picture.metadata.colour_chunks = {name: chunks[name] for name in _COLOUR_CHUNKS if name in chunks}
-    return pillow.stand_upright(picture)
+        frames = [pixels(header, chunks, [chunk.whole for chunk in chunks if chunk.name == b"IDAT"])]
+    picture.frames = frames
+    samples = frames[0].shape[-1] if frames[0].ndim == 3 else 1
+    picture.model, picture.alpha = ("grey" if samples < 3 else "rgb"), samples in (2, 4)
+    if header.kind == PALETTE:
+        picture.notes.append("palette expanded to colours")
+    elif header.bits == 1:
+        picture.notes.append("1-bit image filtered as grey, 0 and 255; written with 8 bits")
+    picture.metadata, picture.losses[:0] = pngmetadata.read(chunks)
+    if end < len(data):
+        picture.losses.append(_what_follows(data[end:]))
+    return stand_upright(picture)
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and content of the chunks that are needed here, having checked that all are whole."""
-    place = len(_SIGNATURE)
-    view = memoryview(data)
-    name = b""
-    while name != b"IEND":
+def _chunks(data: memoryview) -> tuple[list[Chunk], int]:
+    """Return the chunks, having checked that all are whole, and where the last one ends."""
+    place = len(SIGNATURE)
+    chunks: list[Chunk] = []
+    while not chunks or chunks[-1].name != b"IEND":
         if place + 12 > len(data):
             raise ImageFileError("truncated PNG file (its end is missing); get a whole copy")
-        length, name = int.from_bytes(view[place : place + 4], "big"), bytes(view[place + 4 : place + 8])
+        length, name = int.from_bytes(data[place : place + 4], "big"), bytes(data[place + 4 : place + 8])
         end = place + 8 + length
-        # Pillow looks at no sums, and not always at that of the inflated bytes. This costs 4 % of decoding.
-        if zlib.crc32(view[place + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+        # Decoders skip most of these sums. Looking at all of them costs 4 % of decoding.
+        if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             what = "truncated" if end + 4 > len(data) else "damaged"
             raise ImageFileError(f"{what} PNG file (checksum of chunk {name!r}); get a whole copy")
-        if name not in (b"IDAT", b"fdAT"):
-            yield name, bytes(view[place + 8 : end])
+        if name in _ONCE and any(chunk.name == name for chunk in chunks):
+            raise ImageFileError(f"damaged PNG file (a second chunk {name!r}); get a whole copy")
+        chunks.append(Chunk(name, data[place + 8 : end], data[place : end + 4]))
         place = end + 4
+    return chunks, place
 
 
-def _still(data: bytes, header: _Header, key: bytes | None) -> Picture:
-    """Read the one frame; `key` is what says which pixels are transparent."""
-    image = PngImagePlugin.PngImageFile(io.BytesIO(data))
-    notes: list[str] = []
-    if header.kind != _PALETTE:
-        image.info.pop("transparency", None)  # applied here, as Pillow forgets to scale it
-    if header.kind == _PALETTE or image.mode == "1":
-        frame = np.asarray(pillow.expanded(image, notes))
-    elif header.bits == 16 and header.kind != _GREY:
-        frame = _deep(data, image, header.kind)
-    else:
-        frame = pillow.pixels(image)
-    if key is not None and header.kind in (_GREY, _RGB):
-        frame = _with_alpha(frame, key, header.bits)
-    model, alpha = pillow.MODELS["L" if frame.ndim == 2 else ("LA", "RGB", "RGBA")[frame.shape[-1] - 2]]
-    kept = pillow.metadata(image.info)
-    kept.text = {str(name): str(text) for name, text in image.text.items() if name != _XMP}
-    kept.exif = kept.exif or _exif_in_text(kept.text.pop(_RAW_EXIF, ""))
-    return Picture([frame], model, alpha, metadata=kept, notes=notes)
+def _header(chunks: list[Chunk]) -> Header:
+    if chunks[0].name != b"IHDR" or len(chunks[0].content) != 13:
+        raise ImageFileError("damaged PNG file (no header); get a whole copy")
+    header = Header(*struct.unpack(">LLBBBBB", chunks[0].content))
+    if not (header.width and header.height and header.bits in _DEPTHS.get(header.kind, ())):
+        raise ImageFileError("damaged PNG file (impossible size or depth); get a whole copy")
+    return header
 
 
-def _exif_in_text(text: str) -> bytes | None:
-    """Return the EXIF block of a text chunk, ImageMagick's way before PNG had a chunk for it."""
+def _is_animated(chunks: list[Chunk]) -> bool:
+    return any(chunk.name == b"acTL" and any(chunk.content[:4]) for chunk in chunks)
+
+
+def _what_follows(rest: memoryview) -> str:
+    if bytes(rest[:8]) == SIGNATURE:
+        return "another image follows the first one and is left out; split the file"
+    return f"{len(rest)} bytes that follow the image are left out"
+
+
+def pixels(header: Header, chunks: list[Chunk], stream: list[memoryview | bytes]) -> Array:
+    """Decode one image: (H, W) or (H, W, C), with alpha if the file has it or names transparent colours.
+
+    Parameters
+    ----------
+    header : Header
+        Of the image, which may be a frame smaller than its file.
+    chunks : list of Chunk
+        Of the file: its palette and its transparent colours count.
+    stream : list of bytes
+        The whole IDAT chunks of the image.
+    """
+    start = chunk_of(b"IHDR", struct.pack(">LLBBBBB", *header))
+    colours = {chunk.name: chunk for chunk in chunks if chunk.name in (b"PLTE", b"tRNS")}
+    if header.kind != PALETTE:
+        colours.pop(b"PLTE", None)  # a suggestion for poorer displays
+    key = colours.pop(b"tRNS", None) if header.kind in (GREY, RGB) else colours.get(b"tRNS")
+    parts = [SIGNATURE, start, *(chunk.whole for chunk in colours.values()), *stream, chunk_of(b"IEND", b"")]
     try:
-        block = bytes.fromhex("".join(text.split("\n")[3:]))
-    except ValueError:
-        return None
-    return block.removeprefix(b"Exif\0\0") or None
-
-
-def _deep(data: bytes, image: Image.Image, kind: int) -> Array:
-    """Decode 16 bits of more than one channel, high byte first in the file."""
-    if kind == _GREY_ALPHA:
-        # Four bytes a pixel, whatever they mean: read them as RGBA.
-        both = _decoded(image, "RGBA", "RGBA")
-        return both.view(">u2").astype(np.uint16)
-    mode = "RGB" if kind == _RGB else "RGBA"
-    frame = _decoded(image, mode, f"{mode};16B").astype(np.uint16)
-    frame <<= 8
-    # The unpacker of little-endian pixels takes the second byte of each pair: here the low one.
-    frame |= _decoded(PngImagePlugin.PngImageFile(io.BytesIO(data)), mode, f"{mode};16L")
+        frame: Array = imagecodecs.png_decode(b"".join(parts))
+    except imagecodecs.PngError as error:
+        what = "truncated" if "Not enough" in str(error) else "damaged"
+        raise ImageFileError(f"{what} PNG file ({error}); get a whole copy") from error
+    if key is not None and header.kind in (GREY, RGB):
+        return _with_alpha(frame, bytes(key.content), header)
     return frame
 
 
-def _decoded(image: Any, mode: str, rawmode: str) -> Array:
-    image.info.pop("transparency", None)
-    return pillow.decoded_as(image, mode, rawmode)
+def chunk_of(name: bytes, content: bytes) -> bytes:
+    """Return a chunk: length, name, content, checksum."""
+    checksum = zlib.crc32(content, zlib.crc32(name))
+    return b"".join([len(content).to_bytes(4, "big"), name, content, checksum.to_bytes(4, "big")])
 
 
-def _with_alpha(frame: Array, key: bytes, bits: int) -> Array:
+def _with_alpha(frame: Array, key: bytes, header: Header) -> Array:
     """Add alpha to a frame: nothing where a pixel has the colour that the file calls transparent."""
-    top = np.iinfo(frame.dtype).max
-    colour = np.frombuffer(key, ">u2").astype(np.uint32)
-    if bits < 8:
-        colour = colour * (255 // (2**bits - 1))
-    channels = frame.reshape(*frame.shape[:2], -1)
-    hidden = (channels == colour[: channels.shape[-1]]).all(-1, keepdims=True)
-    return np.concatenate([channels, np.where(hidden, 0, top).astype(frame.dtype)], axis=-1)
-
-
-def write(picture: Picture, file: IO[bytes], compression: int | None, threads: int | None) -> None:
-    """Write one frame, or an animation of whole frames."""
-    level = FAST if compression is None else compression
-    frames = picture.frames
-    first = frames[0]
-    channels = first.shape[-1] if first.ndim == 3 else 1
-    kind = {1: _GREY, 2: _GREY_ALPHA, 3: _RGB, 4: _RGB_ALPHA}[channels]
-    header = (first.shape[1], first.shape[0], first.itemsize * 8, kind, 0, 0, 0)
-    file.write(_SIGNATURE)
-    _put(file, b"IHDR", struct.pack(">LLBBBBB", *header))
-    for name, content in _ancillary(picture.metadata):
-        _put(file, name, content)
-    if len(frames) == 1:
-        _put_stream(file, b"IDAT", png_stream(first, level, threads))
-    else:
-        _put_frames(file, picture, level, threads)
-    _put(file, b"IEND", b"")
-
-
-def _put(file: IO[bytes], name: bytes, content: bytes) -> None:
-    file.write(len(content).to_bytes(4, "big") + name)
-    file.write(content)
-    file.write(zlib.crc32(content, zlib.crc32(name)).to_bytes(4, "big"))
-
-
-def _put_stream(file: IO[bytes], name: bytes, parts: Iterator[bytes], number: int = 0) -> int:
-    """Write the parts of a stream as chunks, those of later frames numbered; return the next number."""
-    for part in parts:
-        numbered = struct.pack(">L", number) if name == b"fdAT" else b""
-        number += name == b"fdAT"
-        _put(file, name, numbered + part)
-    return number
-
-
-def _put_frames(file: IO[bytes], picture: Picture, level: int, threads: int | None) -> None:
-    height, width = picture.frames[0].shape[:2]
-    delays = picture.delays or [100.0] * len(picture.frames)
-    _put(file, b"acTL", struct.pack(">LL", len(picture.frames), picture.loop))
-    number = 0
-    for index, frame in enumerate(picture.frames):
-        delay = min(round(delays[index]), 0xFFFF)
-        # Nothing is disposed of, nothing blended: every frame is whole.
-        control = struct.pack(">LLLLLHHBB", number, width, height, 0, 0, delay, 1000, 0, 0)
-        _put(file, b"fcTL", control)
-        name = b"fdAT" if index else b"IDAT"
-        number = _put_stream(file, name, png_stream(frame, level, threads), number + 1)
-
-
-def _ancillary(kept: Metadata) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the chunks that say what the pixels mean, in the order that PNG asks for."""
-    if kept.icc:
-        yield b"iCCP", b"ICC profile\0\0" + zlib.compress(kept.icc)
-    for name, content in kept.colour_chunks.items():
-        if not (kept.icc and name == b"sRGB"):  # only one of the two may be there
-            yield name, content
-    if kept.dpi:
-        per_metre = (min(round(value * _INCHES_PER_METRE), 2**31 - 1) for value in kept.dpi)
-        yield b"pHYs", struct.pack(">LLB", *per_metre, 1)
-    if kept.exif:
-        yield b"eXIf", kept.exif
-    if kept.xmp:
-        yield b"iTXt", _XMP.encode() + bytes(5) + kept.xmp
-    for key, text in kept.text.items():
-        keyword = re.sub(rb"[^\x20-\x7e\xa1-\xff]", b"", key.encode("latin-1", "ignore")).strip()[:79]
-        yield b"iTXt", (keyword or b"Comment") + b"\0\0\0\0\0" + text.encode()
+    count = 1 if header.kind == GREY else 3
+    if len(key) != 2 * count:
+        raise ImageFileError("damaged PNG file (its transparent colour); get a whole copy")
+    depth = 2**header.bits - 1
+    colour = np.frombuffer(key, ">u2").astype(np.uint32) & depth  # the other bits are to be ignored
+    white = np.iinfo(frame.dtype).max
+    channels = frame.reshape(*frame.shape[:2], count)
+    hidden = (channels == colour * (white // depth)).all(-1, keepdims=True)
+    return np.concatenate([channels, np.where(hidden, 0, white).astype(frame.dtype)], axis=-1)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import IO
@@ -20,17 +19,22 @@ _MODULES = {
     "WEBP": "animation",
     "GIF": "animation",
     "AVIF": "animation",
-    "BMP": "pillow",
+    "BMP": "bmp",
     "TGA": "pillow",
     "PPM": "netpbm",
     "PGM": "netpbm",
+    "PBM": "netpbm",
     "PAM": "netpbm",
     "PFM": "netpbm",
     "NPY": "npy",
+    **dict.fromkeys(("JXL", "JP2", "QOI", "HDR"), "imagecodec"),
+    **dict.fromkeys(("PCX", "SGI", "DDS", "ICO", "PSD"), "pillow"),
 }
 
 
-def read(source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = None) -> Picture:
+def read(
+    source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = None, axes: str | None = None
+) -> Picture:
     """Read every frame of an image file.
 
     Parameters
@@ -40,6 +44,8 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = Non
     max_pixels : int, optional
         Most pixels, counted over all frames, that may be decoded; checked before decoding.
         Default 500 million.
+    axes : str, optional
+        What the axes of a ``.npy`` are, such as ``NHWC``; see `npy.read`. Other forms know it themselves.
     name : str, optional
         What messages call the source; default its path, or ``<stream>``.
 
@@ -64,17 +70,23 @@ def read(source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = Non
         form = form_of_bytes(head, os.path.splitext(name)[1])
         if form is None:
             raise ImageFileError(_unknown(head))
-        with _damage(form):
-            picture = _decode(file, form, Limit(max_pixels))
+        try:
+            picture = _decode(file, form, Limit(max_pixels), axes)
+        except MemoryError as error:
+            raise ImageFileError(
+                "does not fit into memory; lower --jobs, or make the image smaller"
+            ) from error
         picture.form = form
         return picture
 
 
-def _decode(file: IO[bytes], form: str, limit: Limit) -> Picture:
+def _decode(file: IO[bytes], form: str, limit: Limit, axes: str | None) -> Picture:
     """Hand the file to the module of its form, imported only now."""
     module = import_module(f"cnnfilter.files.{_MODULES[form]}")
     reader: Callable[..., Picture] = module.read
-    if _MODULES[form] in ("animation", "pillow"):
+    if form == "NPY":
+        return reader(file, limit, axes)
+    if _MODULES[form] in ("animation", "bmp", "imagecodec", "pillow"):
         return reader(file, form, limit)
     return reader(file, limit)
 
@@ -93,19 +105,3 @@ def _explained(name: str) -> Iterator[None]:
         yield
     except ImageFileError as error:
         raise ImageFileError(f"{name}: {error}") from error.__cause__
-
-
-@contextlib.contextmanager
-def _damage(form: str) -> Iterator[None]:
-    """Turn what a decoder raises on bad bytes (it may be anything) into an `ImageFileError`."""
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\b")
-            yield
-    except ImageFileError:
-        raise
-    except MemoryError as error:
-        raise ImageFileError("does not fit into memory; lower --jobs, or make the image smaller") from error
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise ImageFileError(f"damaged or truncated {form} file ({reason}); get a whole copy") from error

@@ -1,6 +1,7 @@
 """Where image bytes come from: a path, a binary file object, or bytes; always as a seekable file."""
 
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -24,6 +25,14 @@ def name_of(source: Source) -> str:
         return os.fspath(source)
     name = getattr(source, "name", None)
     return name if isinstance(name, str) else "<stream>"
+
+
+def remaining(file: IO[bytes]) -> int:
+    """Return how many bytes of a seekable file are still to be read."""
+    here = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(here)
+    return end - here
 
 
 @contextlib.contextmanager
@@ -62,9 +71,12 @@ def _open_path(path: str) -> IO[bytes]:
         raise ImageFileError("may not be read; give yourself read permission") from error
     except ImageFileError:
         raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ImageFileError(f"cannot be opened ({reason}); check the name") from error
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise ImageFileError("too many open files; fewer --jobs need less") from error
+        raise ImageFileError(f"cannot be opened ({error.strerror or error}); check the name") from error
+    except ValueError as error:
+        raise ImageFileError(f"cannot be opened ({error}); check the name") from error
 
 
 def _buffered(stream: IO[bytes]) -> IO[bytes]:

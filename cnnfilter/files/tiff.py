@@ -1,287 +1,204 @@
-"""Reading TIFF: every page, with 8, 16, 32 or 64 bits a sample, which Pillow cannot do.
-
-Strips and tiles without compression or with deflate are unpacked here; other compressions of bytes
-(LZW, PackBits, Zstandard) by Pillow's libtiff, which is told that the bytes are a grey image. What is
-not rows of whole bytes (bi-level, palette, JPEG) Pillow reads as it is.
-"""
+"""Reading TIFF: every page upright, what its samples mean, and the tags that travel with it."""
 
 import io
-import zlib
-from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-from PIL import TiffImagePlugin
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import exif, ifd, pillow
-from cnnfilter.files.deflate import in_order
 from cnnfilter.files.limit import Limit
+from cnnfilter.files.photoshop import without_thumbnails
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
+from cnnfilter.files.tiff_page import (
+    BLACK_IS_ZERO,
+    COLOUR_MAP,
+    EXTRA_SAMPLES,
+    MASK,
+    NO_COMPRESSION,
+    OLD_JPEG,
+    ORIENTATION,
+    PALETTE,
+    RGB,
+    SEPARATED,
+    SUBFILE,
+    WHITE_IS_ZERO,
+    YCBCR,
+    Page,
+)
 
-SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 256, 257, 258, 259, 262, 266
-STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_SIZES = 273, 274, 277, 278, 279
-X_RESOLUTION, Y_RESOLUTION, PLANAR, RESOLUTION_UNIT, PREDICTOR = 282, 283, 284, 296, 317
-TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_SIZES, EXTRA_SAMPLES, SAMPLE_FORMAT = 322, 323, 324, 325, 338, 339
-XMP, ICC = 700, 34675
-
-NO_COMPRESSION, DEFLATE, OLD_DEFLATE = 1, 8, 32946
-_BYTE_COMPRESSIONS = {
-    NO_COMPRESSION: "",
-    DEFLATE: "",
-    OLD_DEFLATE: "",
-    5: "LZW",
-    32773: "PackBits",
-    34925: "LZMA",
-    50000: "Zstandard",
-}
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, SEPARATED = 0, 1, 2, 5
-_DTYPES = {(8, 1): "u1", (16, 1): "u2", (16, 2): "i2", (32, 3): "f4", (64, 3): "f8"}
-_UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, DESCRIPTION = 282, 283, 296, 270
+XMP, ICC, PHOTOSHOP = 700, 34675, 34377
 TEXTS = {270: "ImageDescription", 305: "Software", 306: "DateTime", 315: "Artist", 33432: "Copyright"}
+GEOREFERENCE = (33550, 33922, 34264)
+"""Tags that say where on the earth each pixel lies."""
+
+# How the pixels lie in the file and what follows from it; all other tags travel with the pixels.
+_LAYOUT = frozenset((
+    *range(254, 267), 273, 274, *range(277, 282), 284, *range(288, 294), 317, *range(320, 329), 330,
+    *range(338, 348), *range(512, 522), *range(529, 533), 559, 32997, 32998,
+))  # fmt: skip
+_LAYERS = 37724
+_UNDERSTOOD = frozenset(
+    (ICC, XMP, PHOTOSHOP, exif.EXIF_IFD, exif.GPS_IFD, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
+)
+_COLOURS = {RGB: 3, PALETTE: 3, SEPARATED: 4, YCBCR: 3}
+_PLAIN = (WHITE_IS_ZERO, BLACK_IS_ZERO, MASK, 32803, 34892)  # the last two: what a camera's sensor saw
+_UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
 _REDUCED_OR_MASK = 0b101
+_EXACT = 2**53
 
 
 def read(file: IO[bytes], limit: Limit) -> Picture:
     """Read every page, but no reduced copies and no masks."""
     block = ifd.Block(file.read())
     picture = Picture([])
-    offset, seen = block.first, set()
-    index = 0
-    while offset and offset not in seen:
-        seen.add(offset)
-        page = _Page(block, block.directory(offset))
-        if not page.number(SUBFILE, 0) & _REDUCED_OR_MASK:
-            limit.spend(page.width, page.height)
-            _add(picture, page, index)
-        offset = block.next(offset)
+    reduced = index = 0
+    for offset in block.chain():
+        page = Page(block, block.directory(offset))
+        if page.number(SUBFILE, 0) & _REDUCED_OR_MASK:
+            reduced += 1
+        else:
+            _add(picture, page, index, limit)
+        reduced += len(page.tags[330].values) if 330 in page.tags else 0
         index += 1
     if not picture.frames:
         raise ImageFileError("damaged TIFF file (no page in it); get a whole copy")
+    if reduced:
+        picture.losses.append("reduced copies and masks beside the pages are left out")
+    picture.notes, picture.losses = list(dict.fromkeys(picture.notes)), list(dict.fromkeys(picture.losses))
     return picture
 
 
-def _add(picture: Picture, page: "_Page", index: int) -> None:
+def _add(picture: Picture, page: Page, index: int, limit: Limit) -> None:
     """Read one page into a picture."""
-    page.check_whole()
-    if page.is_bytes:
-        frame, model, alpha = page.read(picture.notes)
+    page.check(limit)
+    if page.is_read:
+        frame, model, alpha = _meaning(page, page.read(), picture)
         frame = np.ascontiguousarray(exif.turn(frame, page.number(ORIENTATION, 1)))
     else:
         frame, model, alpha = _read_with_pillow(page, index, picture.notes)
+    metadata = _metadata(page)
+    if _LAYERS in page.tags:
+        picture.losses.append("Photoshop's layers, which hold pixels that are not filtered, are left out")
     if not picture.frames:
         picture.model, picture.alpha = model, alpha
-        picture.metadata = page.metadata()
-        picture.encoding["compressed"] = page.compression != NO_COMPRESSION
+        picture.metadata = metadata
+        picture.missing = page.nodata
+        picture.encoding |= {
+            "compressed": page.compression != NO_COMPRESSION,
+            "size": frame.shape[:2],
+            "dtype": frame.dtype,
+        }
     elif (picture.model, picture.alpha, picture.dtype) != (model, alpha, frame.dtype):
         raise ImageFileError(
             f"page {index + 1} has another kind of pixels than page 1; split the file into pages"
         )
+    else:
+        picture.metadata.tags.append(_texts(page) | metadata.tags[0])
     picture.frames.append(frame)
 
 
-def _read_with_pillow(page: "_Page", index: int, notes: list[str]) -> tuple[Array, Model, bool]:
-    """Read one page; Pillow turns its pixels upright."""
-    if max(page.bits) > 8 or page.format not in (1, 4):
+def _read_with_pillow(page: Page, index: int, notes: list[str]) -> tuple[Array, Model, bool]:
+    """Read what libtiff alone can, old JPEG and subsampled colours without JPEG; it stands upright."""
+    if page.bits != 8 or not (page.compression == OLD_JPEG or page.photometric == YCBCR):
+        signed = "signed " if page.format == 2 else ""
         raise ImageFileError(
-            f"TIFF of {max(page.bits)} bits a sample (format {page.format}, compression {page.compression}, "
-            f"photometric {page.photometric}) is not read; convert it to plain 8 or 16 bits, or to float"
+            f"TIFF of {page.bits or 'different'} {signed}bits a sample (format {page.format}, compression "
+            f"{page.compression}, photometric {page.photometric}) is not read; convert it to 8 or 16 bits"
         )
+    from PIL import TiffImagePlugin
+
     pillow.silence_libtiff()
-    image = TiffImagePlugin.TiffImageFile(io.BytesIO(page.block.data))
-    image.seek(index)
-    expanded = image.convert("RGB") if image.mode == "RGBX" else pillow.expanded(image, notes)
-    return np.asarray(expanded), *pillow.MODELS[expanded.mode]
-
-
-@dataclass
-class _Page:
-    """One directory of a TIFF file and the pixels that it points to."""
-
-    block: ifd.Block
-    tags: ifd.Directory
-
-    def number(self, tag: int, default: int | None = None) -> int:
-        return self.numbers(tag, None if default is None else (default,))[0]
-
-    def numbers(self, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
-        if tag in self.tags and len(self.tags[tag].values):
-            return tuple(int(value) for value in self.tags[tag].values.ravel())
-        if default is None:
-            raise ImageFileError(f"damaged TIFF file (tag {tag} is missing); get a whole copy")
-        return default
-
-    @property
-    def width(self) -> int:
-        return self.number(WIDTH)
-
-    @property
-    def height(self) -> int:
-        return self.number(HEIGHT)
-
-    @property
-    def samples(self) -> int:
-        return self.number(SAMPLES, 1)
-
-    @property
-    def bits(self) -> tuple[int, ...]:
-        return self.numbers(BITS, (1,))
-
-    @property
-    def format(self) -> int:
-        return self.number(SAMPLE_FORMAT, 1)
-
-    @property
-    def photometric(self) -> int:
-        return self.number(PHOTOMETRIC, WHITE_IS_ZERO)
-
-    @property
-    def compression(self) -> int:
-        return self.number(COMPRESSION, NO_COMPRESSION)
-
-    @property
-    def dtype(self) -> np.dtype[Any] | None:
-        name = _DTYPES.get((self.bits[0], self.format))
-        return np.dtype(name) if name and len(set(self.bits)) == 1 else None
-
-    @property
-    def is_bytes(self) -> bool:
-        """Whether the pixels are rows of whole bytes that are unpacked here."""
-        return (
-            self.dtype is not None
-            and self.compression in _BYTE_COMPRESSIONS
-            and self.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, SEPARATED)
-            and self.number(FILL_ORDER, 1) == 1
-            and self.number(PREDICTOR, 1) in (1, 2, 3)
-        )
-
-    @property
-    def tiled(self) -> bool:
-        return TILE_OFFSETS in self.tags
-
-    def segments(self) -> list[tuple[int, int]]:
-        """Return ``(offset, length)`` of every strip or tile."""
-        offsets = self.numbers(TILE_OFFSETS if self.tiled else STRIP_OFFSETS)
-        sizes = self.numbers(TILE_SIZES if self.tiled else STRIP_SIZES, ())
-        if not sizes and len(offsets) == 1 and self.compression == NO_COMPRESSION:
-            sizes = (len(self.block.data) - offsets[0],)
-        if len(sizes) != len(offsets):
-            raise ImageFileError("damaged TIFF file (sizes of strips are missing); get a whole copy")
-        return list(zip(offsets, sizes, strict=True))
-
-    def check_whole(self) -> None:
-        """Refuse a page without pixels, or with pixels beyond the end of the file."""
-        if self.width < 1 or self.height < 1 or not 1 <= self.samples <= 64:
+    with pillow.decoding("TIFF"):
+        image = TiffImagePlugin.TiffImageFile(io.BytesIO(page.block.data))
+        image.seek(index)
+        if image.size[0] * image.size[1] > page.width * page.height:
             raise ImageFileError("damaged TIFF file (impossible size); get a whole copy")
-        if any(offset + size > len(self.block.data) for offset, size in self.segments()):
-            raise ImageFileError("truncated TIFF file (pixels beyond its end); get a whole copy")
+        expanded = image.convert("RGB") if image.mode == "RGBX" else pillow.expanded(image, notes)
+        return np.asarray(expanded), *pillow.MODELS[expanded.mode]
 
-    def read(self, notes: list[str]) -> tuple[Array, Model, bool]:
-        """Return the pixels, what their channels mean, and whether the last is alpha."""
-        segments = self.segments()
-        if self.number(PLANAR, 1) == 2 and self.samples > 1:
-            each = len(segments) // self.samples
-            planes = [self._plane(segments[i * each : (i + 1) * each], 1) for i in range(self.samples)]
-            frame = np.concatenate(planes, axis=-1)
-        else:
-            frame = self._plane(segments, self.samples)
-        return self._meaning(frame, notes)
 
-    def _plane(self, segments: list[tuple[int, int]], samples: int) -> Array:
-        """Unpack segments to (H, W, samples)."""
-        if self.tiled:
-            width, height = self.number(TILE_WIDTH), self.number(TILE_HEIGHT)
-            across = -(-self.width // max(1, width))
-            rows = height * across * -(-self.height // max(1, height))
-        else:
-            width, height = self.width, min(self.number(ROWS_PER_STRIP, self.height), self.height)
-            across, rows = 1, self.height
-        assert self.dtype is not None
-        row = width * samples * self.dtype.itemsize
-        if min(width, height) < 1 or len(segments) < -(-rows // height) or rows * row > 1 << 40:
-            raise ImageFileError("damaged TIFF file (strips do not cover the image); get a whole copy")
-        unpacked = self._unpacked(segments[: -(-rows // height)], rows, row, height)
-        pixels = self._values(unpacked, width, samples)
-        if self.tiled:
-            tiles = pixels.reshape(-1, across, height, width, samples)
-            pixels = tiles.swapaxes(1, 2).reshape(-1, across * width, samples)
-        return pixels[: self.height, : self.width]
-
-    def _unpacked(self, segments: list[tuple[int, int]], rows: int, row: int, each: int) -> Array:
-        """Return the bytes of all segments, one above the other: (rows, row)."""
-        view = memoryview(self.block.data)
-        heights = [min(each, rows - top) for top in range(0, rows, each)]
-        if self.compression not in (NO_COMPRESSION, DEFLATE, OLD_DEFLATE):
-            return _unpacked_by_libtiff(view, segments, rows, row, each, self.compression)
-
-        def unpack(item: tuple[tuple[int, int], int]) -> bytes | memoryview:
-            (offset, size), height = item
-            data: bytes | memoryview = view[offset : offset + size]
-            if self.compression != NO_COMPRESSION:
-                data = zlib.decompressobj().decompress(data, height * row)
-            if len(data) < height * row:
-                raise ImageFileError("truncated TIFF file (a strip is too short); get a whole copy")
-            return data[: height * row]
-
-        parts = in_order(unpack, list(zip(segments, heights, strict=True)))
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        return np.frombuffer(data, np.uint8).reshape(rows, row)
-
-    def _values(self, unpacked: Array, width: int, samples: int) -> Array:
-        """Undo the predictor and the byte order: (rows, width, samples)."""
-        assert self.dtype is not None
-        size, predictor = self.dtype.itemsize, self.number(PREDICTOR, 1)
-        if predictor == 3:
-            steps = unpacked.reshape(len(unpacked), -1, samples)
-            planes = np.cumsum(steps, axis=1, dtype=np.uint8).reshape(len(unpacked), size, -1)
-            values = np.ascontiguousarray(planes.swapaxes(1, 2)).view(self.dtype.newbyteorder(">"))
-        else:
-            values = unpacked.view(self.dtype.newbyteorder(self.block.order))
-        pixels = values.reshape(len(unpacked), width, samples).astype(self.dtype, copy=False)
-        if predictor == 2:
-            unsigned = pixels.view(f"u{size}")
-            pixels = np.cumsum(unsigned, axis=1, dtype=unsigned.dtype).view(self.dtype)
-        return pixels
-
-    def _meaning(self, frame: Array, notes: list[str]) -> tuple[Array, Model, bool]:
-        colours = {RGB: 3, SEPARATED: 4}.get(self.photometric, 1)
-        # One more channel than colours and not a word about it: alpha, as OpenCV writes it.
-        untold = (
-            (UNASSOCIATED,) if self.samples == colours + 1 else (_UNSPECIFIED,) * (self.samples - colours)
+def _meaning(page: Page, frame: Array, picture: Picture) -> tuple[Array, Model, bool]:
+    """Return the pixels as they are filtered, what their channels mean, and whether the last is alpha."""
+    colours = _COLOURS.get(page.photometric, 1)
+    if page.photometric not in (*_COLOURS, *_PLAIN):
+        raise ImageFileError(
+            f"TIFF with colours of the kind {page.photometric} is not read; convert it to RGB"
         )
-        extra = self.numbers(EXTRA_SAMPLES, untold)
-        if self.samples < colours or len(extra) != self.samples - colours:
-            raise ImageFileError("damaged TIFF file (number of channels); get a whole copy")
-        if self.photometric == WHITE_IS_ZERO and self.dtype is not None:
-            if self.dtype.kind != "u":
-                raise ImageFileError("signed or float TIFF with white at zero is not read; invert it first")
-            frame = ~frame
-        if len(extra) == 1 and extra[0] in (ASSOCIATED, UNASSOCIATED):
-            if extra[0] == ASSOCIATED:
-                frame = _divided(frame)
-                notes.append("alpha was multiplied into the colours; written apart from them")
-            return frame, ("rgb" if colours == 3 else "grey" if colours == 1 else "cmyk"), True
-        if colours > 1:
-            if extra:
-                notes.append(f"{len(extra)} channels without a stated meaning left out")
-            return frame[..., :colours], ("rgb" if colours == 3 else "cmyk"), False
-        return (frame, "channels", False) if extra else (frame[..., 0], "grey", False)
+    if page.photometric == PALETTE:
+        frame = _through_map(page, frame)
+        picture.notes.append("palette expanded to colours")
+    else:
+        frame = _filtered_type(page, frame, picture.notes)
+    samples = frame.shape[-1]
+    # One more channel than colours and not a word about it: alpha, as OpenCV writes it.
+    untold = (UNASSOCIATED,) if samples == colours + 1 else (_UNSPECIFIED,) * (samples - colours)
+    extra = page.numbers(EXTRA_SAMPLES, untold)
+    if samples < colours or len(extra) != samples - colours:
+        raise ImageFileError("damaged TIFF file (number of channels); get a whole copy")
+    model: Model = "rgb" if colours == 3 else "cmyk" if colours == 4 else "grey"
+    if len(extra) == 1 and extra[0] in (ASSOCIATED, UNASSOCIATED):
+        if extra[0] == ASSOCIATED:
+            frame = _divided(frame)
+            picture.notes.append("alpha was multiplied into the colours; written apart from them")
+        return frame, model, True
+    if not extra:
+        return frame[..., 0] if colours == 1 else frame, model, False
+    picture.encoding |= {"colours": model, "extra": extra}
+    return frame, "channels", False
 
-    def metadata(self) -> Metadata:
-        """Return what is kept beside the pixels."""
-        unit = {2: 1.0, 3: 2.54}.get(self.number(RESOLUTION_UNIT, 2))
-        dpi = None
-        if unit and X_RESOLUTION in self.tags and Y_RESOLUTION in self.tags:
-            x, y = (self.numbers(tag) for tag in (X_RESOLUTION, Y_RESOLUTION))
-            if len(x) == len(y) == 2 and min(*x, *y) > 0:
-                dpi = (x[0] / x[1] * unit, y[0] / y[1] * unit)
-        return Metadata(
-            icc=self.tags[ICC].bytes if ICC in self.tags else None,
-            exif=exif.from_tags(self.tags, self.block),
-            xmp=exif.upright_xmp(self.tags[XMP].bytes) if XMP in self.tags else None,
-            dpi=dpi,
-            text={name: self.tags[tag].text for tag, name in TEXTS.items() if tag in self.tags},
-        )
+
+def _through_map(page: Page, indices: Array) -> Array:
+    """Return the colours that the first sample names; more samples, such as alpha, stay."""
+    table = np.array(page.numbers(COLOUR_MAP), np.int64)
+    if (
+        page.bits > 16
+        or page.format != 1
+        or table.size != 3 << page.bits
+        or table.min() < 0
+        or table.max() > 65535
+    ):
+        raise ImageFileError("damaged TIFF file (its table of colours); get a whole copy")
+    # Values of 16 bits, but for programs that wrote the 8 bits they had.
+    entries: Array = (table if table.max() < 256 else table >> 8).astype(np.uint8).reshape(3, -1).T
+    colours: Array = entries[indices[..., 0]]
+    if indices.shape[-1] == 1:
+        return colours
+    return np.concatenate(
+        [colours, (indices[..., 1:] * (255 / (2**page.bits - 1))).astype(np.uint8)], axis=-1
+    )
+
+
+def _filtered_type(page: Page, frame: Array, notes: list[str]) -> Array:
+    """Return the samples in a type that is filtered: no value changes but for those that fill no byte."""
+    kind, bits = frame.dtype.kind, page.bits
+    if page.photometric == WHITE_IS_ZERO:
+        if kind != "u":
+            raise ImageFileError("signed or float TIFF with white at zero is not read; invert it first")
+        frame = frame ^ frame.dtype.type(2**bits - 1)
+    if kind == "u" and bits <= 16:
+        if bits == 1:
+            notes.append("1-bit image filtered as grey, 0 and 255; written with 8 bits")
+        elif bits not in (8, 16):
+            notes.append(f"white of {2**bits - 1} scaled to {255 if bits < 8 else 65535}")
+        if bits in (8, 16):
+            return frame
+        white = 255 if bits < 8 else 65535
+        scaled: Array = np.rint(frame * (white / (2**bits - 1)))
+        return scaled.astype(np.uint8 if bits < 8 else np.uint16)
+    if kind == "i" and bits == 8:
+        notes.append("signed 8 bits filtered and written as signed 16 bits")
+        return frame.astype(np.int16)
+    if kind == "f" and bits == 16:
+        notes.append("floats of 16 bits filtered and written with 32")
+        return frame.astype(np.float32)
+    if kind == "f" or bits == 16:
+        return frame
+    if bits == 64 and (int(frame.max()) > _EXACT or int(frame.min()) < -_EXACT):
+        raise ImageFileError("integers beyond 2^53 are not filtered exactly; convert the file to float")
+    notes.append(f"integers of {bits} bits filtered and written as floats of 64 bits")
+    return frame.astype(np.float64)
 
 
 def _divided(frame: Array) -> Array:
@@ -294,26 +211,45 @@ def _divided(frame: Array) -> Array:
     return np.concatenate([colours.astype(frame.dtype), frame[..., -1:]], axis=-1)
 
 
-def _unpacked_by_libtiff(
-    view: memoryview, segments: list[tuple[int, int]], rows: int, row: int, each: int, compression: int
-) -> Array:
-    """Unpack by means of a TIFF of our own, whose strips are the segments and whose pixels are bytes."""
-    pillow.silence_libtiff()
-    sizes = [size for _, size in segments]
-    tags = {
-        WIDTH: ifd.long(row),
-        HEIGHT: ifd.long(rows),
-        BITS: ifd.short(8),
-        COMPRESSION: ifd.short(compression),
-        PHOTOMETRIC: ifd.short(BLACK_IS_ZERO),
-        SAMPLES: ifd.short(1),
-        ROWS_PER_STRIP: ifd.long(each),
-        STRIP_SIZES: ifd.long(*sizes),
-        STRIP_OFFSETS: ifd.long(*sizes),
-    }
-    start = 8 + len(ifd.pack(tags, 8))
-    ends = np.cumsum([start, *sizes])
-    tags[STRIP_OFFSETS] = ifd.long(*map(int, ends[:-1]))
-    strips = (view[offset : offset + size] for offset, size in segments)
-    data = b"".join([b"II*\0\x08\0\0\0", ifd.pack(tags, 8), *strips])
-    return np.asarray(TiffImagePlugin.TiffImageFile(io.BytesIO(data)))
+def _metadata(page: Page) -> Metadata:
+    """Return what is kept beside the pixels of one page."""
+    tags = page.tags
+    kept = Metadata(
+        icc=tags[ICC].bytes if ICC in tags else None,
+        exif=exif.from_tags(tags, page.block),
+        xmp=exif.upright_xmp(tags[XMP].bytes) if XMP in tags else None,
+        photoshop=without_thumbnails(tags[PHOTOSHOP].bytes) or None if PHOTOSHOP in tags else None,
+        dpi=_dpi(page),
+        text={name: tags[tag].text for tag, name in TEXTS.items() if tag in tags},
+    )
+    left = {tag: value for tag, value in tags.items() if tag not in _LAYOUT | _UNDERSTOOD | set(TEXTS)}
+    left = {tag: value for tag, value in left.items() if value.type not in ifd.POINTERS and tag != _LAYERS}
+    if not kept.dpi and _has_pixel_size(page):
+        left |= {tag: tags[tag] for tag in (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT) if tag in tags}
+        if page.number(ORIENTATION, 1) in exif.SIDEWAYS:
+            left[X_RESOLUTION], left[Y_RESOLUTION] = left[Y_RESOLUTION], left[X_RESOLUTION]
+    kept.tags = [left]
+    return kept
+
+
+def _has_pixel_size(page: Page) -> bool:
+    """Whether a page has a resolution in no unit, which ImageJ takes for the size of its pixels."""
+    sides = [
+        page.tags[tag].values.ravel().tolist() for tag in (X_RESOLUTION, Y_RESOLUTION) if tag in page.tags
+    ]
+    return len(sides) == 2 and sides != [[1, 1], [1, 1]]
+
+
+def _texts(page: Page) -> ifd.Directory:
+    return {tag: page.tags[tag] for tag in TEXTS if tag in page.tags}
+
+
+def _dpi(page: Page) -> tuple[float, float] | None:
+    unit = {2: 1.0, 3: 2.54}.get(page.number(RESOLUTION_UNIT, 2))
+    if not (unit and X_RESOLUTION in page.tags and Y_RESOLUTION in page.tags):
+        return None
+    x, y = (page.numbers(tag, (0,)) for tag in (X_RESOLUTION, Y_RESOLUTION))
+    if not (len(x) == len(y) == 2 and min(*x, *y) > 0):
+        return None
+    dpi = (x[0] / x[1] * unit, y[0] / y[1] * unit)
+    return dpi[::-1] if page.number(ORIENTATION, 1) in exif.SIDEWAYS else dpi

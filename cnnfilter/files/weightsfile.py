@@ -23,6 +23,8 @@ Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
 MAX_BYTES = 2 << 30
 """Most bytes that the tensors of one file may take."""
+PLAUSIBLE_BYTES, PLAUSIBLE_RATIO = 1 << 28, 100
+"""Beyond so many bytes, and so many times those of the file, what unpacks is made to fill the memory."""
 MAX_HEADER = 100_000_000
 """Most bytes of a safetensors header, the limit of the format itself."""
 
@@ -209,6 +211,11 @@ def _read_zip(file: IO[bytes], path: str | os.PathLike[str], max_bytes: int) -> 
             return _read_torch(file, path, total, max_bytes)
         if total > max_bytes:
             raise FilterFileError(f"unpacked it takes {total} bytes, more than the limit of {max_bytes}")
+        packed = sum(member.compress_size for member in members)
+        if total > max(PLAUSIBLE_BYTES, PLAUSIBLE_RATIO * packed):
+            raise FilterFileError(
+                f"{packed} bytes would unpack to {total}, as no weights do; unpack it yourself"
+            )
         tensors = {}
         for member in members:
             if not member.filename.endswith(".npy"):

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files.forms import form_named, form_of
+from cnnfilter.files.losses import unheld
 from cnnfilter.files.picture import Array, Picture
 from cnnfilter.files.source import name_of
 
@@ -38,11 +39,22 @@ _ABILITIES = {
     "AVIF": _Ability(alpha=True, frames=True, side=65536),
     "BMP": _Ability(),
     "TGA": _Ability(alpha=True, side=65535),
-    "PPM": _Ability(("uint8", "uint16")),
-    "PGM": _Ability(("uint8", "uint16"), (1,)),
-    "PAM": _Ability(("uint8", "uint16"), alpha=True),
+    "PPM": _Ability(("uint8", "uint16"), frames=True),
+    "PGM": _Ability(("uint8", "uint16"), (1,), frames=True),
+    "PBM": _Ability(channels=(1,), frames=True),
+    "PAM": _Ability(("uint8", "uint16"), alpha=True, frames=True),
     "PFM": _Ability(("float32",)),
+    "JXL": _Ability(("uint8", "uint16", "float32"), alpha=True, side=2**30),
+    "JP2": _Ability(("uint8", "uint16"), alpha=True),
+    "QOI": _Ability(channels=(3,), alpha=True),
+    "HDR": _Ability(("float32",), (3,)),
+    "PCX": _Ability(side=65535),
+    "SGI": _Ability(side=65535),
+    "DDS": _Ability(alpha=True),
 }
+
+_PAGES = ("TIFF", "PPM", "PGM", "PBM", "PAM")
+"""Forms whose images one after the other are no animation, and may differ in size."""
 
 
 def write(
@@ -88,6 +100,7 @@ def write(
     form = form_named(form)
     try:
         picture = _fitting(picture, form)
+        picture.losses += unheld(picture, form)
         options = {"quality": quality, "compression": compression, "threads": threads}
         if isinstance(target, str | os.PathLike):
             with open(target, "wb") as file:
@@ -102,6 +115,8 @@ def _fitting(picture: Picture, form: str) -> Picture:
     """Return the picture as the form can hold it, or refuse."""
     if form == "NPY":
         return picture
+    if form not in _ABILITIES:
+        raise ImageFileError(f"{form} is read but not written; write .png or .tif (--format png)")
     able = _ABILITIES[form]
     frames = [_squeezed(frame) for frame in picture.frames]
     if max(frames[0].shape[:2]) > able.side:
@@ -115,13 +130,18 @@ def _fitting(picture: Picture, form: str) -> Picture:
     if dtype not in able.dtypes:
         raise ImageFileError(f"{form} holds {' or '.join(able.dtypes)}, not {dtype}; {_way_out(able, dtype)}")
     channels = (frames[0].shape[-1] if frames[0].ndim == 3 else 1) - alpha
-    if picture.model == "cmyk" and not able.cmyk:
+    model = picture.model
+    if channels not in able.channels and "extra" in picture.encoding:
+        model, extra = picture.encoding["colours"], len(picture.encoding["extra"])
+        frames, channels = [_squeezed(frame[..., :-extra]) for frame in frames], channels - extra
+        picture.losses.append(f"{form} holds no bands beyond the colours: {extra} are left out")
+    if model == "cmyk" and not able.cmyk:
         raise ImageFileError(f"{form} holds no CMYK; write .jpg or .tif, or convert the input to RGB")
-    if channels not in able.channels and picture.model != "cmyk":
+    if channels not in able.channels and model != "cmyk":
         raise ImageFileError(f"{form} holds no image of {channels} channels; write .tif or .npy")
     if len(frames) > 1:
         _check_frames(picture, frames, form, able)
-    return replace(picture, frames=frames, alpha=alpha)
+    return replace(picture, frames=frames, alpha=alpha, model=model)
 
 
 def _squeezed(frame: Array) -> Array:
@@ -145,7 +165,7 @@ def _check_frames(picture: Picture, frames: list[Array], form: str, able: _Abili
     count = len(frames)
     if not able.frames:
         raise ImageFileError(f"{form} holds one image, not {count} frames; write .tif, .gif, .png or .webp")
-    if form == "TIFF":
+    if form in _PAGES:
         return
     if not picture.delays:
         raise ImageFileError(f"{count} pages would become an animation in {form}; write .tif")
@@ -160,16 +180,18 @@ def _encode(picture: Picture, file: IO[bytes], form: str, options: dict[str, Any
     if form == "NPY":
         import_module(f"{package}.npy").write(picture, file)
     elif form == "PNG":
-        import_module(f"{package}.png").write(picture, file, compression, threads)
+        import_module(f"{package}.png_writing").write(picture, file, compression, threads)
     elif form == "TIFF":
         import_module(f"{package}.tiff_writing").write(picture, file, compression, threads)
     elif form == "JPEG":
         import_module(f"{package}.jpeg").write(picture, file, quality)
     elif form == "GIF":
         import_module(f"{package}.gif").write(picture, file)
+    elif form in ("JXL", "JP2", "QOI", "HDR"):
+        import_module(f"{package}.imagecodec").write(picture, file, form, quality)
     elif form in ("WEBP", "AVIF"):
         import_module(f"{package}.animation").write(picture, file, form, quality)
-    elif form in ("PPM", "PGM", "PAM", "PFM"):
+    elif form in ("PPM", "PGM", "PBM", "PAM", "PFM"):
         import_module(f"{package}.netpbm").write(picture, file, form)
     else:
         import_module(f"{package}.pillow").write_still(picture, file, form)

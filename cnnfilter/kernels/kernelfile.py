@@ -38,7 +38,7 @@ from cnnfilter.kernels.kernel import MAX_SIDE, Kernel
 from cnnfilter.kernels.named import named
 
 FORMS = ("txt", "csv", "json", "npy")
-MAX_TEXT_BYTES = 32 * 2**20
+MAX_TEXT_BYTES = 8 * 2**20
 MAX_NPY_BYTES = 8 * MAX_SIDE**2 + 2**16
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -195,6 +195,8 @@ def parse(text: str) -> Kernel:
     weights, divisor = _split_divisor(body)
     if not weights:
         raise ParameterError("there are no weights; write rows such as '1 2 1; 2 4 2; 1 2 1 / 16'")
+    if weights.count(";") >= MAX_SIDE:
+        raise ParameterError(f"more than {MAX_SIDE} rows; a kernel has at most {MAX_SIDE} a side")
     cells = [_cells(row, number) for number, row in enumerate(weights.split(";"), 1)]
     _refuse_ragged(cells)
     _refuse_ambiguous(cells, divisor)
@@ -256,7 +258,11 @@ def _split_divisor(body: str) -> tuple[str, float | None]:
 
 
 def _cells(row: str, number: int) -> list[str]:
-    cells = re.split(r"\s*,\s*|\s+", row.strip())
+    cells = re.split(r"\s*,\s*|\s+", row.strip(), maxsplit=MAX_SIDE)
+    if len(cells) > MAX_SIDE:
+        raise ParameterError(
+            f"row {number} has more than {MAX_SIDE} values, the most that a kernel has a side"
+        )
     if "" in cells:
         raise ParameterError(f"at row {number}, column {cells.index('') + 1}: there is no value")
     return cells

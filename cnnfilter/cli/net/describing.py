@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from cnnfilter.cli.group import CONTEXT, Examples
+from cnnfilter.cli.main import show_lines
 from cnnfilter.cli.net.weights import SET, built, complete_networks
 
 
@@ -58,4 +59,4 @@ def describe(name: str, options: dict[str, Any], as_json: bool, markdown: bool, 
         with whole_file(output) as file:
             file.write(f"{text}\n".encode())
     else:
-        click.echo(text)
+        show_lines(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnfilter.cli.group import CONTEXT
-from cnnfilter.cli.main import Interrupted, note
+from cnnfilter.cli.main import Interrupted, note, show_lines
 from cnnfilter.cli.net.weights import METADATA, SET, built, complete_networks, read_image
 from cnnfilter.cli.options import ImageCommand
 from cnnfilter.errors import ParameterError
@@ -90,7 +90,7 @@ def train(
             draw.draw_curve(training.history, curve, best=rules.patience > 0)
         if confusion:
             draw.draw_confusion(table, labelled.names, confusion)
-    click.echo((_json if as_json else _text)(table, labelled, training))
+    show_lines((_json if as_json else _text)(table, labelled, training))
 
 
 def _check_outputs(output: str, *pictures: str | None) -> None:

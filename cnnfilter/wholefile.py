@@ -85,8 +85,11 @@ def whole_file(target: str, *, replace: bool = True) -> Iterator[BinaryIO]:
 def _take_over(target: str, old: os.stat_result, new: int) -> None:
     """Give a new file owner, mode and attributes of the one that it replaces, as far as allowed."""
     mode = stat.S_IMODE(old.st_mode)
+    if not hasattr(os, "fchmod"):  # Windows has it from Python 3.13 on
+        return
     try:
-        os.fchown(new, old.st_uid, old.st_gid)
+        if hasattr(os, "fchown"):
+            os.fchown(new, old.st_uid, old.st_gid)
     except PermissionError:
         with suppress(PermissionError):
             os.fchown(new, -1, old.st_gid)
@@ -102,12 +105,12 @@ def _take_over(target: str, old: os.stat_result, new: int) -> None:
 
 def _flush_folder(folder: str) -> None:
     """Bring a renaming to the disk, where the file system lets a folder be flushed."""
-    descriptor = os.open(folder or os.curdir, os.O_RDONLY)
-    try:
-        with suppress(OSError):
+    with suppress(OSError):
+        descriptor = os.open(folder or os.curdir, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def abandon() -> None:

@@ -171,6 +171,12 @@ class TestReports:
         assert lines(process)[-1].startswith("2 of 4 files done, 2 failed in ")
         assert names(folder / "out") == ["a.png", "c.jpg"]
 
+    def test_what_was_there_already_and_what_failed_are_not_nothing(self, folder):
+        """The outputs wanted are partly there, so it is not as if nothing could be done."""
+        cnnfilter("mean", "photos/a.png", "-o", "out/")
+        process = cnnfilter("mean", "photos/a.png", "gone.png", "-o", "out/", "--skip-existing", status=3)
+        assert lines(process)[-1].startswith("0 of 2 files done, 1 skipped, 1 failed")
+
     def test_nothing_done(self, folder):
         cnnfilter("mean", "none.png", "gone.png", "-o", "out/", status=1)
 

@@ -231,6 +231,13 @@ class TestReading:
         np.testing.assert_array_equal(picture.frames[1], second)
         assert picture.delays == []
 
+    def test_the_limit_counts_all_pages(self, rng):
+        data = made(*(values(rng, shape, "uint8") for shape in ((10, 11), (12, 13), (10, 10))))
+        pixels = 110 + 156 + 100
+        assert len(imagefile.read(data, max_pixels=pixels).frames) == 3
+        with pytest.raises(ImageFileError, match=f"more than the limit of {pixels - 1}.*--max-pixels"):
+            imagefile.read(data, max_pixels=pixels - 1)
+
     @pytest.mark.parametrize("dtype", ["int32", "uint32", "float16", "complex64", "int8"])
     def test_other_samples_are_refused_with_a_way_out(self, dtype):
         with pytest.raises(ImageFileError, match=r"is not (read|filtered).*convert"):

@@ -274,12 +274,12 @@ FAULTS = (
     Fault(
         "replaced files are not forced to the disk", "wholefile.py",
         "                os.fsync(file.fileno())\n", "",
-        "test_batch.py",
+        "test_batch.py::TestWholeFile",
     ),
     Fault(
         "an empty output counts as done", "process.py",
         "os.stat(path).st_size > 0", "os.stat(path).st_size >= 0",
-        "test_cli_batches.py::TestRefusals",
+        "test_cli_batches.py::TestRefusals::test_an_empty_output_is_made_again",
     ),
     Fault(
         "names are filled in with the suffix twice", "jobs.py",
@@ -294,17 +294,17 @@ FAULTS = (
     Fault(
         "usage errors end with status 1", "main.py",
         "return USAGE if isinstance(error, usage) else NOTHING_DONE", "return NOTHING_DONE",
-        "test_cli_main.py",
+        "test_cli_main.py::TestErrors::test_usage_is_one_line_and_status_2",
     ),
     Fault(
         "an interruption ends with status 1", "main.py",
         "status = INTERRUPTED + interruption.args[0]", "status = NOTHING_DONE",
-        "test_cli_batches.py::TestNothingIsLost",
+        "test_cli_batches.py::TestNothingIsLost::test_interrupted",
     ),
     Fault(
         "--max-pixels 1M is 2**20", "types.py",
         '"M": 10**6', '"M": 2**20',
-        "test_cli_images.py::TestBadInput test_cli_images.py::TestExtremes",
+        "test_cli_images.py::TestBadInput::test_too_many_pixels test_cli_images.py::TestExtremes",
     ),
     # Learning and layers
     Fault(

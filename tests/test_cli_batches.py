@@ -149,6 +149,14 @@ class TestRefusals:
         process = cnnfilter("mean", *PHOTOS, "-o", "out/", "--skip-existing")
         assert lines(process)[-1].startswith("0 of 3 files done, 3 skipped")
 
+    def test_an_empty_output_is_made_again(self, folder):
+        """A machine that fails may leave the name of a file without its bytes."""
+        (folder / "out").mkdir()
+        (folder / "out/b.png").touch()
+        process = cnnfilter("mean", *PHOTOS, "-o", "out/", "--skip-existing")
+        assert lines(process)[-1].startswith("3 of 3 files done")
+        assert pixels("out/b.png").shape == pixels("photos/b.png").shape
+
     def test_overwrite(self, folder):
         (folder / "out").mkdir()
         (folder / "out/b.png").write_bytes(b"old")

@@ -55,6 +55,23 @@ class TestWholeFile:
         assert target.read_bytes() == b"new"
         assert stat.S_IMODE(target.stat().st_mode) == 0o604
 
+    def test_new_bytes_are_on_the_disk_before_old_ones_go(self, tmp_path, monkeypatch):
+        """New files are not waited for: they can be made again from their inputs."""
+        done = []
+        for name in ("fsync", "replace"):
+            usual = getattr(os, name)
+            monkeypatch.setattr(
+                os, name, lambda *args, name=name, usual=usual: (done.append(name), usual(*args))
+            )
+        target = tmp_path / "a.png"
+        with whole_file(str(target)) as file:
+            file.write(b"first")
+        assert done == ["replace"]
+        with whole_file(str(target)) as file:
+            file.write(b"second")
+        assert done == ["replace", "fsync", "replace"]
+        assert target.read_bytes() == b"second"
+
     def test_leaves_a_symbolic_link_a_link(self, tmp_path):
         (tmp_path / "far").mkdir()
         (tmp_path / "far" / "a").write_bytes(b"old")

@@ -51,6 +51,18 @@ def test_renormalize_divides_by_the_weights_inside():
     np.testing.assert_allclose(result, [(2 * 4 + 8) * 4 / 3, 4 + 16 + 12, (8 + 24) * 4 / 3])
 
 
+def test_renormalized_integers_saturate_and_round_to_even():
+    image = np.array([200, 200, 200], np.uint8)
+    doubled = cf.correlate(image, [0.5, 1, 0.5], boundary="renormalize", dtype="uint8")
+    assert doubled.tolist() == [255, 255, 255]
+    signed = cf.correlate(image, [-0.5, -1, -0.5], boundary="renormalize", dtype="uint8")
+    assert signed.tolist() == [0, 0, 0]
+    halves = cf.correlate(np.array([1, 2, 3], np.uint8), [1, 1, 0], boundary="renormalize", dtype="int16")
+    assert halves.tolist() == [2, 3, 5]
+    means = cf.correlate(np.array([5, 2, 1], np.uint8), [0, 0.5, 0.5], boundary="renormalize", dtype="uint8")
+    assert means.tolist() == [4, 2, 1]  # 3.5, 1.5, 1
+
+
 @pytest.mark.parametrize("name", ["mirror", "Reflect", "", None, 3, ["zero"]])
 def test_unknown_boundaries(name):
     with pytest.raises(ParameterError) as caught:

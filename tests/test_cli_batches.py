@@ -160,6 +160,14 @@ class TestRefusals:
         process = cnnfilter("mean", *PHOTOS, "-o", "out/", "--skip-existing")
         assert lines(process)[-1].startswith("0 of 3 files done, 3 skipped")
 
+    def test_an_empty_output_is_made_again(self, folder):
+        """A machine that fails may leave the name of a file without its bytes."""
+        (folder / "out").mkdir()
+        (folder / "out/b.png").touch()
+        process = cnnfilter("mean", *PHOTOS, "-o", "out/", "--skip-existing")
+        assert lines(process)[-1].startswith("3 of 3 files done")
+        assert pixels("out/b.png").shape == pixels("photos/b.png").shape
+
     def test_overwrite(self, folder):
         (folder / "out").mkdir()
         (folder / "out/b.png").write_bytes(b"old")
@@ -181,6 +189,12 @@ class TestReports:
         assert [line.split(":")[0] for line in said] == ["photos/b.png", "photos/gone.png"]
         assert lines(process)[-1].startswith("2 of 4 files done, 2 failed in ")
         assert names(folder / "out") == ["a.png", "c.jpg"]
+
+    def test_what_was_there_already_and_what_failed_are_not_nothing(self, folder):
+        """The outputs wanted are partly there, so it is not as if nothing could be done."""
+        cnnfilter("mean", "photos/a.png", "-o", "out/")
+        process = cnnfilter("mean", "photos/a.png", "gone.png", "-o", "out/", "--skip-existing", status=3)
+        assert lines(process)[-1].startswith("0 of 2 files done, 1 skipped, 1 failed")
 
     def test_nothing_done(self, folder):
         cnnfilter("mean", "none.png", "gone.png", "-o", "out/", status=1)

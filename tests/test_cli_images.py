@@ -433,6 +433,16 @@ class TestExtremes:
         boundless = cnnfilter(*command, "--max-pixels", "9e18", status=1, preexec_fn=limited)
         assert "not enough memory" in complaint(boundless)
 
+    @pytest.mark.parametrize("padding", ["300", "0,300x0,0", "0,0x300,300"])
+    def test_the_limit_holds_for_each_padded_side(self, padding, tmp_path):
+        """A large stride leaves few pixels, but the padded rows and columns are walked over all the same."""
+        picture(tmp_path / "a.png", (10, 10))
+        command = ["mean", "--stride", "299", tmp_path / "a.png", "-o", tmp_path / "b.png"]
+        command += ["--padding", padding, "--max-pixels"]
+        assert "would pad to" in complaint(cnnfilter(*command, "309", status=1))
+        cnnfilter(*command, "610")
+        assert pixels(tmp_path / "b.png").size <= 9
+
     def test_the_limit_holds_for_results(self, tmp_path):
         picture(tmp_path / "a.png", (10, 10))
         command = ["mean", "--max-pixels", "400", tmp_path / "a.png", "-o", tmp_path / "b.png", "--padding"]

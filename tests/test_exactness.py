@@ -58,6 +58,20 @@ def test_a_constant_stays_the_same_by_every_method(dtype):
                 np.testing.assert_array_equal(result, image, err_msg=f"{method} {value}")
 
 
+@pytest.mark.parametrize("beyond", [3e-5, -3e-8, 3e-11])
+@pytest.mark.parametrize("method", ["auto", "direct", "separable", "fft"])
+def test_a_kernel_that_almost_sums_to_1_is_not_taken_for_one_that_does(method, beyond):
+    weights = np.outer([0.2, 0.5, 0.3], [0.1, 0.7, 0.2]) * (1 + beyond)
+    result = cf.correlate(np.full((40, 70), 3.0), weights, boundary="reflect", method=method)
+    np.testing.assert_allclose(result, 3 * (1 + beyond), rtol=1e-14)
+
+
+def test_almost_means_are_no_means():
+    weights = np.full((3, 3), (1 + 3e-8) / 9)
+    with pytest.raises(cf.CnnFilterError, match="sum 1"):
+        cf.explain((40, 70), "float32", weights, method="running sums")
+
+
 @pytest.mark.parametrize("shape", [(90, 121), (64, 65, 3)])
 def test_a_constant_colour_stays_the_same(shape):
     image = np.empty(shape, np.uint8)

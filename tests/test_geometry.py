@@ -124,6 +124,13 @@ def test_strides_out_of_range(value):
         assert name in str(caught.value) and repr(value) in str(caught.value)
 
 
+def test_numbers_fit_32_bits():
+    """Loops count in 64 bits; two such numbers multiplied still do."""
+    assert number_pair("stride", 2**31 - 1, 1) == (2**31 - 1, 2**31 - 1)
+    with pytest.raises(ParameterError, match="give 1 to 2147483647"):
+        number_pair("stride", (1, 2**31), 1)
+
+
 @pytest.mark.parametrize("value", [1.0, "1", None, True, (1, 2.5), float("nan")])
 def test_what_is_no_integer(value):
     with pytest.raises(DtypeError) as caught:

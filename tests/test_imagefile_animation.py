@@ -108,6 +108,33 @@ def test_many_colours_in_a_gif_come_close():
     assert np.abs(frame.astype(int) - image).mean() < 12
 
 
+def test_many_colours_in_a_gif_have_the_right_mean_in_every_part():
+    """Colours that are not in the table are mixed of neighbours of others: no steps are seen."""
+    down, across = np.mgrid[:160, :160]
+    image = np.dstack([down, across, (down + across) // 2]).astype(np.uint8)
+    frame = imagefile.read(written(Picture([image], "rgb"), "GIF")).frames[0]
+    assert len(np.unique(frame.reshape(-1, 3), axis=0)) > 200
+
+    def parts(values):
+        return values.reshape(16, 10, 16, 10, 3).mean(axis=(1, 3))
+
+    assert np.abs(parts(frame) - parts(image)).mean() < 1
+
+
+@pytest.mark.parametrize("colours", [255, 256, 300])
+def test_what_is_not_seen_takes_one_of_the_colours_of_a_gif(colours):
+    numbers = np.arange(320).reshape(16, 20) % colours
+    frame = np.dstack([numbers % 256, numbers // 256 * 90, numbers * 0 + 40, numbers * 0 + 255]).astype(
+        np.uint8
+    )
+    frame[3, 7, 3] = frame[9, 0, 3] = 0
+    result = imagefile.read(written(Picture([frame], "rgb", True), "GIF")).frames[0]
+    np.testing.assert_array_equal(result[..., 3], frame[..., 3])
+    if colours == 255:
+        seen = frame[..., 3] > 0
+        np.testing.assert_array_equal(result[seen], frame[seen])
+
+
 def test_a_gif_of_partial_frames_is_shown_whole(frames):
     """Frames that Pillow stores as differences, with every kind of disposal."""
     images = [Image.fromarray(frame) for frame in frames]

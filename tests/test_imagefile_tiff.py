@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import struct
 import zlib
 
 import cv2
@@ -13,6 +14,7 @@ from PIL import Image
 from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import Picture, ifd, tiff_page
+from cnnfilter.files.picture import Metadata
 
 DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
 
@@ -44,6 +46,31 @@ def written(picture, **options):
     file = io.BytesIO()
     imagefile.write(picture, file, form="TIFF", **options)
     return file.getvalue()
+
+
+def directories(data):
+    """Where each directory of a little-endian file lies, and where its entries keep their long values.
+
+    By the numbers of the specification, not by our reader.
+    """
+    sizes = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 12: 8}
+    (place,) = struct.unpack_from("<L", data, 4)
+    while place:
+        (count,) = struct.unpack_from("<H", data, place)
+        entries = [struct.unpack_from("<HHLL", data, place + 2 + 12 * entry) for entry in range(count)]
+        yield place, [value for _, kind, number, value in entries if sizes[kind] * number > 4]
+        (place,) = struct.unpack_from("<L", data, place + 2 + 12 * count)
+
+
+@pytest.mark.parametrize("compression", [0, 6])
+def test_directories_and_values_lie_at_even_addresses(compression, rng):
+    """TIFF 6.0, section 2; readers of big machines insist on it."""
+    frames = [values(rng, (3, width), "uint8") for width in (5, 6, 7, 9, 11)]
+    metadata = Metadata(icc=b"odd length" + b"!" * 501, text={"Artist": "even" * 5})
+    data = written(Picture(frames, metadata=metadata), compression=compression)
+    found = list(directories(data))
+    assert len(found) == 5 and any(len(more) > 1 for _, more in found)
+    assert all(place % 2 == 0 for directory, more in found for place in (directory, *more))
 
 
 def laid_out(strips, **tags):
@@ -218,6 +245,13 @@ class TestReading:
     def test_complex_samples_are_refused_with_a_way_out(self):
         with pytest.raises(ImageFileError, match=r"is not read; convert"):
             imagefile.read(made(np.ones((4, 5), np.complex64)))
+    def test_the_limit_counts_all_pages(self, rng):
+        data = made(*(values(rng, shape, "uint8") for shape in ((10, 11), (12, 13), (10, 10))))
+        pixels = 110 + 156 + 100
+        assert len(imagefile.read(data, max_pixels=pixels).frames) == 3
+        with pytest.raises(ImageFileError, match=f"more than the limit of {pixels - 1}.*--max-pixels"):
+            imagefile.read(data, max_pixels=pixels - 1)
+
 
 
 class TestWriting:

@@ -182,6 +182,14 @@ class TestFactors:
         assert tiny.factors() is None
         assert not tiny.separable()
 
+    def test_rounding_leaves_the_rank_and_anything_more_does_not(self):
+        noise = np.random.default_rng(0).uniform(-1, 1, (7, 9))
+        product = np.outer(np.arange(1, 8) / 7, np.linspace(1, 2, 9))
+        assert Kernel(product * (1 + 1e-15 * noise)).separable()
+        for relative in (1e-11, 1e-6):
+            kernel = Kernel(product * (1 + relative * noise))
+            assert not kernel.separable() and kernel.rank > 1
+
     def test_rank_of_zeros_is_0(self):
         kernel = Kernel(np.zeros((2, 3)))
         assert kernel.rank == 0

@@ -84,6 +84,20 @@ def test_the_gradient_from_sums_is_that_of_equation_27():
     np.testing.assert_allclose(gram @ w.ravel() - cross, expected.ravel(), atol=1e-9)
 
 
+@pytest.mark.parametrize("size", [3, 7])
+@pytest.mark.parametrize("ridge", [0.5, 1.0, 3.0])
+def test_the_ridge_is_a_share_of_the_mean_power_whatever_the_size(size, ridge):
+    """In white noise every weight has the power of the pixels: it goes 1 / (1 + ridge) of its way."""
+    noise = np.random.default_rng(0).standard_normal((400, 400))
+    kernel = np.random.default_rng(1).uniform(-1, 1, (size, size))
+    pair = Pair.of(noise, ndimage.correlate(noise, kernel))
+    moments = gather_moments(pair, (size, size), [0], [0], [slice(0, 400 - size + 1)], 1)[0]
+    identity = np.zeros((size, size))
+    identity[size // 2, size // 2] = 1
+    wanted = identity + (kernel - identity) / (1 + ridge)
+    np.testing.assert_allclose(solve(moments, ridge=ridge).weights[0, 0], wanted, atol=0.02)
+
+
 def test_constraints_hold():
     after = filtered(CHINA, MEAN + 0.01 * EMBOSS)
     kernel = learn_kernel(CHINA, after, size=5, symmetric=True, sum_to_one=True).filter.kernel().array

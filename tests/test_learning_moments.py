@@ -99,6 +99,20 @@ def test_shifts_are_found(shift):
     assert not error.any()
 
 
+@pytest.mark.parametrize(("noise", "shift"), [(0.25, (0, 0)), (0.19, (0, 0)), (0.13, (0, 2)), (0.01, (0, 2))])
+def test_a_shift_is_taken_where_it_more_than_halves_the_squared_error(noise, shift):
+    """Of pixels one, two and three places to the left, a kernel of 1x3 holds the first alone.
+
+    Of white noise, where no pixel tells of another, that leaves a squared error of 0.32² + 0.24² = 0.16.
+    More noise is there with and without the shift, which halves the error where this has less than 0.16.
+    """
+    random = np.random.default_rng(5)
+    before = random.standard_normal((300, 300))
+    after = sum(weight * np.roll(before, place, 1) for place, weight in ((1, 0.6), (2, 0.32), (3, 0.24)))
+    after += random.standard_normal(before.shape) * noise**0.5
+    assert find_shift(Pair.of(before, after), (1, 3), False) == shift
+
+
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [

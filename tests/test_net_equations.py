@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnfilter.nn.layers import Activation, Dense, RadialOutput, xavier_uniform
+from cnnfilter.nn.layers import Activation, Dense, Dropout, RadialOutput, xavier_uniform
 from cnnfilter.nn.layers_joining import Highway, Inception, Residual, Sequence, Shortcut, walk
 from cnnfilter.nn.layers_normalising import BatchNorm, LocalResponse
 from cnnfilter.nn.layers_pooling import MaxPooling, TrainablePooling
@@ -104,3 +104,13 @@ def test_inception_joins_along_depth():
     assert y.shape == (3, 12, 5, 4)
     np.testing.assert_array_equal(y[:, :6], X)
     assert (y[:, 6:] >= X).all()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.75])
+def test_dropout_keeps_the_mean_of_what_it_passes_forward_and_back(share):
+    layer = Dropout(share)
+    passed = layer.forward(np.ones((50, 40, 10)), train=True)
+    assert set(np.unique(passed).tolist()) == {0.0, 1 / (1 - share)}
+    assert abs(passed.mean() - 1) < 0.05
+    np.testing.assert_array_equal(layer.backward(np.full(passed.shape, 3.0)), 3 * passed)
+    np.testing.assert_array_equal(layer.forward(passed), passed)

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from cnnfilter import pixels
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.pixels.hidden import filled
 
 DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
 BOX = np.ones((3, 3)) / 9
@@ -239,6 +240,12 @@ class TestAlpha:
         expected = np.clip(np.rint(correlated(source[..., 0], BOX * 3)), 0, 255)
         assert np.abs(result[..., 0] - expected).max() <= 1
 
+    @pytest.mark.parametrize("gain", [0.5, 1.0, 2.0])
+    def test_a_kernel_with_another_sum_leaves_translucent_what_was(self, gain):
+        source = np.full((9, 9, 4), (40, 60, 80, 90), np.uint8)
+        result, _ = pixels.apply(source, filter_of(BOX * gain), alpha=True, gain=gain)
+        np.testing.assert_array_equal(result, np.full((9, 9, 4), (40 * gain, 60 * gain, 80 * gain, 90)))
+
     def test_a_derivative_is_opaque(self, rng):
         source = image(rng, "uint8", (9, 9, 4))
         result, _ = pixels.apply(source, filter_of(LAPLACIAN), alpha=True, gain=0.0, value_range="abs")
@@ -252,6 +259,20 @@ class TestAlpha:
         for value_range in ("offset", "stretch", "abs"):
             result, _ = pixels.apply(source, identity, alpha=True, value_range=value_range)
             np.testing.assert_array_equal(result[..., 3], source[..., 3])
+
+
+class TestHidden:
+    def test_blocks_at_the_edge_count_the_pixels_that_are_there(self):
+        """By hand: halves of 0.2 over nothing and of 0.8, their mean 0.6, and 0.2 half over that."""
+        seen = np.array([[1.0, 0.0, 1.0]])[..., None]
+        colours = np.array([[0.2, 0.0, 0.8]])[..., None]
+        for turned in (False, True):
+            source, alpha = (np.swapaxes(a, 0, 1) if turned else a for a in (colours, seen))
+            np.testing.assert_allclose(filled(source, alpha).ravel(), [0.2, 0.4, 0.8])
+
+    def test_one_colour_shows_through_everywhere(self, rng):
+        alpha = rng.random((7, 5, 1)) * (rng.random((7, 5, 1)) < 0.3)
+        np.testing.assert_allclose(filled(alpha * [0.3, 0.6], alpha), np.full((7, 5, 2), [0.3, 0.6]))
 
 
 class TestLinear:

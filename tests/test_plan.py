@@ -135,6 +135,24 @@ def test_the_stated_error_holds(sigma, dtype):
         assert off <= (plan.error + 1e-15) * scale, method
 
 
+@pytest.mark.parametrize("side", [31, 71, 301])
+def test_float_sums_keep_four_digits_however_many_there_are(side):
+    kernel = promise.random_weights(np.random.default_rng(0), (side, side), "signed")
+    for method in ("auto", "direct"):
+        assert cf.explain((4000, 4000), "float32", kernel, method=method).error < 1e-4
+
+
+def test_a_recursive_gaussian_is_refused_where_it_is_off_by_more_than_half_a_grey_level():
+    """The tails that a small template has not, it has."""
+    kernel = cf.templates.gaussian(61, sigma=10)
+    options = {"accuracy": "fast", "sigmas": (10, 10)}
+    with pytest.raises(
+        ParameterError, match=r"it would be off by up to 2\.3 of 255 grey levels; at most 0\.5"
+    ):
+        cf.explain(SHAPE, "uint8", kernel, method="recursive", **options)
+    assert cf.explain(SHAPE, "uint8", kernel, **options).method != "recursive"
+
+
 @pytest.mark.parametrize(
     ("more", "value"),
     [({"accuracy": "rough"}, "'rough'"), ({"method": "magic"}, "'magic'"), ({"boundary": "x"}, "'x'")],

@@ -10,6 +10,16 @@ from cnnfilter.nn import functional
 
 torch = pytest.importorskip("torch")
 
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small tensors gain nothing from more, and wait for each other where the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 GRID = [
     {"stride": stride, "padding": padding, "dilation": dilation}
     for stride, padding, dilation in itertools.product([1, 2, (3, 1)], [0, 1, (2, 3), (0, 4)], [1, 2, (1, 3)])

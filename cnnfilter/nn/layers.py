@@ -52,9 +52,12 @@ class Layer:
         What is learned, its gradients after `backward`, and what is kept beside it.
     input, output : tuple of int
         Shapes of one sample, known after `connect`.
+    rectifies : bool
+        Whether `forward` can do the work of a rectifier that follows: ``rectify=True``.
     """
 
     kind = "layer"
+    rectifies = False
     children: "tuple[Layer, ...]" = ()
 
     def __init__(self, name: str = "") -> None:
@@ -83,7 +86,11 @@ class Layer:
         """Give parameters and buffers their first values."""
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        """Return the output; with `train`, keep what `backward` needs."""
+        """Return the output; with `train`, keep what `backward` needs.
+
+        `x` is not changed, for other layers may read it too: both ways of a residual, all branches of an
+        inception.
+        """
         raise NotImplementedError
 
     def backward(self, delta: Array) -> Array:
@@ -107,6 +114,13 @@ class Layer:
         return None
 
 
+def require_maps(what: str, shape: Shape) -> Shape:
+    """Return `shape` if it is (D, H, W), else raise."""
+    if len(shape) != 3:
+        raise ParameterError(f"{what} cannot read shape {shape}: it takes maps (D, H, W)")
+    return shape
+
+
 class Convolution(Layer):
     """Correlate with a bank of kernels: equations 34 and 35.
 
@@ -128,6 +142,7 @@ class Convolution(Layer):
     """
 
     kind = "convolution"
+    rectifies = True
 
     def __init__(
         self, name: str, maps: int, size: Number, *, stride: Number = 1, padding: Number = 0,
@@ -244,7 +259,7 @@ class Dense(Layer):
     def forward(self, x: Array, train: bool = False) -> Array:
         """W x + b."""
         self._x = x if train else None
-        y = product(x.reshape(len(x), -1), self.parameters["weight"].T)
+        y = product(x.reshape(len(x), math.prod(self.input)), self.parameters["weight"].T)
         y += self.parameters["bias"]
         return y
 
@@ -252,7 +267,10 @@ class Dense(Layer):
         """Differentiate the product."""
         assert self._x is not None
         x, self._x = self._x, None
-        self.gradients = {"weight": product(delta.T, x.reshape(len(x), -1)), "bias": delta.sum(axis=0)}
+        self.gradients = {
+            "weight": product(delta.T, x.reshape(len(x), math.prod(self.input))),
+            "bias": delta.sum(axis=0),
+        }
         return product(delta, self.parameters["weight"]).reshape(x.shape)
 
     def connections(self) -> int:
@@ -327,9 +345,7 @@ class Activation(Layer):
         self._y: Array | None = None
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        """F(x); a ReLU that need not be undone works in place."""
-        if not train and self.kind == "relu":
-            return np.maximum(x, 0, out=x)
+        """F(x)."""
         y = self.function.forward(x)
         self.take(y, train)
         return y

@@ -16,7 +16,7 @@ from cnnfilter.nn.functional import (
     trainable_pooling_backward,
 )
 from cnnfilter.nn.functional.windows import Array, Windows
-from cnnfilter.nn.layers import Layer, Shape
+from cnnfilter.nn.layers import Layer, Shape, require_maps
 
 
 class _Pooling(Layer):
@@ -37,7 +37,9 @@ class _Pooling(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         """(D, H', W')."""
-        windows = Windows.of(shape, self.size, self.stride, self.padding, 1, self.ceil)
+        windows = Windows.of(
+            require_maps(self.kind, shape), self.size, self.stride, self.padding, 1, self.ceil
+        )
         return shape[0], *windows.output
 
     def window(self) -> tuple[tuple[int, int], tuple[int, int], Any]:
@@ -92,6 +94,7 @@ class AdaptiveMeanPooling(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         """(D, parts, parts)."""
+        require_maps(self.kind, shape)
         return shape[0], self.parts, self.parts
 
     def forward(self, x: Array, train: bool = False) -> Array:

@@ -87,6 +87,20 @@ def convolutions(*names):
     return make
 
 
+def transposed(*names):
+    def make(random):
+        _, weights, _, x, geometry = convolution_case(random)
+        more = tuple(int(random.integers(0, step)) for step in geometry["stride"])
+        geometry |= {"padding": (0, 0), "output_padding": more}
+        y = functional.transposed_convolution(x, weights, **geometry)
+        every = {"x": x, "weights": weights, "bias": values(random, y.shape[1:2], x.dtype)}
+        return {
+            name: (every | {"delta": values(random, y.shape, x.dtype)})[name] for name in names
+        } | geometry
+
+    return make
+
+
 def poolings(*names, trained=False):
     def make(random):
         x, delta, argmax, options = pooling_case(random)
@@ -131,6 +145,10 @@ CASES = {
     "max_pooling_backward": poolings("delta", "argmax", "input_shape"),
     "mean_pooling": poolings("x", "count_padding"),
     "mean_pooling_backward": poolings("delta", "input_shape", "count_padding"),
+    "transposed_convolution": transposed("x", "weights", "bias"),
+    "transposed_convolution_backward": transposed("x", "weights", "delta"),
+    "pixel_shuffle": lambda random: {"x": values(random, (2, 8, 3, 4), "f4"), "factor": 2},
+    "pixel_unshuffle": lambda random: {"x": values(random, (2, 2, 6, 4), "f8"), "factor": 2},
     "trainable_pooling": poolings("x", "weights", "bias", trained=True),
     "trainable_pooling_backward": poolings("x", "weights", "delta", trained=True),
     "activation": lambda random: {"name": random.choice(["relu", "swish", "tanh"])},

@@ -253,7 +253,7 @@ def fit(network: Network, train: Data, valid: Data, settings: Settings) -> Train
 
 def predict(network: Network, images: Array, batch: int = 64) -> Array:
     """Scores (N, classes), a batch at a time."""
-    parts = [network.forward(images[i : i + batch].copy()) for i in range(0, len(images), batch)]
+    parts = [network.forward(images[i : i + batch]) for i in range(0, len(images), batch)]
     return np.concatenate(parts) if parts else np.empty((0, network.classes), np.float32)
 
 

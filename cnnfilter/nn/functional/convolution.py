@@ -76,7 +76,7 @@ def convolution(
     array([[[[10., 18.],
              [42., 50.]]]])
     """
-    _require_bank(require_batch(x), weights)
+    require_bank(require_batch(x), weights)
     groups = require_count(groups, "groups")
     windows = _fit(x.shape, weights.shape, stride, padding, dilation, groups)
     maps, taps = weights.shape[0], math.prod(weights.shape[1:])
@@ -126,7 +126,7 @@ def convolution_input_gradient(
     ndarray of shape (N, D, H, W)
     """
     require_batch(delta, "delta")
-    _require_bank(delta, weights, "delta")
+    require_bank(delta, weights, "delta")
     shape, groups = require_shape(input_shape), require_count(groups, "groups")
     windows = _fit(shape, weights.shape, stride, padding, dilation, groups)
     batch, maps = shape[0], weights.shape[0]
@@ -207,7 +207,7 @@ def convolution_backward(
     >>> dx[0, 0].tolist(), dw.ravel().tolist(), db.tolist()
     ([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]], [4.0, 4.0, 4.0, 4.0], [4.0])
     """
-    _require_bank(require_batch(x), weights)
+    require_bank(require_batch(x), weights)
     size = (weights.shape[2], weights.shape[3])
     geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     return (
@@ -217,7 +217,8 @@ def convolution_backward(
     )
 
 
-def _require_bank(x: Array, weights: Array, name: str = "x") -> None:
+def require_bank(x: Array, weights: Array, name: str = "x") -> None:
+    """Return if `weights` are a bank of kernels of the type of `x`, else raise."""
     require_batch(weights, "weights")
     if x.dtype != weights.dtype:
         raise DtypeError(f"{name} is {x.dtype} but weights are {weights.dtype}: give both the same dtype")

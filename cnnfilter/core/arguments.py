@@ -69,7 +69,8 @@ def as_pixels(image: ArrayLike) -> Array:
     DtypeError
         Complex numbers, text, objects and all other types.
     ParameterError
-        Rows that differ in length, or whole numbers in a list that float64 cannot hold.
+        Rows that differ in length, a side without pixels, more than three dimensions, or whole numbers in a
+        list that float64 cannot hold.
 
     Examples
     --------
@@ -81,6 +82,13 @@ def as_pixels(image: ArrayLike) -> Array:
     found = image.dtype.newbyteorder("=")
     if found not in _FORMS:
         raise DtypeError(f"image dtype {found.name} is not supported; use one of {NAMES}")
+    if image.ndim not in (1, 2, 3):
+        raise ParameterError(
+            f"an image has 1, 2 or 3 dimensions, not {image.ndim} (shape {image.shape}); "
+            "give (N,), (H, W) or (H, W, C)"
+        )
+    if 0 in image.shape:
+        raise ParameterError(f"the image is empty (shape {image.shape}); every side needs at least 1")
     return image if found == image.dtype else image.astype(found)
 
 

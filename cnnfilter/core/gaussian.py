@@ -204,8 +204,8 @@ def _integer_gaussian(rows: int, columns: int, sigmas: tuple[float, float], roun
     for side, s in zip((rows, columns), sigmas, strict=True):
         if s == 0 and side > 1:
             raise ParameterError(
-                f"sigma 0 has no integer Gaussian of size {side}, whose outer weights would be 0; give size 1, "
-                "or leave the size out"
+                f"sigma 0 has no integer Gaussian of size {side}, whose outer weights would be 0; "
+                "give size 1 there, or leave the size out"
             )
     weights = _integer_weights(rows, columns, sigmas, rounding)
     if weights is None:

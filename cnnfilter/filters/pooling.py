@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnnfilter.core import threads as threading
-from cnnfilter.core.correlate import checked_dtype, checked_image, three_dimensional
+from cnnfilter.core.arguments import (
+    as_pixels,
+    checked_dtype,
+    core_type,
+    core_values,
+    delivered,
+    in_planes,
+    require_output,
+    result_type,
+    stored,
+)
+from cnnfilter.core.correlate import three_dimensional
 from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry, number_pair
 from cnnfilter.core.methods import pooling
+from cnnfilter.core.missing import find_missing
 from cnnfilter.errors import ParameterError
+
+Kind = Literal["maximum", "average"]
 
 
 def max_pool(
@@ -21,14 +35,16 @@ def max_pool(
     padding: Padding = 0,
     *,
     dtype: Any = None,
+    missing: Any = None,
     threads: int | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Keep the largest value of each window (equation 36).
 
     Parameters
     ----------
     image : array of shape (N,), (H, W) or (H, W, C)
-        uint8, uint16, int16, float32 or float64; a NaN counts as the largest.
+        Of any real type of up to 64 bits; lists become float64. A NaN counts as the largest.
     size : int or pair of int, default 2
         Rows and columns of a window, in pixels.
     stride : int or pair of int, optional
@@ -37,6 +53,13 @@ def max_pool(
         How far windows may reach outside the image, at most half their size; only what is inside counts.
     dtype : dtype, optional
         Type of the result; that of the image by default. Integer types round and saturate.
+    missing : "nan", number or bool array, optional
+        Which pixels are not there, as in `cnnfilter.correlate`: they count nothing, and a window without any
+        other pixel is missing. A result is a window and no pixel, so that there is nothing to `fill`.
+    threads : int, optional
+        Default: ``CNNFILTER_THREADS``, else all cores.
+    out : array, optional
+        Where to put the result, of its shape and type. It may overlap the image.
 
     Returns
     -------
@@ -50,7 +73,9 @@ def max_pool(
     array([[ 5,  7],
            [13, 15]], dtype=uint8)
     """
-    return _pool("maximum", image, size, stride, padding, dtype, threads)
+    pixels = as_pixels(image)
+    target = pixels.dtype if dtype is None else checked_dtype("output", dtype)
+    return _pool("maximum", pixels, size, stride, padding, target, missing, threads, out)
 
 
 def mean_pool(
@@ -60,11 +85,13 @@ def mean_pool(
     padding: Padding = 0,
     *,
     dtype: Any = None,
+    missing: Any = None,
     threads: int | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Replace each window by its mean over the pixels inside the image (equation 37).
 
-    The arguments are those of `max_pool`; integers are rounded half to even.
+    The arguments are those of `max_pool`; integers are rounded half to even, and bool gives float32.
 
     Examples
     --------
@@ -72,34 +99,60 @@ def mean_pool(
     >>> mean_pool(np.arange(16, dtype=np.float32).reshape(4, 4))
     array([[ 2.5,  4.5],
            [10.5, 12.5]], dtype=float32)
+    >>> mean_pool([[1, 3, -1, -1], [5, -1, -1, -1]], missing=-1)
+    array([[ 3., -1.]])
     """
-    return _pool("average", image, size, stride, padding, dtype, threads)
+    pixels = as_pixels(image)
+    target = result_type(pixels.dtype, dtype, smoothing=True)
+    return _pool("average", pixels, size, stride, padding, target, missing, threads, out)
 
 
 def _pool(
-    kind: str,
-    image: ArrayLike,
+    kind: Kind,
+    pixels: NDArray[Any],
     size: Number,
     stride: Number | None,
     padding: Padding,
-    dtype: Any,
+    target: np.dtype[Any],
+    missing: Any,
     threads: int | None,
+    out: NDArray[Any] | None,
 ) -> NDArray[Any]:
-    pixels = checked_image(image)
-    target = pixels.dtype if dtype is None else checked_dtype("output", dtype)
     geometry = _windows(pixels.shape, size, stride, padding)
-    source = three_dimensional(pixels)
-    if kind == "average" and target != pixels.dtype and target.kind == "f":
-        source = source.astype(target)
-    out = pooling.run(kind, source, geometry, threading.count(threads))
-    if out.dtype != target:
-        if target.kind != "f":
-            limits = np.iinfo(target)
-            out = np.clip(np.rint(out), limits.min, limits.max)
-        out = out.astype(target)
-    return out.reshape(
-        (geometry.columns.output,) if pixels.ndim == 1 else (*out.shape[:2], *pixels.shape[2:])
-    )
+    missed = find_missing(pixels, missing)
+    height, width = geometry.output_shape
+    shape = (width,) if pixels.ndim == 1 else (height, width, *pixels.shape[2:])
+    require_output(out, shape, target, masked=missed is not None and missed.value is None)
+    workers = threading.count(threads)
+    values = three_dimensional(core_values(pixels, missed and missed.where))
+    if missed is None:
+        pooled = pooling.run(kind, values, geometry, _computed(kind, values.dtype, target), workers)
+        return delivered(stored(pooled, target).reshape(shape), out)
+    missed.require_held(target, "result")
+    pooled, gone = _of_those_there(kind, values, in_planes(missed.where), geometry, workers)
+    return delivered(missed.marked(stored(pooled, target).reshape(shape), gone.reshape(shape)), out)
+
+
+def _computed(kind: Kind, source: np.dtype[Any], target: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in which the loop gives its results: none in which they are rounded twice."""
+    if kind == "maximum" or core_type(target) == source:
+        return source
+    return core_type(target) if target.kind == "f" else np.dtype(np.float64)
+
+
+def _of_those_there(
+    kind: Kind, values: NDArray[Any], where: NDArray[np.bool_], geometry: Geometry, workers: int
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Pool the pixels that are not missing, and tell which windows have none."""
+    there = np.ascontiguousarray(~where).view(np.uint8)
+    if kind == "maximum":
+        least = -np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).min
+        values = np.where(where, values.dtype.type(least), values)
+        pooled = pooling.run(kind, values, geometry, values.dtype, workers)
+        return pooled, pooling.run(kind, there, geometry, there.dtype, workers) == 0
+    sums = pooling.run("sum", values, geometry, np.dtype(np.float64), workers)
+    counts = pooling.run("sum", there, geometry, np.dtype(np.float64), workers)
+    return sums / np.maximum(counts, 1), counts == 0
 
 
 def _windows(shape: tuple[int, ...], size: Number, stride: Number | None, padding: Padding) -> Geometry:

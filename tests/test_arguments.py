@@ -21,7 +21,7 @@ SMOOTH = (
 def image_of(dtype, shape=(19, 23)):
     generator = np.random.default_rng(4)
     dtype = np.dtype(dtype)
-    if dtype == bool:
+    if dtype.kind == "b":
         return generator.random(shape) < 0.5
     if dtype.itemsize == 8 and dtype.kind in "iu":
         return generator.integers(-(2**53) if dtype.kind == "i" else 0, 2**53, shape, dtype, endpoint=True)

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 import cnnfilter as cf
 
-TYPES = ("bool", "uint8", "int8", "uint16", "int16", "int32", "uint32", "int64", "uint64", "float16", "float32",
-         "float64")  # fmt: skip
+TYPES = (
+    *("bool", "uint8", "int8", "uint16", "int16", "int32", "uint32", "int64", "uint64"),
+    *("float16", "float32", "float64"),
+)
 
 
 @pytest.mark.parametrize("dtype", TYPES)

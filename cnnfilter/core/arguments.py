@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnnfilter.core.methods.work import FORMS
-from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.errors import DtypeError, ParameterError, shown
 
 Array: TypeAlias = NDArray[Any]
 Dtype: TypeAlias = np.dtype[Any]
@@ -167,9 +167,9 @@ def core_type(dtype: Dtype) -> Dtype:
 def checked_dtype(what: str, dtype: Any) -> Dtype:
     """Return a type of the table, or raise `DtypeError`."""
     try:
-        found = np.dtype(dtype).newbyteorder("=")
+        found: Dtype = np.dtype(dtype).newbyteorder("=")
     except TypeError as error:
-        raise DtypeError(f"{dtype!r} is not a dtype; use one of {NAMES}") from error
+        raise DtypeError(f"{shown(dtype)} is not a dtype; use one of {NAMES}") from error
     if found not in _FORMS:
         raise DtypeError(f"{what} dtype {found.name} is not supported; use one of {NAMES}")
     return found
@@ -211,14 +211,14 @@ def checked_constant(constant: Any, values: Dtype) -> float:
         # Unlike float(), this takes no text.
         number = math.fsum((constant,))
     except (TypeError, ValueError) as error:
-        raise DtypeError(f"constant {shortened(constant)} is not a number") from error
+        raise DtypeError(f"constant {shown(constant)} is not a number") from error
     except OverflowError:
         number = math.inf
-    sums = np.dtype(np.float32 if values == np.float32 else np.float64)
-    if not abs(number) <= float(np.finfo(sums).max):
+    sums = np.finfo(np.float32 if values == np.float32 else np.float64)
+    if not abs(number) <= float(sums.max):
         raise ParameterError(
-            f"constant {shortened(constant)} cannot be summed in {sums}; give a finite number of at most "
-            f"{np.finfo(sums).max:.3g} in size"
+            f"constant {shown(constant)} cannot be summed in {sums.dtype}; "
+            f"give a finite number of at most {sums.max:.3g} in size"
         )
     return number
 
@@ -231,12 +231,6 @@ def holding(values: Array, constant: float) -> Array:
     if constant.is_integer() and limits.min <= constant <= limits.max:
         return values
     return values.astype(np.float64)
-
-
-def shortened(value: object) -> str:
-    """Return what was given for messages, on one line and not endless."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def in_planes(array: Array) -> Array:

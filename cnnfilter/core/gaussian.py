@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cnnfilter.core.kernel import MAX_SIDE, Kernel
-from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.errors import DtypeError, ParameterError, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ def gaussian(
         column, row = gaussian_taps(rows, sigmas[0]), gaussian_taps(columns, sigmas[1])
         return Kernel(np.outer(column, row), name=_gaussian_name(rows, columns, sigmas))
     if form != "integer":
-        raise ParameterError(f"form {form!r} is not known; choose float or integer")
+        raise ParameterError(f"form {shown(form)} is not known; choose float or integer")
     return _integer_gaussian(rows, columns, sigmas, rounding)
 
 
@@ -117,7 +117,7 @@ def gaussian_taps(size: int | None = None, sigma: float = 1.0) -> Floats:
     if sigma == 0:
         if size % 2 == 0:
             raise ParameterError(f"sigma 0 has no middle in size {size}; give an odd size, or leave it out")
-        return np.eye(1, size, size // 2)[0]
+        return np.asarray(np.eye(1, size, size // 2)[0])
     distance = np.arange(size) - (size - 1) / 2
     # Relative to the innermost tap, so that a tiny sigma never leaves 0/0; the shape is the same.
     excess = (distance**2 - distance[size // 2] ** 2) / 2
@@ -151,9 +151,9 @@ def checked_side(side: int) -> int:
     try:
         value = operator.index(side)
     except TypeError as error:
-        raise DtypeError(f"size {side!r} is not a whole number") from error
+        raise DtypeError(f"size {shown(side)} is not a whole number") from error
     if isinstance(side, bool) or not 1 <= value <= MAX_SIDE:
-        raise ParameterError(f"size {side!r} is out of range; give a whole number from 1 to {MAX_SIDE}")
+        raise ParameterError(f"size {shown(side)} is out of range; give a whole number from 1 to {MAX_SIDE}")
     return value
 
 
@@ -161,7 +161,7 @@ def size_pair(size: Size) -> tuple[int, int]:
     """Return ``(rows, columns)`` of a size given as one number or two."""
     if isinstance(size, tuple | list):
         if len(size) != 2:
-            raise ParameterError(f"size {size!r} has {len(size)} numbers; give one, or rows and columns")
+            raise ParameterError(f"size {shown(size)} has {len(size)} numbers; give one, or rows and columns")
         return checked_side(size[0]), checked_side(size[1])
     side = checked_side(size)
     return side, side
@@ -173,11 +173,11 @@ def checked_sigma(sigma: float, zero: bool = False) -> float:
         # Unlike float(), this takes no text.
         value = math.fsum((sigma,))
     except (TypeError, ValueError) as error:
-        raise DtypeError(f"sigma {sigma!r} is not a number") from error
+        raise DtypeError(f"sigma {shown(sigma)} is not a number") from error
     if not 0 < value <= MAX_SIGMA and not (zero and value == 0):
         lowest = "0 or more" if zero else "above 0"
         raise ParameterError(
-            f"sigma {sigma!r} is out of range; give a number {lowest} and up to {MAX_SIGMA:g}"
+            f"sigma {shown(sigma)} is out of range; give a number {lowest} and up to {MAX_SIGMA:g}"
         )
     return value
 
@@ -187,7 +187,7 @@ def sigma_pair(sigma: Sigma) -> tuple[float, float]:
     if isinstance(sigma, tuple | list):
         if len(sigma) != 2:
             raise ParameterError(
-                f"sigma {sigma!r} has {len(sigma)} numbers; give one, or sigma_y and sigma_x"
+                f"sigma {shown(sigma)} has {len(sigma)} numbers; give one, or sigma_y and sigma_x"
             )
         return checked_sigma(sigma[0], zero=True), checked_sigma(sigma[1], zero=True)
     value = checked_sigma(sigma, zero=True)
@@ -196,7 +196,7 @@ def sigma_pair(sigma: Sigma) -> tuple[float, float]:
 
 def _integer_gaussian(rows: int, columns: int, sigmas: tuple[float, float], rounding: str) -> Kernel:
     if rounding not in ("floor", "round"):
-        raise ParameterError(f"rounding {rounding!r} is not known; choose floor or round")
+        raise ParameterError(f"rounding {shown(rounding)} is not known; choose floor or round")
     if rows % 2 == 0 or columns % 2 == 0:
         raise ParameterError(
             f"size {rows}x{columns} is even; an integer Gaussian is defined for odd sizes only (2k + 1)"

@@ -293,7 +293,9 @@ class Kernel:
         return self.shape[0]
 
     def __mul__(self, factor: float) -> Kernel:
-        return self.scaled(float(factor)) if isinstance(factor, Real) else NotImplemented
+        if not isinstance(factor, Real):
+            return NotImplemented
+        return self.scaled(float(factor))
 
     __rmul__ = __mul__
 

@@ -50,10 +50,7 @@ def _divisor(kernel: Kernel) -> list[str]:
 def _cells(kernel: Kernel, shown: int | None) -> list[list[str]]:
     rows, columns = (_some(side, shown) for side in kernel.shape)
     weights = kernel.weights
-    return [
-        ["…" if None in (i, j) else f"{weights[i, j]:.6g}" for j in columns]  # type: ignore[index]
-        for i in rows
-    ]
+    return [["…" if None in (i, j) else f"{weights[i, j]:.6g}" for j in columns] for i in rows]
 
 
 def _some(side: int, shown: int | None) -> list[int | None]:

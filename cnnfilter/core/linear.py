@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnnfilter.core.arguments import (
@@ -31,6 +32,7 @@ from cnnfilter.core.kernel import Kernel
 from cnnfilter.core.missing import find_missing
 from cnnfilter.core.normalised import completed
 from cnnfilter.core.plan import Plan
+from cnnfilter.errors import DtypeError, shown
 
 Boundary: TypeAlias = str | tuple[str, str]
 
@@ -233,6 +235,11 @@ def filter_image(
 
     `smoothing` chooses the default type of the result: see `core.arguments`.
     """
+    for what, name in (("accuracy", accuracy), ("method", method)):
+        if not isinstance(name, str):
+            raise DtypeError(f"{what} {shown(name)} is not a name")
+    if not isinstance(fill, bool | np.bool_):
+        raise DtypeError(f"fill {shown(fill)} is neither True nor False")
     pixels = as_pixels(image)
     target = result_type(pixels.dtype, dtype, smoothing=smoothing)
     missed = find_missing(pixels, missing)
@@ -241,7 +248,7 @@ def filter_image(
     if "constant" in boundaries:
         constant = checked_constant(constant, values.dtype)
         values = holding(values, constant)
-    how = {"accuracy": accuracy, "method": method, "threads": threads, "sigmas": sigmas}
+    how: dict[str, Any] = {"accuracy": accuracy, "method": method, "threads": threads, "sigmas": sigmas}
     if missed is None and out is None and boundaries[0] == boundaries[1]:
         sums = filtered(
             values, kernel, stride=stride, padding=padding, boundary=boundaries[0], constant=constant,
@@ -262,11 +269,11 @@ def filter_image(
         laid, plan.kernel, stride=plan.stride, padding=sides, boundary=name, constant=constant,
         dilation=plan.dilation, dtype=core_type(target), **how,
     )  # fmt: skip
-    gone = missed and completed(
+    if missed is None:
+        return delivered(stored(sums, target).reshape(plan.output_shape), out)
+    gone = completed(
         sums, planes, in_planes(missed.where), plan.kernel, geometry, boundaries, constant,
         fill=fill, threads=threads,
     )  # fmt: skip
     result = stored(sums, target).reshape(plan.output_shape)
-    if missed is not None:
-        result = missed.marked(result, gone.reshape(plan.output_shape))
-    return delivered(result, out)
+    return delivered(missed.marked(result, gone.reshape(plan.output_shape)), out)

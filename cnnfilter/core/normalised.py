@@ -102,7 +102,7 @@ def _touched(
         flags, support, stride=geometry.stride, padding=padding, boundary=boundary, constant=0.0,
         dilation=geometry.dilation, dtype=np.uint8, accuracy="exact", method="auto", threads=threads,
     )  # fmt: skip
-    return counts != 0
+    return np.asarray(counts != 0)
 
 
 def _at_centre(where: Mask, geometry: Geometry) -> Mask:

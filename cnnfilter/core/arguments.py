@@ -79,8 +79,8 @@ def as_pixels(image: ArrayLike) -> Array:
     """
     if type(image) is not np.ndarray:
         image = _array(image)
-    found = image.dtype.newbyteorder("=")
-    if found not in _FORMS:
+    found = image.dtype
+    if found not in _FORMS and (found := found.newbyteorder("=")) not in _FORMS:
         raise DtypeError(f"image dtype {found.name} is not supported; use one of {NAMES}")
     if image.ndim not in (1, 2, 3):
         raise ParameterError(

@@ -235,10 +235,9 @@ def filter_image(
 
     `smoothing` chooses the default type of the result: see `core.arguments`.
     """
-    for what, name in (("accuracy", accuracy), ("method", method)):
-        if not isinstance(name, str):
-            raise DtypeError(f"{what} {shown(name)} is not a name")
-    if not isinstance(fill, bool | np.bool_):
+    if not (isinstance(accuracy, str) and isinstance(method, str)):
+        raise DtypeError(f"accuracy {shown(accuracy)} and method {shown(method)} are names, both of them")
+    if not isinstance(fill, (bool, np.bool_)):  # a union is made anew at each call
         raise DtypeError(f"fill {shown(fill)} is neither True nor False")
     pixels = as_pixels(image)
     target = result_type(pixels.dtype, dtype, smoothing=smoothing)

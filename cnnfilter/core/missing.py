@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -89,6 +90,23 @@ def find_missing(pixels: Array, missing: Any) -> Missing | None:
     if mask is None:
         return found
     return Missing(found.where | mask, None)
+
+
+def parse_missing(text: str) -> float | str | None:
+    """Read what a command line calls missing: ``none``, ``nan`` or a number.
+
+    Examples
+    --------
+    >>> parse_missing("none"), parse_missing("nan"), parse_missing("-9999"), parse_missing("-3.4e38")
+    (None, 'nan', -9999, -3.4e+38)
+    """
+    word = text.strip().lower()
+    if word in ("none", "nan"):
+        return None if word == "none" else "nan"
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(word)
+    raise ParameterError(f"missing {shown(text)} is not a number; use none, nan or a number such as -9999")
 
 
 def _named(pixels: Array, missing: Any) -> Missing:

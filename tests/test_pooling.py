@@ -36,6 +36,7 @@ def test_means_of_another_type_are_rounded_once():
     assert cf.mean_pool(image.astype("f8") * 1000, dtype="uint8") == 255
     assert cf.mean_pool(np.array([[5, 0]], np.uint8), (1, 2), dtype="int16") == 2
     assert cf.max_pool(np.array([[2.5, -7]]), (1, 2), dtype="int8") == 2
+    assert cf.mean_pool(np.array([[1, 2, 2]], np.uint8), (1, 3), dtype="float64") == 5 / 3
     huge = np.full((300, 300), 255, np.uint8)
     assert (cf.mean_pool(huge, 300) == 255).all() and (
         cf.mean_pool(huge.astype("u2") * 257, 300) == 65535

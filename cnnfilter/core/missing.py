@@ -44,7 +44,7 @@ class Missing(NamedTuple):
             result[where] = np.asarray(self.value).astype(result.dtype)
             return result
         result[where] = np.nan if result.dtype.kind == "f" else 0
-        return np.ma.MaskedArray(result, mask=where)
+        return np.ma.MaskedArray(result, mask=where.copy())
 
 
 _REMEDIES = {

@@ -78,6 +78,8 @@ def completed(
     bool array of shape (H', W', C)
         True where a result is missing.
     """
+    if not where.any():
+        return np.zeros(sums.shape, bool)
     if where.strides[2] == 0:  # the channels share one mask
         where = where[:, :, :1]
     touched = _touched(where, kernel, geometry, boundaries, threads)

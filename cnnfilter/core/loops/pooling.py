@@ -13,7 +13,14 @@ SUMS = {**NUMBERS, "i32": np.int32}
 
 
 def windows(
-    jit: Callable[..., Any], kind: str, form: str, line_form: str, out_form: str, step: int, channels: int
+    jit: Callable[..., Any],
+    kind: str,
+    form: str,
+    line_form: str,
+    real_form: str,
+    out_form: str,
+    step: int,
+    channels: int,
 ) -> Callable[..., None]:
     """Return the loop that pools rows of windows; `kind` is "maximum", "average" or "sum".
 
@@ -23,12 +30,13 @@ def windows(
     thus the same for every number of channels and every place: first down the columns, then along the row,
     one after the other. `step`, from one window to the next, and `channels` are constants, or 0 for any.
 
-    Windows that reach outside the image see only what is inside; a NaN is larger than every number.
+    Sums are kept in `line_form` and divided in `real_form`. Windows that reach outside the image see only
+    what is inside; a NaN is larger than every number.
     """
     number = SUMS[line_form]
     result = NUMBERS[out_form]
     whole = not out_form.startswith("f")
-    real = np.float32 if line_form == "u16" else np.float64
+    real = NUMBERS[real_form]
 
     @jit
     def join(a, b):

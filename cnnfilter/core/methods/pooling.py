@@ -65,11 +65,14 @@ def _loop(
     form, out_form = FORMS[source.name], FORMS[target.name]
     line = source if kind == "maximum" else _sums(source, area)
     line_form = {**FORMS, "int32": "i32"}[line.name]
+    # Sums of fewer than 256 pixels are exact in float32, and so is the rounding of their quotient: it is
+    # 1 / (2 area) or more away from a tie, which is more than half the distance between two floats there.
+    real = "f64" if target == np.float64 or source.kind == "f" or area > 255 else "f32"
     shape = next((usual for usual in USUAL if usual[0] in (step, 0) and usual[1] == channels), (0, 0))
     loop = compiled.Loop(
         "pooling",
         "windows",
-        (kind, form, line_form, out_form, *shape),
+        (kind, form, line_form, real, out_form, *shape),
         f"void({form}*, {', '.join(['i64'] * 13)}, {line_form}*, {line_form}*, {out_form}*, i64, i64, i64)",
     )
     return compiled.function(loop), line

@@ -245,13 +245,13 @@ class TestReading:
     def test_complex_samples_are_refused_with_a_way_out(self):
         with pytest.raises(ImageFileError, match=r"is not read; convert"):
             imagefile.read(made(np.ones((4, 5), np.complex64)))
+
     def test_the_limit_counts_all_pages(self, rng):
         data = made(*(values(rng, shape, "uint8") for shape in ((10, 11), (12, 13), (10, 10))))
         pixels = 110 + 156 + 100
         assert len(imagefile.read(data, max_pixels=pixels).frames) == 3
         with pytest.raises(ImageFileError, match=f"more than the limit of {pixels - 1}.*--max-pixels"):
             imagefile.read(data, max_pixels=pixels - 1)
-
 
 
 class TestWriting:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cnnfilter as cf
+from cnnfilter.core.missing import parse_missing
 
 BOUNDARIES = ("zero", "constant", "edge", "reflect", "symmetric", "wrap", "renormalize")
 TYPES = (
@@ -307,3 +308,17 @@ def test_astropy(boundary, theirs, fill, normalize):
     found = cf.convolve(image, ours, boundary=boundary, missing="nan", fill=fill)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
     np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10)
+
+
+def test_what_a_command_line_calls_missing():
+    assert parse_missing(" None") is None and parse_missing("NaN") == "nan"
+    for text, value in {
+        "-9999": -9999,
+        "1e3": 1000.0,
+        "-9223372036854775808": -(2**63),
+        "inf": np.inf,
+    }.items():
+        assert parse_missing(text) == value and type(parse_missing(text)) is type(value)
+    for text in ("", "nil", "1,5", "0x10"):
+        with pytest.raises(ValueError, match="none, nan or a number"):
+            parse_missing(text)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnnfilter.core.methods.work import FORMS
-from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.errors import DtypeError, ParameterError, shown
 
 Array: TypeAlias = NDArray[Any]
 Dtype: TypeAlias = np.dtype[Any]
@@ -69,7 +69,8 @@ def as_pixels(image: ArrayLike) -> Array:
     DtypeError
         Complex numbers, text, objects and all other types.
     ParameterError
-        Rows that differ in length, or whole numbers in a list that float64 cannot hold.
+        Rows that differ in length, a side without pixels, more than three dimensions, or whole numbers in a
+        list that float64 cannot hold.
 
     Examples
     --------
@@ -78,9 +79,16 @@ def as_pixels(image: ArrayLike) -> Array:
     """
     if type(image) is not np.ndarray:
         image = _array(image)
-    found = image.dtype.newbyteorder("=")
-    if found not in _FORMS:
+    found = image.dtype
+    if found not in _FORMS and (found := found.newbyteorder("=")) not in _FORMS:
         raise DtypeError(f"image dtype {found.name} is not supported; use one of {NAMES}")
+    if image.ndim not in (1, 2, 3):
+        raise ParameterError(
+            f"an image has 1, 2 or 3 dimensions, not {image.ndim} (shape {image.shape}); "
+            "give (N,), (H, W) or (H, W, C)"
+        )
+    if 0 in image.shape:
+        raise ParameterError(f"the image is empty (shape {image.shape}); every side needs at least 1")
     return image if found == image.dtype else image.astype(found)
 
 
@@ -159,9 +167,9 @@ def core_type(dtype: Dtype) -> Dtype:
 def checked_dtype(what: str, dtype: Any) -> Dtype:
     """Return a type of the table, or raise `DtypeError`."""
     try:
-        found = np.dtype(dtype).newbyteorder("=")
+        found: Dtype = np.dtype(dtype).newbyteorder("=")
     except TypeError as error:
-        raise DtypeError(f"{dtype!r} is not a dtype; use one of {NAMES}") from error
+        raise DtypeError(f"{shown(dtype)} is not a dtype; use one of {NAMES}") from error
     if found not in _FORMS:
         raise DtypeError(f"{what} dtype {found.name} is not supported; use one of {NAMES}")
     return found
@@ -203,14 +211,14 @@ def checked_constant(constant: Any, values: Dtype) -> float:
         # Unlike float(), this takes no text.
         number = math.fsum((constant,))
     except (TypeError, ValueError) as error:
-        raise DtypeError(f"constant {shortened(constant)} is not a number") from error
+        raise DtypeError(f"constant {shown(constant)} is not a number") from error
     except OverflowError:
         number = math.inf
-    sums = np.dtype(np.float32 if values == np.float32 else np.float64)
-    if not abs(number) <= float(np.finfo(sums).max):
+    sums = np.finfo(np.float32 if values == np.float32 else np.float64)
+    if not abs(number) <= float(sums.max):
         raise ParameterError(
-            f"constant {shortened(constant)} cannot be summed in {sums}; give a finite number of at most "
-            f"{np.finfo(sums).max:.3g} in size"
+            f"constant {shown(constant)} cannot be summed in {sums.dtype}; "
+            f"give a finite number of at most {sums.max:.3g} in size"
         )
     return number
 
@@ -223,12 +231,6 @@ def holding(values: Array, constant: float) -> Array:
     if constant.is_integer() and limits.min <= constant <= limits.max:
         return values
     return values.astype(np.float64)
-
-
-def shortened(value: object) -> str:
-    """Return what was given for messages, on one line and not endless."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def in_planes(array: Array) -> Array:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnfilter.core.geometry import Geometry, Pair
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import ParameterError, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +31,7 @@ BOUNDARIES = ("zero", "constant", "edge", "reflect", "symmetric", "wrap", "renor
 def check_boundary(name: object) -> str:
     """Return the boundary's name, or raise `ParameterError` with the list."""
     if not isinstance(name, str) or name not in BOUNDARIES:
-        raise ParameterError(f"unknown boundary {name!r}; use one of {', '.join(BOUNDARIES)}")
+        raise ParameterError(f"unknown boundary {shown(name)}; use one of {', '.join(BOUNDARIES)}")
     return name
 
 
@@ -93,7 +93,7 @@ def boundary_pair(boundary: object) -> tuple[str, str]:
         return name, name
     if len(boundary) != 2:
         raise ParameterError(
-            f"boundary {boundary!r} has {len(boundary)} names; give one, or a pair (rows, columns)"
+            f"boundary {shown(boundary)} has {len(boundary)} names; give one, or a pair (rows, columns)"
         )
     return check_boundary(boundary[0]), check_boundary(boundary[1])
 

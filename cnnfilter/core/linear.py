@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnnfilter.core.arguments import (
@@ -30,6 +31,7 @@ from cnnfilter.core.geometry import Number, Padding, make_geometry
 from cnnfilter.core.missing import find_missing
 from cnnfilter.core.normalised import completed
 from cnnfilter.core.plan import Plan
+from cnnfilter.errors import DtypeError, shown
 from cnnfilter.kernels.kernel import Kernel
 
 Boundary: TypeAlias = str | tuple[str, str]
@@ -233,6 +235,10 @@ def filter_image(
 
     `smoothing` chooses the default type of the result: see `core.arguments`.
     """
+    if not (isinstance(accuracy, str) and isinstance(method, str)):
+        raise DtypeError(f"accuracy {shown(accuracy)} and method {shown(method)} are names, both of them")
+    if not isinstance(fill, (bool, np.bool_)):  # a union is made anew at each call
+        raise DtypeError(f"fill {shown(fill)} is neither True nor False")
     pixels = as_pixels(image)
     target = result_type(pixels.dtype, dtype, smoothing=smoothing)
     missed = find_missing(pixels, missing)
@@ -241,7 +247,7 @@ def filter_image(
     if "constant" in boundaries:
         constant = checked_constant(constant, values.dtype)
         values = holding(values, constant)
-    how = {"accuracy": accuracy, "method": method, "threads": threads}
+    how: dict[str, Any] = {"accuracy": accuracy, "method": method, "threads": threads}
     if missed is None and out is None and boundaries[0] == boundaries[1]:
         sums = filtered(
             values, kernel, stride=stride, padding=padding, boundary=boundaries[0], constant=constant,
@@ -262,11 +268,11 @@ def filter_image(
         laid, plan.kernel, stride=plan.stride, padding=sides, boundary=name, constant=constant,
         dilation=plan.dilation, dtype=core_type(target), **how,
     )  # fmt: skip
-    gone = missed and completed(
+    if missed is None:
+        return delivered(stored(sums, target).reshape(plan.output_shape), out)
+    gone = completed(
         sums, planes, in_planes(missed.where), plan.kernel, geometry, boundaries, constant,
         fill=fill, threads=threads,
     )  # fmt: skip
     result = stored(sums, target).reshape(plan.output_shape)
-    if missed is not None:
-        result = missed.marked(result, gone.reshape(plan.output_shape))
-    return delivered(result, out)
+    return delivered(missed.marked(result, gone.reshape(plan.output_shape)), out)

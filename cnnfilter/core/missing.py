@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnfilter.core.arguments import shortened
-from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.errors import DtypeError, ParameterError, shown
 
 Array: TypeAlias = NDArray[Any]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -44,7 +44,7 @@ class Missing(NamedTuple):
             result[where] = np.asarray(self.value).astype(result.dtype)
             return result
         result[where] = np.nan if result.dtype.kind == "f" else 0
-        return np.ma.MaskedArray(result, mask=where)  # type: ignore[no-untyped-call, no-any-return]
+        return np.ma.MaskedArray(result, mask=where.copy())
 
 
 _REMEDIES = {
@@ -83,7 +83,7 @@ def find_missing(pixels: Array, missing: Any) -> Missing | None:
     Missing(where=array([False,  True]), value=-9999)
     """
     masked = isinstance(pixels, np.ma.MaskedArray)
-    mask = np.ma.getmaskarray(pixels) if masked else None  # type: ignore[no-untyped-call]
+    mask = np.ma.getmaskarray(pixels) if masked else None
     if missing is None:
         return None if mask is None else Missing(mask, None)
     found = _named(np.asarray(pixels), missing)
@@ -92,10 +92,27 @@ def find_missing(pixels: Array, missing: Any) -> Missing | None:
     return Missing(found.where | mask, None)
 
 
+def parse_missing(text: str) -> float | str | None:
+    """Read what a command line calls missing: ``none``, ``nan`` or a number.
+
+    Examples
+    --------
+    >>> parse_missing("none"), parse_missing("nan"), parse_missing("-9999"), parse_missing("-3.4e38")
+    (None, 'nan', -9999, -3.4e+38)
+    """
+    word = text.strip().lower()
+    if word in ("none", "nan"):
+        return None if word == "none" else "nan"
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(word)
+    raise ParameterError(f"missing {shown(text)} is not a number; use none, nan or a number such as -9999")
+
+
 def _named(pixels: Array, missing: Any) -> Missing:
     if isinstance(missing, str):
         if missing != "nan":
-            raise ParameterError(f'missing {missing!r} is unknown; use "nan", a number or a boolean array')
+            raise ParameterError(f'missing {shown(missing)} is unknown; use "nan", a number or booleans')
         missing = math.nan
     given = _asarray(missing)
     if given.ndim and given.dtype == np.bool_:
@@ -107,9 +124,7 @@ def _named(pixels: Array, missing: Any) -> Missing:
         extra = (1,) * (pixels.ndim - given.ndim)
         return Missing(np.broadcast_to(given.reshape(given.shape + extra), pixels.shape), None)
     if given.ndim or given.dtype.kind not in "iuf":
-        raise DtypeError(
-            f'missing {shortened(missing)} is not usable; give "nan", a number or a boolean array'
-        )
+        raise DtypeError(f'missing {shown(missing)} is not usable; give "nan", a number or a boolean array')
     value = given.item()
     found = Missing(np.zeros(0, bool), value)
     found.require_held(pixels.dtype, "image")
@@ -122,7 +137,7 @@ def _asarray(missing: Any) -> Array:
     try:
         return np.asarray(missing)
     except ValueError as error:
-        raise DtypeError(f"missing {shortened(missing)} is not an array of booleans of one shape") from error
+        raise DtypeError(f"missing {shown(missing)} is not an array of booleans of one shape") from error
 
 
 def _is_held(value: float, dtype: np.dtype[Any]) -> bool:

@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cnnfilter.core.container import processor_quota
-from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.core.geometry import whole_number
+from cnnfilter.errors import DtypeError, ParameterError, shown
 
 if TYPE_CHECKING:
     from queue import SimpleQueue
@@ -32,11 +33,11 @@ def count(threads: int | None = None) -> int:
     """
     if threads is None:
         return _usual()
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
-        raise DtypeError(f"threads {threads!r} is not an integer; use 1 to {LARGEST}")
-    number = int(threads.__index__())
+    number = whole_number(threads)
+    if number is None:
+        raise DtypeError(f"threads {shown(threads)} is not an integer; use 1 to {LARGEST}")
     if not 1 <= number <= LARGEST:
-        raise ParameterError(f"threads {threads!r} is out of range; use 1 to {LARGEST}")
+        raise ParameterError(f"threads {shown(threads)} is out of range; use 1 to {LARGEST}")
     return number
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cnnfilter.errors import ParameterError
 from cnnfilter.filters.filter import PADDING, STRIDE, Filter, Option, Planned
 
 if TYPE_CHECKING:
@@ -20,14 +19,16 @@ def max_pool(
     padding: Padding = 0,
     *,
     dtype: Any = None,
+    missing: Any = None,
     threads: int | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Keep the largest value of each window (equation 36).
 
     Parameters
     ----------
     image : array of shape (N,), (H, W) or (H, W, C)
-        uint8, uint16, int16, float32 or float64; a NaN counts as the largest.
+        Of any real type of up to 64 bits; lists become float64. A NaN counts as the largest.
     size : int or pair of int, default 2
         Rows and columns of a window, in pixels.
     stride : int or pair of int, optional
@@ -36,6 +37,13 @@ def max_pool(
         How far windows may reach outside the image, at most half their size; only what is inside counts.
     dtype : dtype, optional
         Type of the result; that of the image by default. Integer types round and saturate.
+    missing : "nan", number or bool array, optional
+        Which pixels are not there, as in `cnnfilter.correlate`: they count nothing, and a window without any
+        other pixel is missing. A result is a window and no pixel, so that there is nothing to `fill`.
+    threads : int, optional
+        Default: ``CNNFILTER_THREADS``, else all cores.
+    out : array, optional
+        Where to put the result, of its shape and type. It may overlap the image.
 
     Returns
     -------
@@ -49,7 +57,9 @@ def max_pool(
     array([[ 5,  7],
            [13, 15]], dtype=uint8)
     """
-    return _pool("maximum", image, size, stride, padding, dtype, threads)
+    from cnnfilter.core.pool import pool
+
+    return pool("maximum", image, size, stride, padding, dtype, missing, threads, out)
 
 
 def mean_pool(
@@ -59,11 +69,13 @@ def mean_pool(
     padding: Padding = 0,
     *,
     dtype: Any = None,
+    missing: Any = None,
     threads: int | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Replace each window by its mean over the pixels inside the image (equation 37).
 
-    The arguments are those of `max_pool`; integers are rounded half to even.
+    The arguments are those of `max_pool`; integers are rounded half to even, and bool gives float32.
 
     Examples
     --------
@@ -71,60 +83,12 @@ def mean_pool(
     >>> mean_pool(np.arange(16, dtype=np.float32).reshape(4, 4))
     array([[ 2.5,  4.5],
            [10.5, 12.5]], dtype=float32)
+    >>> mean_pool([[1, 3, -1, -1], [5, -1, -1, -1]], missing=-1)
+    array([[ 3., -1.]])
     """
-    return _pool("average", image, size, stride, padding, dtype, threads)
+    from cnnfilter.core.pool import pool
 
-
-def _pool(
-    kind: str,
-    image: ArrayLike,
-    size: Number,
-    stride: Number | None,
-    padding: Padding,
-    dtype: Any,
-    threads: int | None,
-) -> NDArray[Any]:
-    import numpy as np
-
-    from cnnfilter.core import threads as threading
-    from cnnfilter.core.correlate import checked_dtype, checked_image, three_dimensional
-    from cnnfilter.core.methods import pooling
-
-    pixels = checked_image(image)
-    target = pixels.dtype if dtype is None else checked_dtype("output", dtype)
-    geometry = _windows(pixels.shape, size, stride, padding)
-    source = three_dimensional(pixels)
-    if kind == "average" and target != pixels.dtype and target.kind == "f":
-        source = source.astype(target)
-    out = pooling.run(kind, source, geometry, threading.count(threads))
-    if out.dtype != target:
-        if target.kind != "f":
-            limits = np.iinfo(target)
-            out = np.clip(np.rint(out), limits.min, limits.max)
-        out = out.astype(target)
-    return out.reshape(
-        (geometry.columns.output,) if pixels.ndim == 1 else (*out.shape[:2], *pixels.shape[2:])
-    )
-
-
-def _windows(shape: tuple[int, ...], size: Number, stride: Number | None, padding: Padding) -> Geometry:
-    from cnnfilter.core.geometry import make_geometry, number_pair
-
-    sizes = number_pair("size", size, least=1)
-    steps = sizes if stride is None else number_pair("stride", stride, least=1)
-    if len(shape) == 1:
-        side = padding if isinstance(padding, str) else number_pair("padding", padding, least=0)
-        pads: Padding = side if isinstance(side, str) else ((0, 0), side)
-        geometry = make_geometry((1, shape[0]), (1, sizes[1]), (1, steps[1]), pads)
-    else:
-        geometry = make_geometry((shape[0], shape[1]), sizes, steps, padding)
-    for axis in (geometry.rows, geometry.columns):
-        if max(axis.before, axis.after) > axis.kernel // 2:
-            raise ParameterError(
-                f"padding {padding!r} is more than half the window of {sizes[0]}x{sizes[1]}; "
-                "a window would lie outside the image"
-            )
-    return geometry
+    return pool("average", image, size, stride, padding, dtype, missing, threads, out)
 
 
 class Pool(Filter):

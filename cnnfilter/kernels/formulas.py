@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import ParameterError, shown
 from cnnfilter.kernels.gaussian import (
     checked_sigma,
     default_size,
@@ -59,15 +59,11 @@ def second_derivative(axis: Literal["x", "y", "both"] = "both") -> Kernel:
            [ 1., -4.,  1.],
            [ 0.,  1.,  0.]])
     """
-    difference = np.array([[1.0, -2.0, 1.0]])
-    if axis == "x":
-        weights = difference
-    elif axis == "y":
-        weights = difference.T
-    elif axis == "both":
-        weights = np.pad(difference, ((1, 1), (0, 0))) + np.pad(difference.T, ((0, 0), (1, 1)))
-    else:
-        raise ParameterError(f"axis {axis!r} is not known; choose x, y or both")
+    if not isinstance(axis, str) or axis not in ("x", "y", "both"):
+        raise ParameterError(f"axis {shown(axis)} is not known; choose x, y or both")
+    along_x = np.array([[1.0, -2.0, 1.0]])
+    both = np.pad(along_x, ((1, 1), (0, 0))) + np.pad(along_x.T, ((0, 0), (1, 1)))
+    weights = {"x": along_x, "y": along_x.T, "both": both}[axis]
     return Kernel(weights, name=f"second-derivative:{axis}")
 
 

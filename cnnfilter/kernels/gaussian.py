@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.errors import DtypeError, ParameterError, shown
 from cnnfilter.kernels.kernel import MAX_SIDE, Kernel
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def gaussian(
         name = "" if any(orders) else _gaussian_name(rows, columns, sigmas)
         return Kernel(np.outer(column, row), name=name, sigmas=None if any(orders) else sigmas)
     if form != "integer":
-        raise ParameterError(f"form {form!r} is not known; choose float or integer")
+        raise ParameterError(f"form {shown(form)} is not known; choose float or integer")
     if any(orders):
         raise ParameterError(f"order {order!r}: derivatives have no integer form; use float")
     return _integer_gaussian(rows, columns, sigmas, rounding)
@@ -133,7 +133,7 @@ def gaussian_taps(size: int | None = None, sigma: float = 1.0, order: int = 0) -
     if sigma == 0:
         if size % 2 == 0:
             raise ParameterError(f"sigma 0 has no middle in size {size}; give an odd size, or leave it out")
-        return np.eye(1, size, size // 2)[0]
+        return np.asarray(np.eye(1, size, size // 2)[0])
     distance = np.arange(size) - (size - 1) / 2
     # Relative to the innermost tap, so that a tiny sigma never leaves 0/0; the shape is the same.
     excess = (distance**2 - distance[size // 2] ** 2) / 2
@@ -191,9 +191,9 @@ def checked_side(side: int) -> int:
     try:
         value = operator.index(side)
     except TypeError as error:
-        raise DtypeError(f"size {side!r} is not a whole number") from error
+        raise DtypeError(f"size {shown(side)} is not a whole number") from error
     if isinstance(side, bool) or not 1 <= value <= MAX_SIDE:
-        raise ParameterError(f"size {side!r} is out of range; give a whole number from 1 to {MAX_SIDE}")
+        raise ParameterError(f"size {shown(side)} is out of range; give a whole number from 1 to {MAX_SIDE}")
     return value
 
 
@@ -201,7 +201,7 @@ def size_pair(size: Size) -> tuple[int, int]:
     """Return ``(rows, columns)`` of a size given as one number or two."""
     if isinstance(size, tuple | list):
         if len(size) != 2:
-            raise ParameterError(f"size {size!r} has {len(size)} numbers; give one, or rows and columns")
+            raise ParameterError(f"size {shown(size)} has {len(size)} numbers; give one, or rows and columns")
         return checked_side(size[0]), checked_side(size[1])
     side = checked_side(size)
     return side, side
@@ -213,11 +213,11 @@ def checked_sigma(sigma: float, zero: bool = False) -> float:
         # Unlike float(), this takes no text.
         value = math.fsum((sigma,))
     except (TypeError, ValueError) as error:
-        raise DtypeError(f"sigma {sigma!r} is not a number") from error
+        raise DtypeError(f"sigma {shown(sigma)} is not a number") from error
     if not 0 < value <= MAX_SIGMA and not (zero and value == 0):
         lowest = "0 or more" if zero else "above 0"
         raise ParameterError(
-            f"sigma {sigma!r} is out of range; give a number {lowest} and up to {MAX_SIGMA:g}"
+            f"sigma {shown(sigma)} is out of range; give a number {lowest} and up to {MAX_SIGMA:g}"
         )
     return value
 
@@ -227,7 +227,7 @@ def sigma_pair(sigma: Sigma) -> tuple[float, float]:
     if isinstance(sigma, tuple | list):
         if len(sigma) != 2:
             raise ParameterError(
-                f"sigma {sigma!r} has {len(sigma)} numbers; give one, or sigma_y and sigma_x"
+                f"sigma {shown(sigma)} has {len(sigma)} numbers; give one, or sigma_y and sigma_x"
             )
         return checked_sigma(sigma[0], zero=True), checked_sigma(sigma[1], zero=True)
     value = checked_sigma(sigma, zero=True)
@@ -244,7 +244,7 @@ def order_pair(order: Order) -> tuple[int, int]:
 
 def _integer_gaussian(rows: int, columns: int, sigmas: tuple[float, float], rounding: str) -> Kernel:
     if rounding not in ("floor", "round"):
-        raise ParameterError(f"rounding {rounding!r} is not known; choose floor or round")
+        raise ParameterError(f"rounding {shown(rounding)} is not known; choose floor or round")
     if rows % 2 == 0 or columns % 2 == 0:
         raise ParameterError(
             f"size {rows}x{columns} is even; an integer Gaussian is defined for odd sizes only (2k + 1)"
@@ -252,8 +252,8 @@ def _integer_gaussian(rows: int, columns: int, sigmas: tuple[float, float], roun
     for side, s in zip((rows, columns), sigmas, strict=True):
         if s == 0 and side > 1:
             raise ParameterError(
-                f"sigma 0 has no integer Gaussian of size {side}, whose outer weights would be 0; give size 1, "
-                "or leave the size out"
+                f"sigma 0 has no integer Gaussian of size {side}, whose outer weights would be 0; "
+                "give size 1 there, or leave the size out"
             )
     weights = _integer_weights(rows, columns, sigmas, rounding)
     if weights is None:

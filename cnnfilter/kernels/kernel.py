@@ -11,12 +11,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.kernels import kerneltext
 
 if TYPE_CHECKING:
     import os
@@ -68,7 +70,20 @@ class Kernel:
     (1.0, 1, True)
     >>> blur.factors()
     (array([1., 2., 1.]), array([1., 2., 1.]))
+
+    Kernels are added, subtracted and scaled, and read like arrays (of `array`: the divisor is applied):
+
+    >>> print(2 * blur - Kernel([[0, 0, 0], [0, 16, 0], [0, 0, 0]], 16))
+     2  4  2
+     4 -8  4
+     2  4  2
+    / 16
+    >>> blur[1, 1], np.asarray(blur).sum()
+    (np.float64(0.25), np.float64(1.0))
     """
+
+    # NumPy's numbers and arrays leave `*`, `+` and `-` to the kernel.
+    __array_priority__ = 1000
 
     weights: Floats
     divisor: float
@@ -284,6 +299,52 @@ class Kernel:
     def _hash(self) -> int:
         # Adding 0 turns -0.0, which equals 0.0, into 0.0.
         return hash((self.shape, self.divisor, (self.weights + 0.0).tobytes()))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.array, dtype=dtype, copy=copy)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.array[index]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __mul__(self, factor: float) -> Kernel:
+        if not isinstance(factor, Real):
+            return NotImplemented
+        return self.scaled(float(factor))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Kernel:
+        if not isinstance(divisor, Real):
+            return NotImplemented
+        return Kernel(self.weights, self.divisor * _checked_divisor(divisor))
+
+    def __neg__(self) -> Kernel:
+        return self.scaled(-1.0)
+
+    def __add__(self, other: Kernel) -> Kernel:
+        if not isinstance(other, Kernel):
+            return NotImplemented
+        if self.shape != other.shape:
+            (rows, columns), (others, across) = self.shape, other.shape
+            raise ParameterError(
+                f"kernels of {rows}x{columns} and {others}x{across} cannot be added; give both one size"
+            )
+        if self.divisor == other.divisor:
+            return Kernel(self.weights + other.weights, self.divisor)
+        return Kernel(self.array + other.array)
+
+    def __sub__(self, other: Kernel) -> Kernel:
+        return self + -other if isinstance(other, Kernel) else NotImplemented
+
+    def __str__(self) -> str:
+        """Show the weights; of large kernels the corners."""
+        return kerneltext.table(self, kerneltext.SHOWN)
+
+    def _repr_html_(self) -> str:
+        return kerneltext.html(self)
 
     def __repr__(self) -> str:
         rows, columns = self.shape

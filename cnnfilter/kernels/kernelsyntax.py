@@ -14,6 +14,7 @@ import numpy as np
 from cnnfilter.errors import ParameterError
 from cnnfilter.kernels import kernelfile
 from cnnfilter.kernels.kernelfile import number_text
+from cnnfilter.kernels.kerneltext import table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,12 +61,7 @@ def as_text(kernel: Kernel, form: str = "table") -> str | bytes:
 
 
 def _table(kernel: Kernel) -> str:
-    rows = [[f"{value:.6g}" for value in row] for row in kernel.weights.tolist()]
-    width = max(len(cell) for row in rows for cell in row)
-    lines = [" ".join(cell.rjust(width) for cell in row) for row in rows]
-    if kernel.divisor != 1:
-        lines.append(f"/ {kernel.divisor:.6g}")
-    return "\n".join(lines) + "\n"
+    return table(kernel) + "\n"
 
 
 def _json(kernel: Kernel) -> str:

@@ -14,7 +14,7 @@ import cnnfilter
 ROOT = Path(cnnfilter.__file__).parent
 
 FLOORS = (
-    {"ground": {"_version", "_moved", "errors", "wholefile"}},
+    {"ground": {"_version", "_moved", "errors", "npyfile", "wholefile"}},
     {"kernels": {"kernels"}},
     {"core": {"core"}},
     {"pixels": {"pixels"}},
@@ -34,7 +34,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 ROOM = {name: room for rooms in FLOORS for room, names in rooms.items() for name in names}
 
 FORBIDDEN = {
-    "ground": {"click", "numpy", "PIL"},
+    "ground": {"click", "PIL"},
     "kernels": {"PIL", "click", "tqdm", "safetensors", "scipy", "numba", "llvmlite"},
     "core": {"PIL", "click", "tqdm", "safetensors", "scipy"},
     "pixels": {"PIL", "click", "numba", "llvmlite"},
@@ -69,9 +69,10 @@ def imported(source):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "a relative import"
-            yield node.module
             if node.module == "cnnfilter":
                 yield from (f"cnnfilter.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             if found := NAMED.fullmatch(node.value):
                 yield found[1] or f"cnnfilter.{found[2]}"

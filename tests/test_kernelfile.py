@@ -240,7 +240,7 @@ class TestRefusedFiles:
             (
                 "k.npy",
                 npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2)}", b"8" * 31),
-                "needs 32 bytes",
+                "truncated: 1 of 32 bytes are missing",
             ),
             ("k.npy", npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}", b"8" * 9), "holds more"),
             (

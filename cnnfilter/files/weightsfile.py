@@ -5,19 +5,21 @@ total against a cap, element types against a list. What is not known is refused 
 pickle: only PyTorch's own reader, told to take weights alone, may open it.
 """
 
+import contextlib
 import json
 import math
 import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 import numpy as np
 import safetensors.numpy
 
-from cnnfilter.errors import FilterFileError
+from cnnfilter import npyfile
+from cnnfilter.errors import FilterFileError, ParameterError
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
@@ -157,7 +159,9 @@ def _read_safetensors(
     _check_entries(header, size - 8 - length, max_bytes)
     tensors = {}
     for name, entry in sorted(header.items(), key=lambda item: int(item[1]["data_offsets"][0])):
-        raw = _read_array(file, math.prod(entry["shape"]), _DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        with _told():
+            flat = npyfile.read_flat(file, math.prod(entry["shape"]), _DTYPES[entry["dtype"]])
+        raw = flat.reshape(entry["shape"])
         if entry["dtype"] == "BF16":  # the upper half of a float32
             raw = (raw.astype(np.uint32) << 16).view(np.float32)
         tensors[name] = raw.astype(raw.dtype.newbyteorder("="), copy=False)
@@ -262,34 +266,26 @@ def _read_torch(file: IO[bytes], path: str | os.PathLike[str], size: int, max_by
 def _read_npy(file: IO[bytes], size: int, max_bytes: int) -> Array:
     """Read one .npy, its header held against the bytes that are there before memory is taken."""
     file.seek(0)
-    version = np.lib.format.read_magic(file)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise FilterFileError(f"version {version} of the .npy form is not known: 1.0 and 2.0 are")
-    try:
-        shape, fortran, dtype = readers[version](file)
-    except Exception as error:  # a parser of Python reads it, and raises whatever it meets
-        raise FilterFileError(f"the header of an array is damaged ({type(error).__name__})") from error
+    with _told():
+        header = npyfile.read_header(file)
+    shape, _, dtype = header
     if dtype.kind not in "fiub":
         raise FilterFileError(f"an array of {dtype} is refused: real numbers only")
-    wanted = math.prod(shape) * dtype.itemsize
+    wanted = header.size
     if wanted != size - file.tell():
         raise FilterFileError(
             f"an array of {dtype} {shape} takes {wanted} bytes, but {size - file.tell()} are there"
         )
     if wanted > max_bytes:
         raise FilterFileError(f"the array takes {wanted} bytes, more than the limit of {max_bytes}")
-    array = _read_array(file, math.prod(shape), dtype).reshape(shape, order="F" if fortran else "C")
-    return array.astype(dtype.newbyteorder("="), copy=False)
+    with _told():
+        return npyfile.read_values(file, header)
 
 
-def _read_array(file: IO[bytes], count: int, dtype: Any) -> Array:
-    """Read straight into place, so that large weights are in memory once, not as bytes, too."""
-    array = np.empty(count, dtype)
-    room = array.view(np.uint8).data
-    while room:
-        done = file.readinto(room[: 1 << 24])  # type: ignore[attr-defined]
-        if not done:
-            raise FilterFileError(f"truncated: {len(room)} bytes are missing")
-        room = room[done:]
-    return array
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turn what is wrong with numbers into what is wrong with a file."""
+    try:
+        yield
+    except ParameterError as error:
+        raise FilterFileError(str(error)) from error

@@ -26,9 +26,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -36,6 +34,7 @@ import numpy as np
 from cnnfilter.errors import CnnFilterError, DtypeError, FilterFileError, ParameterError
 from cnnfilter.kernels.kernel import MAX_SIDE, Kernel
 from cnnfilter.kernels.named import named
+from cnnfilter.npyfile import read_header, read_values
 
 FORMS = ("txt", "csv", "json", "npy")
 MAX_TEXT_BYTES = 8 * 2**20
@@ -397,25 +396,15 @@ def _is_number(value: Any) -> bool:
 
 def _read_npy(file: BinaryIO) -> Kernel:
     """Read the header, judge it, and only then read as many bytes as it speaks of."""
-    readers: dict[tuple[int, int], Callable[..., tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    try:
-        version = np.lib.format.read_magic(file)
-        shape, fortran_order, dtype = readers[version](file)
-    except (ValueError, KeyError, SyntaxError, TypeError, MemoryError, RecursionError, TokenError) as error:
-        raise ParameterError(f"not an .npy file of numbers: {error}") from error
+    header = read_header(file)
+    shape, _, dtype = header
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise DtypeError(f"an array of {dtype} is no kernel; it needs integers or floats of up to 64 bits")
     if len(shape) not in (1, 2) or not all(1 <= side <= MAX_SIDE for side in shape):
         raise ParameterError(
             f"an array of shape {shape} is no kernel; it needs 1 or 2 sides of 1 to {MAX_SIDE}"
         )
-    expected = math.prod(shape) * dtype.itemsize
-    content = file.read(expected + 1)
-    if len(content) != expected:
-        found = "more" if len(content) > expected else len(content)
-        raise ParameterError(f"the array of shape {shape} needs {expected} bytes; the file holds {found}")
-    values = np.frombuffer(content, dtype).reshape(shape, order="F" if fortran_order else "C")
+    values = read_values(file, header)
+    if file.read(1):
+        raise ParameterError(f"the array of shape {shape} needs {header.size} bytes; the file holds more")
     return Kernel(values)

@@ -15,6 +15,9 @@ Kernels
 Plans
     explain                   which method computes a filter, its cost, and why: a `Plan`
 
+Memory
+    release_memory            give back what is kept for the next results
+
 Errors
     CnnFilterError            what all errors are, each a ValueError or TypeError as well
 

@@ -16,6 +16,8 @@ from skimage import data
 
 from cnnfilter.learning.learnedfilter import LearnedFilter
 
+pytestmark = pytest.mark.slow
+
 MEAN = np.full((3, 3), 1 / 9)
 SHARPEN = np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], float)
 PHOTO = data.astronaut()[:240, 100:360]

@@ -174,7 +174,7 @@ class TestErrors:
         ("arguments", "words"),
         [
             (["gausian"], "no command 'gausian'; did you mean 'gaussian'?"),
-            (["mean", "--sise", "3"], "No such option '--sise'"),
+            (["mean", "--sise", "3"], "--sise"),
             (["mean", "--size", "0", "a"], "'0' is not a number of pixels from 1"),
             (["mean", "--size", "3x3x3", "a"], "3x3x3"),
             (["gaussian", "--sigma", "-1", "a"], "'-1' is not a length"),

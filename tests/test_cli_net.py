@@ -21,6 +21,8 @@ from cnnfilter.nn.describe import describe
 from cnnfilter.nn.functional import softmax
 from cnnfilter.nn.models import MODELS, build
 
+pytestmark = pytest.mark.slow
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

@@ -13,6 +13,8 @@ from commandline import picture, pixels
 
 import cnnfilter
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(cnnfilter.__file__).parent
 PAGE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 FILTER = re.search(r"^```py\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[1]

@@ -69,6 +69,7 @@ def shell(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=page_name)
 def test_commands_run(page, shell, tmp_path_factory):
     """Every command of a page, in order; what a set-up installs is taken as installed."""
@@ -134,6 +135,7 @@ def test_the_reference_of_commands_is_what_they_say():
 LEARNING = ROOT / "docs" / "learning.md"
 
 
+@pytest.mark.slow
 def test_the_page_on_learning_shows_what_the_commands_say(shell):
     """What follows a command as text is in its output, line by line."""
     found = re.findall(r"^```sh\n(.*?)^```\n\n```text\n(.*?)^```", LEARNING.read_text(), re.M | re.S)
@@ -196,6 +198,7 @@ def test_every_row_of_the_equations_names_a_function_and_a_test():
             assert re.search(r"\| `cnnfilter\.[\w.]+` \| `test_\w+\.py::test_\w+` \|$", row), row
 
 
+@pytest.mark.slow
 def test_the_gallery_is_what_its_script_makes(tmp_path):
     script("gallery/make_gallery.py").main(tmp_path)
     assert (tmp_path / "gallery.md").read_text() == (ROOT / "docs" / "gallery.md").read_text()

@@ -111,7 +111,8 @@ def gaussian(
 
     if rounding and not integer:
         raise click.UsageError("--rounding needs --integer", click.get_current_context())
-    if size is not None and (remark := cut_remark(size, sigma)):
+    # Small integers are a template of this very size; nobody would make a larger one of them.
+    if size is not None and not integer and (remark := cut_remark(size, sigma)):
         note(remark)
     form = "integer" if integer else "float"
     _write(template(size, sigma, form, rounding or "floor"), syntax, output)  # type: ignore[arg-type]

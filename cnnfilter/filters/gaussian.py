@@ -187,7 +187,7 @@ class Gaussian(KernelFilter):
         """Tell when a size cuts off more than a hundredth: it is then no longer a Gaussian."""
         from cnnfilter.kernels.gaussian import cut_remark
 
-        if "size" not in self.arguments:
+        if "size" not in self.arguments or self.arguments.get("template") == "integer":
             return ()
         remark = cut_remark(self.arguments["size"], self.arguments.get("sigma", 1.0))
         return (remark,) if remark else ()

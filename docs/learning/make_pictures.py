@@ -30,6 +30,7 @@ from cnnfilter.pixels import Array, packed  # noqa: E402
 
 CROP = "192x192+150+20"  # of the astronaut: face, hair and flag
 DETAIL = (slice(160, 290), slice(225, 355))  # of the rocket: tower and flame
+CLOSE = (slice(185, 240), slice(270, 325))  # so near that noise shows, and what is left of it
 
 
 def main() -> None:
@@ -123,7 +124,7 @@ def draw_denoiser(folder: Path) -> None:
     named[f"one 7x7 kernel, {psnr(kernel, sharp):.1f} dB"] = kernel
     named[f"three layers, {psnr(ours, sharp):.1f} dB"] = ours
     print("rocket:", *named)
-    strip("denoise.jpg", named)
+    strip("denoise.jpg", named, CLOSE)
 
 
 def draw_failures(folder: Path) -> None:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
     from cnnfilter.filters import gaussian, max_pool, mean, mean_pool, second_derivative
+    from cnnfilter.seeing.arithmetic import arithmetic
 
 __all__ = [
     "CnnFilterError",
     "Kernel",
     "Plan",
     "__version__",
+    "arithmetic",
     "convolve",
     "correlate",
     "explain",
@@ -38,6 +40,7 @@ _HOMES = {
     "CnnFilterError": "cnnfilter.errors",
     "Kernel": "cnnfilter.core.kernel",
     "Plan": "cnnfilter.core.plan",
+    "arithmetic": "cnnfilter.seeing.arithmetic",
     "convolve": "cnnfilter.core.correlate",
     "correlate": "cnnfilter.core.correlate",
     "explain": "cnnfilter.core.correlate",

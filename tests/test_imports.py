@@ -18,7 +18,7 @@ LAYERS = (
     {"pixels"},
     {"filters", "nn", "learning", "kernelfile", "kernelsyntax", "kernelview", "weightsfile"},
     {"imagefile"},
-    {"batch"},
+    {"batch", "seeing"},
     {"cli"},
 )
 """From the bottom up: a module imports from its own layer and from those below."""
@@ -37,6 +37,7 @@ FORBIDDEN = {
     "learning": {"PIL", "click", "tqdm"},
     "errors": {"click", "numpy", "PIL"},
     "pixels": {"PIL", "click", "numba", "llvmlite"},
+    "seeing": {"click", "tqdm", "matplotlib", "numba", "llvmlite"},
 }
 
 

@@ -97,6 +97,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         "learn": ("cnnfilter.cli.learn:learn", "Learn a filter from a picture before and after."),
         "kernel": ("cnnfilter.cli.kernel:kernel", "Make, show and convert kernels."),
         "net": ("cnnfilter.cli.net:net", "Train, run and look into networks."),
+        "play": ("cnnfilter.cli.play:play", "Write a page to play with convolution in a browser."),
         "cache": ("cnnfilter.cli.cache:cache", "Look after the compiled loops."),
         "doctor": ("cnnfilter.cli.doctor:doctor", "Check this installation."),
         "completion": ("cnnfilter.cli.completion:completion", "Print what a shell needs to complete."),

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from cnnfilter._version import __version__
 
 if TYPE_CHECKING:
-    from cnnfilter.core import templates
     from cnnfilter.core.correlate import convolve, correlate, explain
-    from cnnfilter.core.kernel import Kernel
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
     from cnnfilter.filters import gaussian, max_pool, mean, mean_pool, second_derivative
+    from cnnfilter.kernels import templates
+    from cnnfilter.kernels.kernel import Kernel
     from cnnfilter.seeing.arithmetic import arithmetic
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
 
 _HOMES = {
     "CnnFilterError": "cnnfilter.errors",
-    "Kernel": "cnnfilter.core.kernel",
+    "Kernel": "cnnfilter.kernels.kernel",
     "Plan": "cnnfilter.core.plan",
     "arithmetic": "cnnfilter.seeing.arithmetic",
     "convolve": "cnnfilter.core.correlate",
@@ -49,7 +49,7 @@ _HOMES = {
     "mean": "cnnfilter.filters",
     "mean_pool": "cnnfilter.filters",
     "second_derivative": "cnnfilter.filters",
-    "templates": "cnnfilter.core",
+    "templates": "cnnfilter.kernels",
 }
 
 
@@ -58,7 +58,7 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module 'cnnfilter' has no attribute {name!r}")
     if name == "templates":
-        return import_module("cnnfilter.core.templates")
+        return import_module("cnnfilter.kernels.templates")
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

@@ -14,7 +14,7 @@ from commandline import cnnfilter, complaint, picture, pixels
 
 import cnnfilter as cnnfilter_package
 from cnnfilter.cli.doctor import ENVIRONMENT
-from cnnfilter.core.objectcache import VARIABLE
+from cnnfilter.core.jit.objectcache import VARIABLE
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from commandline import cnnfilter, complaint, names, pixels
 
-from cnnfilter import Kernel, kernelsyntax, templates
+from cnnfilter import Kernel, templates
 from cnnfilter.cli.kernel import SYNTAXES
+from cnnfilter.kernels import kernelsyntax
 
 
 def said(*arguments: str, **more) -> str:

@@ -14,7 +14,7 @@ import pytest
 from commandline import COMMAND, cnnfilter, complaint, hear_signals, picture
 
 from cnnfilter.cli.group import cnnfilter as root
-from cnnfilter.core import objectcache
+from cnnfilter.core.jit import objectcache
 
 HEAVY = ("numpy", "PIL", "numba", "llvmlite", "tqdm", "cnnfilter.nn", "matplotlib", "scipy")
 

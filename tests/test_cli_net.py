@@ -15,11 +15,11 @@ from PIL import Image
 from skimage import data
 
 from cnnfilter.cli.net.weights import read_image
+from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.nn.data import prepare
 from cnnfilter.nn.describe import describe
 from cnnfilter.nn.functional import softmax
 from cnnfilter.nn.models import MODELS, build
-from cnnfilter.weightsfile import read_tensors, write_tensors
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -57,7 +57,7 @@ def test_gain_and_bounds_of_kernels():
 
 
 def kernel(text: str):
-    from cnnfilter.kernelfile import parse
+    from cnnfilter.kernels.kernelfile import parse
 
     return parse(text)
 

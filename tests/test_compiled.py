@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnfilter.core import compiled, machinecode, objectcache
+from cnnfilter.core.jit import compiled, machinecode, objectcache
 from cnnfilter.errors import ParameterError
 
 TESTS = Path(__file__).parent
-LOOPS = Path(compiled.__file__).parent / "loops"
+LOOPS = Path(compiled.__file__).parents[1] / "loops"
 
 AFFINE = "void(f32*, i64, f64*)"
 
@@ -63,7 +63,7 @@ def run(script, **environment):
 
 AFFINE_SCRIPT = """
 import numpy as np
-from cnnfilter.core import compiled
+from cnnfilter.core.jit import compiled
 image, out = np.arange(9, dtype=np.float32), np.zeros(9)
 loop = compiled.Loop("sampleloops.elementwise", "affine", (2.0, 1.0), "void(f32*, i64, f64*)")
 compiled.function(loop)(image.ctypes.data, 9, out.ctypes.data)
@@ -145,7 +145,7 @@ def test_calls_release_the_gil():
 
 
 def test_a_loop_is_compiled_once(monkeypatch):
-    from cnnfilter.core import compiling
+    from cnnfilter.core.jit import compiling
 
     calls = []
     genuine = compiling.object_code
@@ -242,7 +242,7 @@ def test_child_of_a_fork_compiles_while_its_parent_does():
     script = """
 import os, threading, warnings
 warnings.simplefilter("ignore")
-from cnnfilter.core import compiled
+from cnnfilter.core.jit import compiled
 compiled._lock.acquire()
 child = os.fork()
 if child == 0:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
-from cnnfilter.imagefile import Picture
+from cnnfilter.files import Picture
 
 DELAYS = [40.0, 250.0, 100.0]
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError, ParameterError
-from cnnfilter.imagefile import FORMS, Picture
+from cnnfilter.files import FORMS, Picture
 
 SAVED = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "TGA", "PPM", "PAM", "NPY")
 

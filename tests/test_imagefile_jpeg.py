@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, JpegImagePlugin
 from skimage import data
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
-from cnnfilter.imagefile import Picture
+from cnnfilter.files import Picture
 
 
 @pytest.fixture(scope="module")

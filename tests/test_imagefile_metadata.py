@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
-from cnnfilter import imagefile
-from cnnfilter.imagefile import Picture
+from cnnfilter import files as imagefile
+from cnnfilter.files import Picture
 
 FORMS = ("JPEG", "PNG", "WEBP", "TIFF")
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

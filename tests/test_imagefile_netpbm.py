@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
-from cnnfilter.imagefile import Picture
+from cnnfilter.files import Picture
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
-from cnnfilter.imagefile import Picture, ifd, tiff
+from cnnfilter.files import Picture, ifd, tiff
 
 DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
 
@@ -47,7 +47,7 @@ def written(picture, **options):
 
 
 def laid_out(strips, **tags):
-    """A TIFF file of compressed strips or tiles, with tags by the names in `cnnfilter.imagefile.tiff`."""
+    """A TIFF file of compressed strips or tiles, with tags by the names in `cnnfilter.files.tiff`."""
     places = "TILE" if "TILE_WIDTH" in tags else "STRIP"
     sizes = [len(strip) for strip in strips]
     values = {getattr(tiff, name): ifd.long(*np.atleast_1d(value).tolist()) for name, value in tags.items()}

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cnnfilter.core.kernel import Kernel
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.kernels.kernel import Kernel
 
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, max_side=7)
 integers = hnp.arrays(np.int64, shapes, elements=st.integers(-99, 99))

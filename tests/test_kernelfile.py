@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cnnfilter import kernelfile
-from cnnfilter.core.kernel import Kernel
-from cnnfilter.core.templates import gaussian
 from cnnfilter.errors import DtypeError, FilterFileError, ParameterError
+from cnnfilter.kernels import kernelfile
+from cnnfilter.kernels.kernel import Kernel
+from cnnfilter.kernels.templates import gaussian
 
 finite = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=True)
 kernels = st.builds(

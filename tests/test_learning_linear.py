@@ -8,6 +8,7 @@ from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from sklearn.datasets import load_sample_image
 
+from cnnfilter.drawing.reports import draw_report
 from cnnfilter.errors import ParameterError
 from cnnfilter.learning.evaluation import psnr, ssim
 from cnnfilter.learning.linear import learn_kernel
@@ -267,7 +268,7 @@ def test_report_is_text_json_and_a_picture(tmp_path):
     for method in ("least-squares", "gradient"):
         report = learn_kernel(CHINA, filtered(CHINA, MEAN), size=3, method=method).report
         assert json.loads(json.dumps(report.record(), allow_nan=False))["rank"] == 9
-        report.draw(tmp_path / f"{method}.png")
+        draw_report(report, tmp_path / f"{method}.png")
         assert (tmp_path / f"{method}.png").read_bytes()[:4] == b"\x89PNG"
         assert "0.11111" in report.text()
 

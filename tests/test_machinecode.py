@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sampleloops import elementwise
 
-from cnnfilter.core import compiling, machinecode
-from cnnfilter.core.machinecode import _HEADER
+from cnnfilter.core.jit import compiling, machinecode
+from cnnfilter.core.jit.machinecode import _HEADER
 
 native = pytest.mark.skipif(not machinecode.is_native(), reason="laid out by LLVM here")
 

@@ -14,7 +14,7 @@ from PIL import Image
 import cnnfilter as cf
 from cnnfilter.core.boundary import BOUNDARIES
 from cnnfilter.errors import ParameterError
-from cnnfilter.kernelfile import parse
+from cnnfilter.kernels.kernelfile import parse
 from cnnfilter.seeing.numbers import shown
 from cnnfilter.seeing.play import KERNELS, page
 

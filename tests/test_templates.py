@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnfilter.core import formulas, templates
-from cnnfilter.core.gaussian import MAX_INTEGER_SUM
-from cnnfilter.core.kernel import Kernel
-from cnnfilter.core.named import REGISTRY
 from cnnfilter.errors import DtypeError, ParameterError
-from cnnfilter.kernelfile import parse
+from cnnfilter.kernels import formulas, templates
+from cnnfilter.kernels.gaussian import MAX_INTEGER_SUM
+from cnnfilter.kernels.kernel import Kernel
+from cnnfilter.kernels.kernelfile import parse
+from cnnfilter.kernels.named import REGISTRY
 
 # The table of the notes: 2.
 INTEGER_TABLE = [

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnnfilter.errors import FilterFileError
-from cnnfilter.weightsfile import read_tensors, write_tensors
+from cnnfilter.files.weightsfile import read_tensors, write_tensors
 
 
 def packed(header, data=b""):

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.errors import ImageFileError, ParameterError
+from cnnfilter.files import MAX_PIXELS, Picture, form_named, form_of, read, write
 from cnnfilter.filters.chain import run_chain
 from cnnfilter.filters.registry import Range, Step
-from cnnfilter.imagefile import MAX_PIXELS, Picture, form_named, form_of, read, write
 from cnnfilter.pixels import Applied, Array
 from cnnfilter.wholefile import whole_file
 
@@ -64,9 +64,9 @@ class Process(NamedTuple):
     form : str, optional
         Of the output; default as its suffix says, or else as the input was.
     quality, compression : int, optional
-        See `cnnfilter.imagefile.write`.
+        See `cnnfilter.files.write`.
     max_pixels : int
-        See `cnnfilter.imagefile.read`.
+        See `cnnfilter.files.read`.
     threads : int, optional
         How many threads filter one file.
     """

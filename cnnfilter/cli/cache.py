@@ -37,7 +37,7 @@ def cache() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def info(as_json: bool) -> None:
     """Tell where the compiled loops are, how many, and how large."""
-    from cnnfilter.core import objectcache
+    from cnnfilter.core.jit import objectcache
 
     facts = objectcache.info()
     if as_json:
@@ -82,7 +82,7 @@ def _warm(words: str) -> None:
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def clear(quiet: bool) -> None:
     """Remove the compiled loops; they are compiled again when needed."""
-    from cnnfilter.core import objectcache
+    from cnnfilter.core.jit import objectcache
 
     removed = objectcache.clear()
     if not quiet:

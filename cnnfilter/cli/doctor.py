@@ -86,7 +86,9 @@ def _arrays() -> str:
     """Filter a constant, which must stay, and an impulse, which must give the kernel back."""
     import numpy as np
 
-    from cnnfilter import Kernel, convolve, gaussian, mean
+    from cnnfilter.core.correlate import convolve
+    from cnnfilter.filters import gaussian, mean
+    from cnnfilter.kernels.kernel import Kernel
 
     white = np.full((33, 47, 3), 255, np.uint8)
     for smooth in (mean(white, 5), gaussian(white, 2)):
@@ -104,7 +106,7 @@ def _images() -> str:
 
     import numpy as np
 
-    from cnnfilter.imagefile import FORMS, Picture, read, write
+    from cnnfilter.files import FORMS, Picture, read, write
 
     pixels = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
     for form in ("PNG", "TIFF", "PPM"):
@@ -116,7 +118,7 @@ def _images() -> str:
 
 def _cache() -> str:
     """Tell where compiled loops are kept, and whether those that the filters above used were."""
-    from cnnfilter.core import compiled, objectcache
+    from cnnfilter.core.jit import compiled, objectcache
 
     facts = ", ".join(f"{name} {value}" for name, value in objectcache.info().items())
     if why := compiled.note():

@@ -13,8 +13,8 @@ from cnnfilter.cli.options import Settings
 from cnnfilter.core.correlate import explain
 from cnnfilter.core.geometry import make_geometry
 from cnnfilter.errors import ParameterError
+from cnnfilter.files import read
 from cnnfilter.filters.registry import Step
-from cnnfilter.imagefile import read
 
 ASSUMED_SHAPE, ASSUMED_DTYPE = (1024, 1024, 3), "uint8"
 

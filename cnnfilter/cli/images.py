@@ -49,9 +49,11 @@ def step(name: str, values: dict[str, Any], value_range: Range | None = None) ->
     if name == "pool":
         return Step.of(f"pool {values.pop('kind')}", value_range, **values)
     if name == "learned":
-        from cnnfilter.learning.filterfile import load
+        from cnnfilter.learning.learnedfilter import LearnedFilter
 
-        values["filter"] = load(values["filter"], tensor=values.pop("tensor"), order=values.pop("order"))
+        values["filter"] = LearnedFilter.load(
+            values["filter"], tensor=values.pop("tensor"), order=values.pop("order")
+        )
     boundary = values.get("boundary")
     if isinstance(boundary, tuple):
         values["boundary"], values["constant"] = boundary

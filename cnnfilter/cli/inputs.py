@@ -8,7 +8,7 @@ import click
 
 from cnnfilter.batch.jobs import STREAM, Source, find_sources
 from cnnfilter.errors import ParameterError
-from cnnfilter.imagefile import FORMS
+from cnnfilter.files import FORMS
 
 
 def usage(message: str) -> click.UsageError:

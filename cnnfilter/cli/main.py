@@ -113,7 +113,7 @@ def note(message: str) -> None:
 
 def note_cut_gaussian(size: Any, sigma: Any) -> None:
     """Tell when a size cuts off more than a hundredth of a Gaussian: it is then no longer one."""
-    from cnnfilter.core.gaussian import gaussian_cutoff
+    from cnnfilter.kernels.gaussian import gaussian_cutoff
 
     cut = gaussian_cutoff(size, sigma)
     if cut > 0.01:

@@ -14,8 +14,8 @@ from cnnfilter.batch.jobs import STREAM, is_folder
 from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain
 from cnnfilter.cli.options import Settings
 from cnnfilter.errors import ImageFileError
+from cnnfilter.files import FORMS, Picture, form_named, read, write
 from cnnfilter.filters.registry import Step
-from cnnfilter.imagefile import FORMS, Picture, form_named, read, write
 from cnnfilter.pixels import Applied, Array, apply, depth_dtype, quantise
 from cnnfilter.pixels.kinds import full_scale
 from cnnfilter.wholefile import whole_file
@@ -62,7 +62,7 @@ def _refuse_contradictions(settings: Settings, target: str) -> None:
 
 
 def _write_sheet(step: Step, settings: Settings, picture: Picture, target: str, path: str) -> int:
-    from cnnfilter.learning.sheet import draw_sheet, require_room, scaled, side_of_tiles
+    from cnnfilter.drawing.sheet import draw_sheet, require_room, scaled, side_of_tiles
 
     count = _count(step, picture)
     require_room(count)  # before the work

@@ -26,8 +26,8 @@ from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
 from cnnfilter.core import threads
 from cnnfilter.errors import ImageFileError
+from cnnfilter.files import FORMS, form_named, form_of
 from cnnfilter.filters.registry import Step
-from cnnfilter.imagefile import FORMS, form_named, form_of
 from cnnfilter.wholefile import remove_stale
 
 
@@ -79,7 +79,7 @@ def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
                 raise outcome
             report.add(job, outcome)
     if settings.verbose:
-        from cnnfilter.core import compiled
+        from cnnfilter.core.jit import compiled
 
         if reason := compiled.note():
             note(f"filters were compiled for this run alone: {reason}")

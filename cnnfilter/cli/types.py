@@ -117,7 +117,7 @@ class KernelText(click.ParamType[Any]):
         """Read the kernel; what is wrong with it is an error of usage."""
         if not isinstance(value, str):
             return value
-        from cnnfilter.kernelfile import kernel_from
+        from cnnfilter.kernels.kernelfile import kernel_from
 
         try:
             return kernel_from(value)
@@ -130,7 +130,7 @@ class KernelText(click.ParamType[Any]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer the named kernels, then files."""
-        from cnnfilter.core.templates import names
+        from cnnfilter.kernels.templates import names
 
         found = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
         return found or [CompletionItem(incomplete, type="file")]

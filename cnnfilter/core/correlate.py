@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from cnnfilter.core import threads as threading
 from cnnfilter.core.boundary import check_boundary, index_map
 from cnnfilter.core.geometry import Axis, Geometry, Number, Padding, make_geometry, number_pair
-from cnnfilter.core.kernel import Kernel
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.core.methods import direct, fft, recursive, running, separable
 from cnnfilter.core.methods.work import FORMS, Array, Work
 from cnnfilter.core.plan import Plan, make_plan, sums_to_one
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.kernels.kernel import Kernel
 
 KernelLike: TypeAlias = Kernel | ArrayLike
 DtypeLike: TypeAlias = Any

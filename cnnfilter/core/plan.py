@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.core.geometry import Geometry, Pair
-from cnnfilter.core.kernel import Kernel
 from cnnfilter.core.methods import fft, recursive
 from cnnfilter.errors import ParameterError
+from cnnfilter.kernels.kernel import Kernel
 
 METHODS = ("direct", "separable", "low rank", "running sums", "fft", "recursive")
 ACCURACIES = ("exact", "fast")

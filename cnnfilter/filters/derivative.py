@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike, NDArray
 
-from cnnfilter.core import templates
 from cnnfilter.core.correlate import checked_image, filtered
 from cnnfilter.core.geometry import Number, Padding
 from cnnfilter.errors import ParameterError
+from cnnfilter.kernels import templates
 
 
 def second_derivative(

@@ -13,7 +13,7 @@ from cnnfilter.errors import ParameterError
 
 if TYPE_CHECKING:
     from cnnfilter.core.geometry import Geometry
-    from cnnfilter.core.kernel import Kernel
+    from cnnfilter.kernels.kernel import Kernel
 
 Range = Literal["clip", "abs", "offset", "stretch"]
 
@@ -130,7 +130,7 @@ class Step(NamedTuple):
 
     def kernel(self) -> "Kernel | None":
         """Make the kernel that an image is correlated with; a pooling has none."""
-        from cnnfilter.core import templates
+        from cnnfilter.kernels import templates
 
         given = self.arguments
         match self.name:
@@ -166,7 +166,7 @@ class Step(NamedTuple):
 
     def _size(self) -> tuple[int, int] | None:
         """Return rows and columns of the kernel or window, without making a large Gaussian."""
-        from cnnfilter.core import templates
+        from cnnfilter.kernels import templates
 
         given = self.arguments
         if self.name == "learned":

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cnnfilter.core import templates
 from cnnfilter.core.correlate import checked_image, filtered
 from cnnfilter.core.geometry import Number, Padding
-from cnnfilter.core.kernel import Kernel
 from cnnfilter.errors import ParameterError
+from cnnfilter.kernels import templates
+from cnnfilter.kernels.kernel import Kernel
 
 
 def mean(

@@ -6,8 +6,8 @@ import math
 import numpy as np
 
 from cnnfilter.core.correlate import correlate
-from cnnfilter.core.templates import gaussian
 from cnnfilter.errors import ParameterError
+from cnnfilter.kernels.templates import gaussian
 from cnnfilter.learning.pairs import Array
 from cnnfilter.pixels.kinds import full_scale
 

@@ -16,9 +16,11 @@ import numpy as np
 
 from cnnfilter.core.boundary import check_boundary, index_map
 from cnnfilter.core.correlate import correlate
-from cnnfilter.core.kernel import Kernel
 from cnnfilter.core.threads import count
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+from cnnfilter.files import filterfile
+from cnnfilter.kernels import kernelfile
+from cnnfilter.kernels.kernel import Kernel
 from cnnfilter.learning.pairs import Array
 from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.functional import activation, convolution
@@ -218,19 +220,41 @@ class LearnedFilter:
         return np.clip(np.rint(values), limits.min, limits.max).astype(image.dtype)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the filter; see `cnnfilter.learning.filterfile.save`."""
-        from cnnfilter.learning import filterfile
+        """Write kernel JSON if one kernel says it all and `path` ends in .json, else safetensors.
 
-        filterfile.save(self, path)
+        Raises
+        ------
+        FilterFileError
+            If the suffix does not fit the filter, or the file cannot be written.
+        """
+        kernel = self.kernel()
+        suffix = filterfile.require_suffix(path, one_kernel=kernel is not None)
+        if kernel is not None and suffix == ".json":
+            kernelfile.save(kernel, path, bias=self.bias)
+            return
+        layers = tuple(
+            filterfile.StoredLayer(layer.weights, layer.bias, layer.activation, layer.groups)
+            for layer in self.layers
+        )
+        filterfile.save(
+            filterfile.StoredFilter(layers, self.each_channel, self.residual, dict(self.notes)), path
+        )
 
     @classmethod
     def load(
         cls, path: str | os.PathLike[str], *, tensor: str | None = None, order: str = "auto"
     ) -> "LearnedFilter":
-        """Read a learned filter, a kernel or a bank; see `cnnfilter.learning.filterfile.load`."""
-        from cnnfilter.learning import filterfile
-
-        return filterfile.load(path, tensor=tensor, order=order)
+        """Read a learned filter, a kernel or a bank; see `cnnfilter.files.filterfile.load`."""
+        stored = filterfile.load(path, tensor=tensor, order=order)
+        try:
+            return cls(
+                tuple(ConvolutionLayer(*layer) for layer in stored.layers),
+                stored.each_channel,
+                stored.residual,
+                stored.notes,
+            )
+        except CnnFilterError as error:
+            raise FilterFileError(f"{os.fspath(path)}: {error}") from error
 
     def _checked(self, image: Array) -> Array:
         if image.ndim not in (2, 3) or image.size == 0:

@@ -1,7 +1,6 @@
-"""What was learned, in words, numbers and pictures."""
+"""What was learned, in words and numbers; `cnnfilter.drawing.reports` draws it."""
 
 import math
-import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,12 +149,6 @@ class LinearReport:
         bias = None if self.bias is None else self.bias.tolist()
         return record | {"weights": self.weights.tolist(), "bias": bias, "shifts": [*map(list, self.shifts)]}
 
-    def draw(self, path: str | os.PathLike[str]) -> None:
-        """Draw the kernel, its residual or learning curve, and pictures; see `cnnfilter.learning.drawing`."""
-        from cnnfilter.learning import drawing
-
-        drawing.draw_kernel(self, path)
-
     def _rim(self) -> float:
         """Share of the kernel's absolute weight on its rim, the identity's share left out."""
         size = np.abs(self.weights).sum(axis=(0, 1))
@@ -235,9 +228,3 @@ class StackReport:
         names = "options weights steps seconds psnr psnr_identity psnr_linear ssim ssim_identity verdict"
         record = {name: _plain(getattr(self, name)) for name in names.split()}
         return record | {"curve": [[step, _plain(value)] for step, value in self.curve]}
-
-    def draw(self, path: str | os.PathLike[str]) -> None:
-        """Draw the first kernels, the learning curve and pictures; see `cnnfilter.learning.drawing`."""
-        from cnnfilter.learning import drawing
-
-        drawing.draw_stack(self, path)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.errors import FilterFileError, ParameterError
+from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.learning.pairs import Array, Pair, Split
 from cnnfilter.nn.functional import (
@@ -27,7 +28,6 @@ from cnnfilter.nn.functional import (
 )
 from cnnfilter.nn.optimisers import Adam
 from cnnfilter.pixels.kinds import full_scale
-from cnnfilter.weightsfile import read_tensors, write_tensors
 
 CHECKPOINT, VERSION = "cnnfilter-checkpoint", "1"
 _JUDGED_PIXELS = 1 << 19  # at most, at each look at the held-out region

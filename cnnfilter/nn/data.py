@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+from cnnfilter.files.weightsfile import read_tensors
 from cnnfilter.nn.functional.windows import Array
 from cnnfilter.nn.layers import Shape
 from cnnfilter.nn.network import Preprocessing
-from cnnfilter.weightsfile import read_tensors
 
 ReadImage = Callable[[str], Array]
 """Reads an image file as float32 (H, W, C), C 1 or 3, from 0 to 1."""

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.data import Data, augmented
 from cnnfilter.nn.functional.windows import Array
 from cnnfilter.nn.losses import loss_named
 from cnnfilter.nn.network import Network
 from cnnfilter.nn.optimisers import SGD, Adam
-from cnnfilter.weightsfile import read_tensors, write_tensors
 
 AUXILIARY_WEIGHT = 0.3
 SCHEDULES = ("constant", "cosine", "step")

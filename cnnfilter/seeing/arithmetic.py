@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cnnfilter.core.correlate import KernelLike
     from cnnfilter.core.geometry import Axis
-    from cnnfilter.core.kernel import Kernel
+    from cnnfilter.kernels.kernel import Kernel
     from cnnfilter.core.plan import Plan
 
     Floats = NDArray[np.float64]

@@ -5,7 +5,7 @@ import re
 from importlib.resources import files
 
 from cnnfilter._version import __version__
-from cnnfilter.core.named import REGISTRY, named
+from cnnfilter.kernels.named import REGISTRY, named
 
 KERNELS = (
     "identity", "mean", "mean:5", "gaussian:3:0.8:integer", "gaussian:5:1", "gaussian-159", "gaussian-273",

@@ -44,7 +44,7 @@ def describe(name: str, options: dict[str, Any], as_json: bool, markdown: bool, 
     """Show the layers with sizes, parameters and costs."""
     network = built(name, options)
     if output and output.lower().endswith(_PICTURES):
-        from cnnfilter.nn.diagram import draw_network
+        from cnnfilter.drawing.diagram import draw_network
 
         draw_network(network, output)
         return

@@ -52,7 +52,7 @@ def features(
     if output.endswith(".npy"):
         _write_array(maps, output)
         return
-    from cnnfilter.nn.draw import draw_sheet, draw_values
+    from cnnfilter.drawing.networks import draw_sheet, draw_values
 
     title = f"{loaded.name} {layer}, {'x'.join(map(str, maps.shape))}: {image}"
     if maps.size == len(maps):
@@ -108,7 +108,7 @@ def kernels(
         notes = {"network": loaded.name, "layer": layer}
         LearnedFilter((ConvolutionLayer(bank, groups=groups),), notes=notes).save(output)
     else:
-        from cnnfilter.nn.draw import draw_kernels
+        from cnnfilter.drawing.networks import draw_kernels
 
         draw_kernels(bank, f"{loaded.name} {layer}", output)
 

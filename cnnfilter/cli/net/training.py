@@ -85,7 +85,7 @@ def train(
     network.load(training.best)
     table = counted(scores_of(network, valid.images), valid.labels)
     if curve or confusion:
-        from cnnfilter.nn import draw
+        from cnnfilter.drawing import networks as draw
 
         if curve:
             draw.draw_curve(training.history, curve, best=rules.patience > 0)
@@ -107,7 +107,7 @@ def _check_outputs(output: str, *pictures: str | None) -> None:
         if not path.endswith(_PICTURES):
             raise ParameterError(f"{path}: pictures are drawn as {', '.join(_PICTURES)}")
     if drawn:
-        from cnnfilter.nn.draw import require_matplotlib
+        from cnnfilter.drawing.figure import require_matplotlib
 
         require_matplotlib()
 
@@ -191,7 +191,7 @@ def _run_epoch(
 
 
 def _save(path: str, training: "Training", names: list[str]) -> None:
-    from cnnfilter.weightsfile import write_tensors
+    from cnnfilter.files.weightsfile import write_tensors
 
     network = training.network
     facts = {"network": network.name, "options": network.options, "classes": names}

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
+from cnnfilter.core.jit import compiled
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.core.methods.work import (
     ELEMENTS,

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
+from cnnfilter.core.jit import compiled
 from cnnfilter.core.methods import direct
 from cnnfilter.core.methods.work import ELEMENTS, Work, lengthened, row_stride
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
 from cnnfilter.core.geometry import Geometry
+from cnnfilter.core.jit import compiled
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.core.methods.work import FORMS, Array, row_stride
 

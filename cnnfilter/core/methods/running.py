@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
+from cnnfilter.core.jit import compiled
 from cnnfilter.core.loops.running import reciprocal
 from cnnfilter.core.methods import separable
 from cnnfilter.core.methods.work import ELEMENTS, ROWS, Work, row_stride, writes_past_caches

@@ -8,7 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
+from cnnfilter.core.jit import compiled
 from cnnfilter.core.methods import short
 from cnnfilter.core.methods.work import (
     ELEMENTS,

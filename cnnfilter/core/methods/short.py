@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
+from cnnfilter.core.jit import compiled
 from cnnfilter.core.methods.work import ELEMENTS, ROWS, Work, four_rows, row_stride, writes_past_caches
 
 MOST_ROWS = 18

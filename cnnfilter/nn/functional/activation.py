@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from cnnfilter.core.compiled import Loop, function
+from cnnfilter.core.jit.compiled import Loop, function
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.errors import ParameterError
 from cnnfilter.nn.functional.windows import Array

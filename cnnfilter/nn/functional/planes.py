@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnfilter.core.compiled import Loop, function
+from cnnfilter.core.jit.compiled import Loop, function
 from cnnfilter.core.threads import run_strips
 from cnnfilter.nn.blas import layer_threads
 from cnnfilter.nn.functional.plans import LANES, Part, Planes

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cnnfilter.core.compiled import Loop, function
 from cnnfilter.core.geometry import Number, Padding
+from cnnfilter.core.jit.compiled import Loop, function
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.core.threads import run_strips
 from cnnfilter.errors import ParameterError

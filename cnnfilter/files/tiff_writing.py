@@ -1,0 +1,119 @@
+"""Writing TIFF: pages of 8 and 16 bits and floats, plain or deflated."""
+
+import zlib
+from collections.abc import Sequence
+from typing import IO
+
+import numpy as np
+
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files import exif, ifd, tiff
+from cnnfilter.files.deflate import FAST, in_order
+from cnnfilter.files.picture import Array, Picture
+from cnnfilter.pixels import packed
+
+_STRIP = 1 << 18
+_INCH = 2
+_FORMATS = {"u": 1, "i": 2, "f": 3}
+_LARGEST = 2**32 - 1
+
+
+def write(picture: Picture, file: IO[bytes], compression: int | None, threads: int | None) -> None:
+    """Write every frame as a page; deflated if asked for, or if the TIFF that was read was compressed."""
+    if compression is None:
+        compression = FAST if picture.form == "TIFF" and picture.encoding.get("compressed") else 0
+    file.write(b"II*\0\x08\0\0\0")
+    place = 8
+    for index, frame in enumerate(picture.frames):
+        strips, tags = _strips(frame, compression, threads)
+        tags |= _meaning(picture, frame)
+        more, children = _metadata(picture) if index == 0 else ({}, {})
+        tags |= more
+        place = _put_page(file, place, strips, tags, children, last=index == len(picture.frames) - 1)
+
+
+def _put_page(
+    file: IO[bytes],
+    place: int,
+    strips: Sequence[bytes | memoryview],
+    tags: ifd.Directory,
+    children: dict[int, ifd.Directory],
+    *,
+    last: bool,
+) -> int:
+    """Write directory and strips at `place`; return where the next page goes."""
+    sizes = [len(strip) for strip in strips]
+    tags[tiff.STRIP_SIZES] = ifd.long(*sizes)
+    tags[tiff.STRIP_OFFSETS] = ifd.long(*sizes)  # as many values as there will be
+    start = place + len(ifd.pack(tags, place, children))
+    ends = np.cumsum([start, *sizes])
+    end = int(ends[-1]) + int(ends[-1]) % 2
+    if end > _LARGEST:
+        raise ImageFileError("a TIFF holds at most 4 GB; write .npy, or raise --compression")
+    tags[tiff.STRIP_OFFSETS] = ifd.long(*map(int, ends[:-1]))
+    file.write(ifd.pack(tags, place, children, 0 if last else end))
+    for strip in strips:
+        file.write(strip)
+    file.write(bytes(end - int(ends[-1])))
+    return end
+
+
+def _strips(frame: Array, level: int, threads: int | None) -> tuple[list[bytes | memoryview], ifd.Directory]:
+    """Return the packed strips of a frame and the tags that say how they are packed."""
+    height, width = frame.shape[:2]
+    rows = min(height, max(1, _STRIP // frame[:1].nbytes))
+    tops = range(0, height, rows)
+    differences = level > 0 and frame.dtype.kind != "f"
+
+    def pack(top: int) -> bytes | memoryview:
+        part = packed(frame[top : top + rows])
+        little = part.dtype.newbyteorder("<")
+        if not level:
+            return part.astype(little, copy=False).reshape(-1).view(np.uint8).data
+        if differences:
+            part = np.diff(part, axis=1, prepend=np.zeros_like(part[:, :1]))
+        return zlib.compress(part.astype(little, copy=False).tobytes(), level)
+
+    strips = in_order(pack, tops, threads if level else 1)
+    return strips, {
+        tiff.WIDTH: ifd.long(width),
+        tiff.HEIGHT: ifd.long(height),
+        tiff.ROWS_PER_STRIP: ifd.long(rows),
+        tiff.COMPRESSION: ifd.short(tiff.DEFLATE if level else tiff.NO_COMPRESSION),
+        tiff.PREDICTOR: ifd.short(2 if differences else 1),
+    }
+
+
+def _meaning(picture: Picture, frame: Array) -> ifd.Directory:
+    """Return the tags that say what the samples are."""
+    samples = frame.shape[-1] if frame.ndim == 3 else 1
+    colours = {"grey": 1, "rgb": 3, "cmyk": 4, "channels": 1}[picture.model]
+    photometric = {1: tiff.BLACK_IS_ZERO, 3: tiff.RGB, 4: tiff.SEPARATED}[colours]
+    tags = {
+        tiff.BITS: ifd.short(*[frame.itemsize * 8] * samples),
+        tiff.PHOTOMETRIC: ifd.short(photometric),
+        tiff.SAMPLES: ifd.short(samples),
+        tiff.PLANAR: ifd.short(1),
+        tiff.SAMPLE_FORMAT: ifd.short(*[_FORMATS[frame.dtype.kind]] * samples),
+    }
+    if samples > colours:
+        kind = tiff.UNASSOCIATED if picture.alpha else 0
+        tags[tiff.EXTRA_SAMPLES] = ifd.short(*[kind] * (samples - colours))
+    return tags
+
+
+def _metadata(picture: Picture) -> tuple[ifd.Directory, dict[int, ifd.Directory]]:
+    """Return the tags of what is kept beside the pixels, and the directories within."""
+    kept = picture.metadata
+    tags, children = exif.to_tags(kept.exif) if kept.exif else ({}, {})
+    for tag, name in tiff.TEXTS.items():
+        if name in kept.text:
+            tags[tag] = ifd.string(kept.text[name])
+    if kept.dpi:
+        tags[tiff.X_RESOLUTION], tags[tiff.Y_RESOLUTION] = map(ifd.rational, kept.dpi)
+        tags[tiff.RESOLUTION_UNIT] = ifd.short(_INCH)
+    if kept.icc:
+        tags[tiff.ICC] = ifd.raw(kept.icc)
+    if kept.xmp:
+        tags[tiff.XMP] = ifd.raw(kept.xmp)
+    return tags, children

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnfilter.core.boundary import index_map
 from cnnfilter.core.correlate import as_kernel, correlate, explain
 from cnnfilter.core.geometry import make_geometry, number_pair
 from cnnfilter.errors import ParameterError
 from cnnfilter.seeing.numbers import shown
 from cnnfilter.seeing.tables import Block, beside, block
+from cnnfilter.seeing.window import inside_image, taps, values_at
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from cnnfilter.core.correlate import KernelLike
-    from cnnfilter.core.geometry import Axis
-    from cnnfilter.kernels.kernel import Kernel
     from cnnfilter.core.plan import Plan
+    from cnnfilter.kernels.kernel import Kernel
 
     Floats = NDArray[np.float64]
 
@@ -167,11 +166,11 @@ def arithmetic(
     height, width = (1, pixels.size) if signal else pixels.shape[:2]
     axes = make_geometry((height, width), plan.kernel.shape, plan.stride, plan.padding, plan.dilation)
     place = _checked_place(at, axes.output_shape, signal)
-    rows, columns = (_taps(axis, index) for axis, index in zip((axes.rows, axes.columns), place, strict=True))
-    inside = ((rows >= 0) & (rows < height))[:, None] & (columns >= 0) & (columns < width)
+    rows, columns = (taps(axis, index) for axis, index in zip((axes.rows, axes.columns), place, strict=True))
+    inside = inside_image((height, width), rows, columns)
     constant = float(geometry.get("constant", 0.0)) if plan.boundary == "constant" else 0.0
     deep = pixels.reshape(height, width, -1).astype(np.float64)
-    window = _window(deep, rows, columns, axes.rows, axes.columns, plan.boundary, constant)
+    window = values_at(deep, rows, columns, plan.boundary, constant)
     with np.errstate(invalid="ignore"):  # 0 times infinity is NaN, and to be seen as such
         products = plan.kernel.weights[:, :, None] * window
     total = np.array([_exact_sum(products[:, :, channel]) for channel in range(deep.shape[2])])
@@ -193,30 +192,6 @@ def _checked_place(at: object, shape: tuple[int, int], signal: bool) -> tuple[in
         last = f"{shape[1] - 1}" if signal else f"{shape[0] - 1},{shape[1] - 1}"
         raise ParameterError(f"at {at!r} is outside the output of {size}; the last place is {last}")
     return row, column
-
-
-def _taps(axis: Axis, index: int) -> NDArray[np.int64]:
-    """Return where the taps of one output lie, in pixels of the image."""
-    first = index * axis.stride - axis.before
-    return first + axis.dilation * np.arange(axis.kernel, dtype=np.int64)
-
-
-def _window(
-    deep: Floats,
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    down: Axis,
-    across: Axis,
-    boundary: str,
-    constant: float,
-) -> Floats:
-    """Take the values under the taps; where none is mapped, the constant stands."""
-    outside = "zero" if boundary == "renormalize" else boundary
-    y = index_map(down.length, down.before, down.after, outside)[rows + down.before]
-    x = index_map(across.length, across.before, across.after, outside)[columns + across.before]
-    window = deep[y[:, None], x]
-    window[(y < 0)[:, None] | (x < 0)] = constant
-    return window
 
 
 def _exact_sum(products: Floats) -> float:

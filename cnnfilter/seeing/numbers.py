@@ -10,7 +10,7 @@ ROUNDING = 1e-12
 _TRUSTED = Context(prec=12, rounding=ROUND_HALF_UP)
 
 
-def shown(value: float, scale: float = 0.0) -> str:
+def shown(value: float, scale: float = 0.0, digits: int | None = None) -> str:
     """Write a number for people: whole ones in full, others with 6 digits, or 10 from 100000 on.
 
     Digits that are only the rounding of a sum are not shown. `page/correlation.js` has the same function, and
@@ -21,6 +21,8 @@ def shown(value: float, scale: float = 0.0) -> str:
     value : float
     scale : float, default 0
         Sum of the magnitudes that were added up to `value`.
+    digits : int, optional
+        Another number of digits, for where room is scarce.
 
     Examples
     --------
@@ -36,7 +38,7 @@ def shown(value: float, scale: float = 0.0) -> str:
         return "0"
     if size < 1e15 and abs(value - round(value)) <= ROUNDING * max(scale, size):
         return str(round(value))
-    digits = 6 if size < 1e5 else 10
+    digits = digits or (6 if size < 1e5 else 10)
     # Twice: what lies within the rounding of a tie is a tie first.
     trusted = Decimal(float(_TRUSTED.create_decimal(Decimal(value))))
     rounded = Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(trusted)

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from cnnfilter.core.correlate import convolve, correlate, explain
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
-    from cnnfilter.filters import gaussian, max_pool, mean, mean_pool, second_derivative
+    from cnnfilter.filters.gaussian import gaussian
+    from cnnfilter.filters.gradient import gradient
+    from cnnfilter.filters.mean import mean
+    from cnnfilter.filters.pool import max_pool, mean_pool
+    from cnnfilter.filters.second_derivative import second_derivative
+    from cnnfilter.filters.unsharp import unsharp
     from cnnfilter.kernels import templates
     from cnnfilter.kernels.kernel import Kernel
     from cnnfilter.seeing.arithmetic import arithmetic
@@ -29,11 +34,13 @@ __all__ = [
     "correlate",
     "explain",
     "gaussian",
+    "gradient",
     "max_pool",
     "mean",
     "mean_pool",
     "second_derivative",
     "templates",
+    "unsharp",
 ]
 
 _HOMES = {
@@ -44,12 +51,14 @@ _HOMES = {
     "convolve": "cnnfilter.core.correlate",
     "correlate": "cnnfilter.core.correlate",
     "explain": "cnnfilter.core.correlate",
-    "gaussian": "cnnfilter.filters",
-    "max_pool": "cnnfilter.filters",
-    "mean": "cnnfilter.filters",
-    "mean_pool": "cnnfilter.filters",
-    "second_derivative": "cnnfilter.filters",
+    "gaussian": "cnnfilter.filters.gaussian",
+    "gradient": "cnnfilter.filters.gradient",
+    "max_pool": "cnnfilter.filters.pool",
+    "mean": "cnnfilter.filters.mean",
+    "mean_pool": "cnnfilter.filters.pool",
+    "second_derivative": "cnnfilter.filters.second_derivative",
     "templates": "cnnfilter.kernels",
+    "unsharp": "cnnfilter.filters.unsharp",
 }
 
 

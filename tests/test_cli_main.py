@@ -15,6 +15,7 @@ from commandline import COMMAND, cnnfilter, complaint, hear_signals, picture
 
 from cnnfilter.cli.group import cnnfilter as root
 from cnnfilter.core.jit import objectcache
+from cnnfilter.registry import FILTERS
 
 HEAVY = ("numpy", "PIL", "numba", "llvmlite", "tqdm", "cnnfilter.nn", "matplotlib", "scipy")
 
@@ -29,7 +30,7 @@ def imported(*arguments: str) -> set[str]:
 
 
 def image_commands() -> list[str]:
-    return ["mean", "gaussian", "second-derivative", "convolve", "correlate", "pool", "pipe"]
+    return [*FILTERS, "pipe"]
 
 
 def all_commands() -> list[tuple[str, ...]]:

@@ -5,13 +5,14 @@ import os
 import sys
 import time
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.files import MAX_PIXELS, Picture, form_named, form_of, read, write
 from cnnfilter.filters.chain import run_chain
-from cnnfilter.filters.registry import Range, Step
+from cnnfilter.filters.filter import Filter, Range
+from cnnfilter.filters.plan import ChainPlan, plan_chain
 from cnnfilter.pixels import Applied, Array
 from cnnfilter.wholefile import whole_file
 
@@ -52,8 +53,8 @@ class Process(NamedTuple):
 
     Attributes
     ----------
-    steps : tuple of Step
-        The filters, in order. Values stay floats between them and are rounded once.
+    steps : tuple of Filter
+        In order. Values stay floats between them and are rounded once.
     value_range : {"clip", "abs", "offset", "stretch"}, optional
         What becomes of the last filter's values outside the pixels' range; default the filter's own
         choice, and nothing for floats.
@@ -71,7 +72,7 @@ class Process(NamedTuple):
         How many threads filter one file.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[Filter, ...]
     value_range: Range | None = None
     linear: bool = False
     depth: str | None = None
@@ -126,28 +127,30 @@ class Process(NamedTuple):
 
     def filter_frame(self, frame: Array, alpha: bool) -> Applied:
         """Run one frame through the filters, and use it up; `alpha`: its last channel is transparency."""
-        self._refuse_large((frame.shape[0], frame.shape[1]))
-        return run_chain(
+        plan = self.plan(frame.shape, frame.dtype, alpha)
+        self._refuse_large(plan)
+        return run_chain(plan, frame, overwrite=True)
+
+    def plan(self, shape: tuple[int, ...], dtype: Any, alpha: bool) -> ChainPlan:
+        """Plan what becomes of frames of a shape and type."""
+        return plan_chain(
             self.steps,
-            frame,
+            shape,
+            dtype,
             alpha=alpha,
             linear=self.linear,
             value_range=self.value_range,
             depth=self.depth,
-            overwrite=True,
             threads=self.threads,
         )
 
-    def _refuse_large(self, shape: tuple[int, int]) -> None:
+    def _refuse_large(self, plan: ChainPlan) -> None:
         """Refuse padding and results beyond `max_pixels` before memory is asked for."""
-        for step in self.steps:
-            geometry = step.geometry(shape)
-            if geometry is None:
-                return
+        for filter, geometry in zip(plan.filters, plan.geometries, strict=True):
             padded, shape = (geometry.rows.padded, geometry.columns.padded), geometry.output_shape
             if max(*padded, shape[0] * shape[1]) > self.max_pixels:
                 raise ParameterError(
-                    f"{step.name} would pad to {padded[0]}x{padded[1]} and give {shape[0]}x{shape[1]} "
+                    f"{filter.title} would pad to {padded[0]}x{padded[1]} and give {shape[0]}x{shape[1]} "
                     f"pixels, more than the limit of {self.max_pixels}; raise it with --max-pixels"
                 )
 

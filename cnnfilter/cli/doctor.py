@@ -87,7 +87,8 @@ def _arrays() -> str:
     import numpy as np
 
     from cnnfilter.core.correlate import convolve
-    from cnnfilter.filters import gaussian, mean
+    from cnnfilter.filters.gaussian import gaussian
+    from cnnfilter.filters.mean import mean
     from cnnfilter.kernels.kernel import Kernel
 
     white = np.full((33, 47, 3), 255, np.uint8)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
-from cnnfilter.cli.main import note_cut_gaussian
+from cnnfilter.cli.main import note
 from cnnfilter.cli.types import SIZE, KernelText, Sigma
 
 if TYPE_CHECKING:
@@ -97,12 +97,13 @@ def gaussian(
     size: Any, sigma: Any, integer: bool, rounding: str | None, syntax: str | None, output: str | None
 ) -> None:
     """Make a Gaussian: weights with the sum 1, or an integer template."""
+    from cnnfilter.kernels.gaussian import cut_remark
     from cnnfilter.kernels.templates import gaussian as template
 
     if rounding and not integer:
         raise click.UsageError("--rounding needs --integer", click.get_current_context())
-    if size is not None:
-        note_cut_gaussian(size, sigma)
+    if size is not None and (remark := cut_remark(size, sigma)):
+        note(remark)
     form = "integer" if integer else "float"
     _write(template(size, sigma, form, rounding or "floor"), syntax, output)  # type: ignore[arg-type]
 

@@ -111,15 +111,6 @@ def note(message: str) -> None:
     say(f"note: {' '.join(message.split())}")
 
 
-def note_cut_gaussian(size: Any, sigma: Any) -> None:
-    """Tell when a size cuts off more than a hundredth of a Gaussian: it is then no longer one."""
-    from cnnfilter.kernels.gaussian import gaussian_cutoff
-
-    cut = gaussian_cutoff(size, sigma)
-    if cut > 0.01:
-        note(f"this size cuts off {100 * cut:.3g} % of the Gaussian; without --size nothing is lost")
-
-
 def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
     note(str(message))
 

@@ -21,29 +21,40 @@ from cnnfilter.batch.jobs import (
 from cnnfilter.batch.process import Process
 from cnnfilter.batch.workers import processors, run
 from cnnfilter.cli.inputs import sources, usage
-from cnnfilter.cli.main import NOTHING_DONE, complain, note, note_cut_gaussian
+from cnnfilter.cli.main import NOTHING_DONE, complain, note
 from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
 from cnnfilter.core import threads
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import FORMS, form_named, form_of
-from cnnfilter.filters.registry import Step
+from cnnfilter.filters.filter import Filter
 from cnnfilter.wholefile import remove_stale
 
 
-def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
+def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int:
     """Filter all inputs and return the exit status."""
     _refuse_contradictions(settings)
     if settings.quiet:
         warnings.simplefilter("ignore")
     else:
         for step in steps:
-            if step.name == "gaussian" and "size" in step.arguments:
-                note_cut_gaussian(step.arguments["size"], step.arguments["sigma"])
+            for remark in step.remarks():
+                note(remark)
+    process = Process(
+        tuple(steps),
+        value_range=settings.range,
+        linear=settings.linear,
+        depth=settings.depth,
+        form=settings.format,
+        quality=settings.quality,
+        compression=settings.compression,
+        max_pixels=settings.max_pixels,
+        threads=settings.threads,
+    )
     if settings.explain:
         from cnnfilter.cli.explain import explain_images
 
-        return explain_images(steps, settings, _sources(settings, stdin=False))
+        return explain_images(process, settings, _sources(settings, stdin=False))
     jobs = make_jobs(settings, _sources(settings), command)
     if not jobs:
         complain(click.ClickException("no image was found in the inputs; nothing was done"))
@@ -54,17 +65,8 @@ def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
     if settings.output and is_folder(settings.output):
         remove_stale(settings.output)
     workers = min(settings.jobs or processors(), len(jobs))
-    process = Process(
-        tuple(steps),
-        value_range=settings.range,
-        linear=settings.linear,
-        depth=settings.depth,
-        form=settings.format,
-        quality=settings.quality,
-        compression=settings.compression,
-        max_pixels=settings.max_pixels,
-        threads=settings.threads or max(1, threads.count() // workers),
-    )
+    if not settings.threads:
+        process = process._replace(threads=max(1, threads.count() // workers))
     report = Report(
         len(jobs),
         quiet=settings.quiet,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Size = int | tuple[int, int]
 Sigma = float | tuple[float, float]
+Order = int | tuple[int, int]
 
 MAX_SIGMA = 512.0
 """Largest standard deviation in pixels: its default size, 4097, is the largest side of a kernel."""
@@ -36,6 +37,7 @@ def gaussian(
     sigma: Sigma = 1.0,
     form: Literal["float", "integer"] = "float",
     rounding: Literal["floor", "round"] = "floor",
+    order: Order = 0,
 ) -> Kernel:
     r"""Make a Gaussian template (equations 11 and 12).
 
@@ -53,11 +55,13 @@ def gaussian(
     form : {"float", "integer"}, default "float"
     rounding : {"floor", "round"}, default "floor"
         For the integer form; ``floor`` as in the notes.
+    order : {0, 1, 2} or (rows, columns), default 0
+        For the float form: which derivative is taken along rows and columns.
 
     Returns
     -------
     Kernel
-        Sum 1; symmetric bit for bit.
+        Sum 1, symmetric bit for bit; of a derivative 0, and scaled as `gaussian_taps` says.
 
     Raises
     ------
@@ -83,15 +87,19 @@ def gaussian(
     """
     sigmas = sigma_pair(sigma)
     rows, columns = (default_size(s) for s in sigmas) if size is None else size_pair(size)
+    orders = order_pair(order)
     if form == "float":
-        column, row = gaussian_taps(rows, sigmas[0]), gaussian_taps(columns, sigmas[1])
-        return Kernel(np.outer(column, row), name=_gaussian_name(rows, columns, sigmas))
+        column, row = gaussian_taps(rows, sigmas[0], orders[0]), gaussian_taps(columns, sigmas[1], orders[1])
+        name = "" if any(orders) else _gaussian_name(rows, columns, sigmas)
+        return Kernel(np.outer(column, row), name=name)
     if form != "integer":
         raise ParameterError(f"form {form!r} is not known; choose float or integer")
+    if any(orders):
+        raise ParameterError(f"order {order!r}: derivatives have no integer form; use float")
     return _integer_gaussian(rows, columns, sigmas, rounding)
 
 
-def gaussian_taps(size: int | None = None, sigma: float = 1.0) -> Floats:
+def gaussian_taps(size: int | None = None, sigma: float = 1.0, order: int = 0) -> Floats:
     """Make the taps of a one-dimensional Gaussian.
 
     Parameters
@@ -100,11 +108,19 @@ def gaussian_taps(size: int | None = None, sigma: float = 1.0) -> Floats:
         Number of taps; default ``2 * ceil(4 * sigma) + 1``.
     sigma : float, default 1.0
         Standard deviation in pixels, above 0 and at most 512.
+    order : {0, 1, 2}
+        Of the derivative, for correlation: the first grows with brightness. Of a ramp of slope 1 the first
+        is 1, of half a square the second.
 
     Returns
     -------
     float64 array of shape (size,)
-        Sum 1, symmetric bit for bit.
+        Sum 1, symmetric bit for bit; of derivatives 0.
+
+    Raises
+    ------
+    ParameterError
+        A derivative of order n of n taps or fewer, which do not tell how values change.
 
     Examples
     --------
@@ -118,7 +134,17 @@ def gaussian_taps(size: int | None = None, sigma: float = 1.0) -> Floats:
     excess = (distance**2 - distance[size // 2] ** 2) / 2
     with np.errstate(over="ignore"):
         taps = np.exp(-(excess / sigma / sigma))
-    return np.asarray(taps / math.fsum(taps))
+    taps = np.asarray(taps / math.fsum(taps))
+    if order == 0:
+        return taps
+    if size <= order:
+        raise ParameterError(f"size {size} is too small for a derivative of order {order}; give {order + 1}")
+    if order == 1:
+        taps = distance * taps
+    else:
+        taps = (distance**2 - sigma**2) * taps
+        taps -= math.fsum(taps) / size
+    return np.asarray(taps / (math.fsum(distance**order * taps) / order))
 
 
 def gaussian_cutoff(size: Size, sigma: Sigma) -> float:
@@ -134,6 +160,20 @@ def gaussian_cutoff(size: Size, sigma: Sigma) -> float:
         for side, s in zip(size_pair(size), sigma_pair(sigma), strict=True)
     ]
     return 1 - inside[0] * inside[1]
+
+
+def cut_remark(size: Size, sigma: Sigma) -> str | None:
+    """Tell when a size cuts off more than a hundredth of a Gaussian: it is then no longer one.
+
+    Examples
+    --------
+    >>> cut_remark(3, 2.0)
+    'this size cuts off 48.4 % of the Gaussian; without --size nothing is lost'
+    """
+    cut = gaussian_cutoff(size, sigma)
+    if cut <= 0.01:
+        return None
+    return f"this size cuts off {100 * cut:.3g} % of the Gaussian; without --size nothing is lost"
 
 
 def default_size(sigma: float) -> int:
@@ -186,6 +226,14 @@ def sigma_pair(sigma: Sigma) -> tuple[float, float]:
         return checked_sigma(sigma[0]), checked_sigma(sigma[1])
     value = checked_sigma(sigma)
     return value, value
+
+
+def order_pair(order: Order) -> tuple[int, int]:
+    """Return the orders of derivatives along rows and columns, given as one number or two."""
+    pair = tuple(order) if isinstance(order, tuple | list) else (order, order)
+    if len(pair) != 2 or not all(type(one) is int and 0 <= one <= 2 for one in pair):
+        raise ParameterError(f"order {order!r} is not known; give 0, 1 or 2, or a pair (rows, columns)")
+    return pair
 
 
 def _integer_gaussian(rows: int, columns: int, sigmas: tuple[float, float], rounding: str) -> Kernel:

@@ -9,6 +9,7 @@ from cnnfilter.kernels.gaussian import (
     gaussian,
     gaussian_cutoff,
     gaussian_taps,
+    order_pair,
     sigma_pair,
     size_pair,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "mean",
     "named",
     "names",
+    "order_pair",
     "second_derivative",
     "sigma_pair",
     "size_pair",

@@ -120,11 +120,11 @@ class LearnedFilter:
     def bias(self) -> float:
         """What a filter of one kernel adds to every channel, as a share of the full range."""
         bias = self.layers[0].bias
-        return 0.0 if bias is None or not self._is_kernel else float(bias[0])
+        return 0.0 if bias is None or not self.is_kernel else float(bias[0])
 
     def kernel(self) -> Kernel | None:
         """Return the kernel of a filter that is one kernel for every channel, else None; see `bias`."""
-        if not self._is_kernel:
+        if not self.is_kernel:
             return None
         return Kernel(self.layers[0].weights[0, 0], name="learned", meta={"learned": dict(self.notes)})
 
@@ -205,7 +205,7 @@ class LearnedFilter:
         >>> half.apply(np.array([[100, 51]], np.uint8)).tolist()
         [[50, 26]]
         """
-        if self._is_kernel and not self.bias:
+        if self.is_kernel and not self.bias:
             kernel = self.layers[0].weights[0, 0]
             return correlate(
                 image, kernel, boundary=boundary, constant=constant, dtype=image.dtype, threads=threads
@@ -267,7 +267,7 @@ class LearnedFilter:
         return pixels
 
     @property
-    def _is_kernel(self) -> bool:
+    def is_kernel(self) -> bool:
         """Whether the filter is one kernel for every channel, perhaps with a bias."""
         return self._is_plain and self.each_channel
 

@@ -1,15 +1,17 @@
-"""Derivatives of images: signed results."""
+"""The second difference of images (equation 7): signed results."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from numpy.typing import ArrayLike, NDArray
-
-from cnnfilter.core.correlate import checked_image, filtered
-from cnnfilter.core.geometry import Number, Padding
 from cnnfilter.errors import ParameterError
-from cnnfilter.kernels import templates
+from cnnfilter.filters.filter import ACCURACY, GEOMETRY, KernelFilter, Option
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from cnnfilter.core.geometry import Number, Padding
+    from cnnfilter.kernels.kernel import Kernel
 
 
 def second_derivative(
@@ -48,6 +50,9 @@ def second_derivative(
     >>> second_derivative(np.array([0, 0, 1, 4, 9], np.uint8))
     array([ 0.,  1.,  2.,  2., -10.], dtype=float32)
     """
+    from cnnfilter.core.correlate import checked_image, filtered
+    from cnnfilter.kernels import templates
+
     pixels = checked_image(image)
     kernel = templates.second_derivative(axis)
     if pixels.ndim == 1:
@@ -58,3 +63,35 @@ def second_derivative(
         pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
         dtype=dtype, accuracy=accuracy, method=method, threads=threads,
     )  # fmt: skip
+
+
+class SecondDerivative(KernelFilter):
+    """The second difference as a filter of a chain."""
+
+    name = "second-derivative"
+    help = (
+        "Show where brightness bends: edges and lines. --range is abs by default; for signed values "
+        "write --depth f32 to .tif or .npy."
+    )
+    examples = (
+        "cnnfilter second-derivative --axis x photo.jpg -o edges.png",
+        "cnnfilter second-derivative photo.jpg --depth f32 -o edges.npy",
+    )
+    options = (
+        Option("axis", ("x", "y", "both"), "Along columns, rows, or their sum. [both]", "both"),
+        *GEOMETRY,
+        ACCURACY,
+    )
+    default_range = "abs"
+    gain = 0.0
+    bounded = False
+
+    def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
+        """Call `second_derivative`."""
+        return second_derivative(image, **how)
+
+    def kernel(self) -> Kernel:
+        """Make the kernel."""
+        from cnnfilter.kernels import templates
+
+        return templates.second_derivative(self.arguments.get("axis", "both"))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from cnnfilter.core import threads as threading
-from cnnfilter.core.correlate import checked_dtype, checked_image, three_dimensional
-from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry, number_pair
-from cnnfilter.core.methods import pooling
 from cnnfilter.errors import ParameterError
+from cnnfilter.filters.filter import PADDING, STRIDE, Filter, Option, Planned
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from cnnfilter.core.geometry import Geometry, Number, Padding, Pair
 
 
 def max_pool(
@@ -85,6 +84,12 @@ def _pool(
     dtype: Any,
     threads: int | None,
 ) -> NDArray[Any]:
+    import numpy as np
+
+    from cnnfilter.core import threads as threading
+    from cnnfilter.core.correlate import checked_dtype, checked_image, three_dimensional
+    from cnnfilter.core.methods import pooling
+
     pixels = checked_image(image)
     target = pixels.dtype if dtype is None else checked_dtype("output", dtype)
     geometry = _windows(pixels.shape, size, stride, padding)
@@ -103,6 +108,8 @@ def _pool(
 
 
 def _windows(shape: tuple[int, ...], size: Number, stride: Number | None, padding: Padding) -> Geometry:
+    from cnnfilter.core.geometry import make_geometry, number_pair
+
     sizes = number_pair("size", size, least=1)
     steps = sizes if stride is None else number_pair("stride", stride, least=1)
     if len(shape) == 1:
@@ -118,3 +125,56 @@ def _windows(shape: tuple[int, ...], size: Number, stride: Number | None, paddin
                 "a window would lie outside the image"
             )
     return geometry
+
+
+class Pool(Filter):
+    """Pooling as a filter of a chain."""
+
+    name = "pool"
+    help = "Take the maximum or the mean of each window; the image shrinks by --stride."
+    examples = (
+        "cnnfilter pool max photo.png -o small.png",
+        "cnnfilter pool mean --size 4 photo.jpg -o quarter.jpg",
+    )
+    options = (
+        Option("kind", ("max", "mean"), required=True, positional=True),
+        Option("size", "size", "Rows x columns of the window, in pixels. [2]", "2"),
+        STRIDE._replace(help="Pixels from one output to the next. [the size]"),
+        PADDING._replace(help="same, narrow, wide or pixels a side. [0]"),
+    )
+    bounded = True
+
+    @property
+    def title(self) -> str:
+        """Its name and what it takes of each window."""
+        return f"{self.name} {self.arguments['kind']}"
+
+    def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
+        """Call `max_pool` or `mean_pool`."""
+        return {"max": max_pool, "mean": mean_pool}[how.pop("kind")](image, **how)
+
+    def window(self) -> Pair:
+        """Return rows and columns of a window."""
+        from cnnfilter.core.geometry import number_pair
+
+        return number_pair("size", self.arguments.get("size", 2), least=1)
+
+    def geometry(self, shape: Pair) -> Geometry:
+        """Return which rows and columns of an image of `shape` each window covers."""
+        from cnnfilter.core.geometry import make_geometry
+
+        window = self.window()
+        given = self.arguments
+        return make_geometry(shape, window, given.get("stride", window), given.get("padding", 0))
+
+    def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
+        """Say which windows there are."""
+        rows, columns = self.window()
+        geometry, shape = self.geometry((shape[0], shape[1])), self.shape(shape)
+        text = (
+            f"method   windows of {rows}x{columns}\n"
+            f"output   {'x'.join(map(str, shape))} {output}\n"
+            f"padding  {geometry.padding}\nstride   {geometry.stride}"
+        )
+        record = {"method": "windows", "output_shape": shape, "padding": geometry.padding, "dtype": output}
+        return Planned(shape, record | {"stride": geometry.stride}, text)

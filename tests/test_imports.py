@@ -21,7 +21,7 @@ FLOORS = (
     {"filters": {"filters"}, "files": {"files"}},
     {"nn": {"nn"}},
     {"learning": {"learning"}},
-{"registry": {"registry"}, "batch": {"batch"}, "drawing": {"drawing"}, "seeing": {"seeing"}},
+    {"registry": {"registry"}, "batch": {"batch"}, "drawing": {"drawing"}, "seeing": {"seeing"}},
     {"cli": {"cli"}},
     {"face": {"", "__main__", "imagefile"}},
 )

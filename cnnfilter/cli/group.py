@@ -116,6 +116,7 @@ class RootGroup(LazyGroup):
         "learn": ("cnnfilter.cli.learn:learn", "Learn a filter from a picture before and after."),
         "kernel": ("cnnfilter.cli.kernel:kernel", "Make, show and convert kernels."),
         "net": ("cnnfilter.cli.net:net", "Train, run and look into networks."),
+        "animate": ("cnnfilter.cli.animate:animate", "Show a filter's window sliding over its input."),
         "play": ("cnnfilter.cli.play:play", "Write a page to play with convolution in a browser."),
         "cache": ("cnnfilter.cli.cache:cache", "Look after the compiled loops."),
         "doctor": ("cnnfilter.cli.doctor:doctor", "Check this installation."),

@@ -16,6 +16,8 @@ from cnnfilter.seeing.tables import Block, beside, block
 from cnnfilter.seeing.window import inside_image, taps, values_at
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     from cnnfilter.core.correlate import KernelLike
@@ -65,14 +67,18 @@ class Arithmetic:
     value: NDArray[Any]
     plan: Plan = field(repr=False)
 
-    def text(self, color: bool = False) -> str:
-        """Return the tables, with the escape sequences of terminals if `color`."""
+    def text(self, color: bool = False, stored: Sequence[str] | None = None) -> str:
+        """Return the tables, with the escape sequences of terminals if `color`.
+
+        `stored` says for each channel what becomes of the sum; an empty one leaves that out. By default it is
+        the value in the type of the result.
+        """
         channels = self.window.shape[2]
         parts = [self._head()]
         for channel in range(channels):
             if channels > 1:
                 parts.append(f"channel {channel}")
-            parts += [beside(self._tables(channel, color), color), self._steps(channel)]
+            parts += [beside(self._tables(channel, color), color), self._steps(channel, stored)]
         return "\n\n".join(parts)
 
     def __str__(self) -> str:
@@ -106,7 +112,7 @@ class Arithmetic:
             block("products", products),
         ]
 
-    def _steps(self, channel: int) -> str:
+    def _steps(self, channel: int, stored: Sequence[str] | None) -> str:
         scale = float(np.abs(self.products[:, :, channel]).sum())
         total, result = float(self.total[channel]), float(self.sum[channel])
         steps = [("sum of products", shown(total, scale))]
@@ -118,7 +124,10 @@ class Arithmetic:
             whole = float(self.kernel.weights.sum())
             label = f"times {shown(whole)}/{shown(weights)}"
             steps.append((label, shown(result, scale * abs(whole / weights / self.kernel.divisor))))
-        steps.append((f"stored as {self.value.dtype}", _stored(self.value[channel], result, scale)))
+        if stored is None:
+            steps.append((f"stored as {self.value.dtype}", _stored(self.value[channel], result, scale)))
+        elif stored:
+            steps.append(("stored as", stored[channel]))
         width = max(len(name) for name, _ in steps)
         return "\n".join(f"{name:<{width}}  {text}" for name, text in steps)
 
@@ -165,7 +174,7 @@ def arithmetic(
     signal = pixels.ndim == 1
     height, width = (1, pixels.size) if signal else pixels.shape[:2]
     axes = make_geometry((height, width), plan.kernel.shape, plan.stride, plan.padding, plan.dilation)
-    place = _checked_place(at, axes.output_shape, signal)
+    place = checked_place(at, axes.output_shape, signal)
     rows, columns = (taps(axis, index) for axis, index in zip((axes.rows, axes.columns), place, strict=True))
     inside = inside_image((height, width), rows, columns)
     constant = float(geometry.get("constant", 0.0)) if plan.boundary == "constant" else 0.0
@@ -183,7 +192,8 @@ def arithmetic(
     )
 
 
-def _checked_place(at: object, shape: tuple[int, int], signal: bool) -> tuple[int, int]:
+def checked_place(at: object, shape: tuple[int, int], signal: bool) -> tuple[int, int]:
+    """Return row and column of an output of `shape`, or refuse a place outside it."""
     if signal and not isinstance(at, tuple | list):
         at = (0, at)
     row, column = number_pair("at", at, least=0)

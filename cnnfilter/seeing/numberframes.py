@@ -239,7 +239,9 @@ class _Painter:
         )
         draw.rectangle(box, None, WINDOW, 2)
         if weights is None:
-            return self._pooled(draw, row.products, values, counted)
+            if channel < len(step.result):
+                self._pooled(draw, row.products, values, counted, float(step.result[channel]))
+            return 0.0
         products = np.where(counted, values * weights, 0.0)
         texts = _where(counted, products)
         row.products.fill(draw, texts)
@@ -268,10 +270,14 @@ class _Painter:
         return lines
 
     def _pooled(
-        self, draw: ImageDraw.ImageDraw, board: Board, values: Floats, counted: NDArray[np.bool_]
-    ) -> float:
+        self,
+        draw: ImageDraw.ImageDraw,
+        board: Board,
+        values: Floats,
+        counted: NDArray[np.bool_],
+        result: float,
+    ) -> None:
         kept = values[counted]
-        result = float(kept.max() if self.slide.kind == "max" else kept.mean())
         texts = _where(counted, values)
 
         def style(u: int, v: int) -> dict[str, Any]:
@@ -280,12 +286,12 @@ class _Painter:
 
         board.fill(draw, texts, style)
         top = board.top + board.size[1] + 6
-        if self.slide.kind == "max":
-            write(draw, (board.left, top), f"largest = {shown(result)}", fill=WINDOW)
-        else:
+        if self.slide.kind == "mean":
             write(draw, (board.left, top), f"sum = {shown(float(kept.sum()))}")
             write(draw, (board.left, top + LINE_HEIGHT), f"/ {kept.size} = {shown(result)}", fill=WINDOW)
-        return result
+        else:
+            word = "largest" if self.slide.kind == "max" else "value"
+            write(draw, (board.left, top), f"{word} = {shown(result, self.peak)}", fill=WINDOW)
 
     def _result(self, draw: ImageDraw.ImageDraw, board: Board, place: int, channel: int) -> None:
         row, column = divmod(place, board.columns)

@@ -56,7 +56,8 @@ class _Painter:
     def __init__(self, slide: Slide) -> None:
         self.slide = slide
         self.photo = _as_photo(np.clip(slide.padded(), 0, slide.white) * (255 / slide.white))
-        self.signed = bool(slide.output.min() < -1e-9 * slide.white)
+        # A sharpened picture has a few values below 0, a derivative as many as above.
+        self.signed = bool(-np.nanmin(slide.output) > 0.2 * np.nanmax(slide.output))
         self.result = _as_photo(_visible(slide, self.signed))
         self.scale = SIDE / max(*self.photo.size, *self.result.size)
         # A result that shrinks is seen to shrink, but not beyond what can be made out.

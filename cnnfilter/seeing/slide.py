@@ -10,7 +10,7 @@ import numpy as np
 from cnnfilter.core.correlate import as_kernel, correlate
 from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry, number_pair
 from cnnfilter.errors import ParameterError
-from cnnfilter.filters import max_pool, mean_pool
+from cnnfilter.filters.pool import max_pool, mean_pool
 from cnnfilter.pixels import white_of
 from cnnfilter.seeing.window import inside_image, taps, values_at
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-Kind = Literal["sum", "max", "mean"]
+Kind = Literal["sum", "max", "mean", "value"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +63,8 @@ class Slide:
         As they lie over the image, before the divisor; a pooling has none. With as many channels as the image
         and `joined`, the channels are added up to one.
     divisor : float
-    kind : {"sum", "max", "mean"}
-        What is made of the window.
+    kind : {"sum", "max", "mean", "value"}
+        What is made of the window; "value" where that is more than a line can say.
     geometry : Geometry
     boundary : str
     constant : float
@@ -115,11 +115,11 @@ class Slide:
         >>> [float(slide.step(place).result[0]) for place in range(slide.steps)]
         [3.0, 5.0]
         """
-        deep, made = _deep(image), as_kernel(kernel)
+        deep, made = three_dimensional(image), as_kernel(kernel)
         output = correlate(deep, made, **geometry)
         weights = made.weights[:, :, None]
         return cls._summing(
-            deep, weights, made.divisor, output, turned, False, title, _white(image), **geometry
+            deep, weights, made.divisor, output, turned, False, title, white_level(image), **geometry
         )
 
     @classmethod
@@ -141,7 +141,7 @@ class Slide:
         array([[10., 32.],
                [54., 76.]])
         """
-        deep, made = _deep(image), [as_kernel(kernel) for kernel in kernels]
+        deep, made = three_dimensional(image), [as_kernel(kernel) for kernel in kernels]
         if len(made) != deep.shape[2]:
             raise ParameterError(f"{len(made)} kernels do not fit an image of {deep.shape[2]} channels")
         if len({kernel.shape for kernel in made}) > 1:
@@ -150,7 +150,7 @@ class Slide:
         planes = [correlate(deep[:, :, c], kernel, **geometry) for c, kernel in enumerate(made)]
         output = np.sum(planes, axis=0)[:, :, None]
         weights = np.stack([kernel.array for kernel in made], axis=2)
-        return cls._summing(deep, weights, 1.0, output, turned, True, title, _white(image), **geometry)
+        return cls._summing(deep, weights, 1.0, output, turned, True, title, white_level(image), **geometry)
 
     @classmethod
     def _summing(
@@ -171,7 +171,7 @@ class Slide:
         constant: float = 0.0,
     ) -> Slide:
         geometry = make_geometry(deep.shape[:2], weights.shape[:2], stride, padding, dilation)
-        title = title or _title("convolution" if turned else "correlation", geometry, boundary)
+        title = title or slide_title("convolution" if turned else "correlation", geometry, boundary)
         return cls(
             deep, weights, divisor, "sum", geometry, boundary, constant, output, turned, joined, title, white
         )
@@ -193,15 +193,26 @@ class Slide:
         >>> Slide.of_pooling([[1.0, 2], [3, 4]], "max").step(0).result
         array([4.])
         """
-        deep = _deep(image)
+        deep = three_dimensional(image)
         pool = max_pool if kind == "max" else mean_pool
         output = pool(deep, size, stride, padding)
         sizes = number_pair("size", size, least=1)
         geometry = make_geometry(deep.shape[:2], sizes, sizes if stride is None else stride, padding)
+        title = title or slide_title(f"{'maximum' if kind == 'max' else 'mean'} pooling", geometry, "")
         return cls(
-            deep, None, 1.0, kind, geometry, "renormalize", 0.0, output, False, False,
-            title or _title(f"{'maximum' if kind == 'max' else 'mean'} pooling", geometry, ""), _white(image),
-        )  # fmt: skip
+            deep,
+            None,
+            1.0,
+            kind,
+            geometry,
+            "renormalize",
+            0.0,
+            output,
+            False,
+            False,
+            title,
+            white_level(image),
+        )
 
     @property
     def steps(self) -> int:
@@ -230,7 +241,8 @@ class Slide:
         return values_at(self.image, rows, columns, self.boundary, self.constant)
 
 
-def _deep(image: ArrayLike) -> Floats:
+def three_dimensional(image: ArrayLike) -> Floats:
+    """Return an image as float64 of shape (H, W, C); a signal becomes one row."""
     pixels = np.asarray(image, dtype=np.float64)
     if pixels.ndim not in (1, 2, 3) or 0 in pixels.shape:
         raise ParameterError(
@@ -239,13 +251,13 @@ def _deep(image: ArrayLike) -> Floats:
     return pixels[None, :, None] if pixels.ndim == 1 else pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
-def _white(image: ArrayLike) -> float:
+def white_level(image: ArrayLike) -> float:
     """Return the value of white: that of an integer type, 1 for floats, or the largest above it."""
     pixels = np.asarray(image)
     return white_of(pixels.dtype) or max(1.0, float(np.nanmax(pixels)))
 
 
-def _title(what: str, geometry: Geometry, boundary: str) -> str:
+def slide_title(what: str, geometry: Geometry, boundary: str) -> str:
     """Write what is done, with all of the geometry that is not plain."""
     words = [what]
     for name, numbers in (("stride", geometry.stride), ("dilation", geometry.dilation)):

@@ -21,7 +21,11 @@ class Block(NamedTuple):
 
 
 def block(
-    title: str, cells: Cells, dim: Callable[[int, int], bool] | None = None, color: bool = False
+    title: str,
+    cells: Cells,
+    dim: Callable[[int, int], bool] | None = None,
+    color: bool = False,
+    whole: bool = False,
 ) -> Block:
     r"""Align the cells of a table to the right.
 
@@ -34,6 +38,8 @@ def block(
         Cells that do not belong to the image: in brackets, and faint where there is colour.
     color : bool, default False
         Use the escape sequences of terminals.
+    whole : bool, default False
+        Leave nothing out, however large.
 
     Examples
     --------
@@ -44,7 +50,8 @@ def block(
     width = max(len(cell) for row in cells for cell in row)
     margin, gap = (1, " ") if dim else (0, "  ")
     across = (WIDTH + len(gap)) // (width + 2 * margin + len(gap))
-    rows, columns = _kept(len(cells), HEIGHT), _kept(len(cells[0]), max(3, across))
+    height, across = (len(cells), len(cells[0])) if whole else (HEIGHT, max(3, across))
+    rows, columns = _kept(len(cells), height), _kept(len(cells[0]), across)
 
     def written(u: int | None, v: int | None) -> str:
         if u is None or v is None:

@@ -165,9 +165,10 @@ class _Painter:
         products = Board(middle, below, *taps, cell_width([_most_digits(slide)]))
         width = max(products.size[0], kernel.size[0] + 2 * across, WORDS)
         output = Board(middle + width + GAP, 0, *outputs, cell_width(_texts(slide.output)))
+        lines = 1 + (slide.divisor != 1 or slide.kind == "mean") + (slide.boundary == "renormalize")
         height = 40 + max(
             image.size[1],
-            below + products.size[1] + 4 * LINE_HEIGHT,
+            below + products.size[1] + lines * LINE_HEIGHT,
             output.size[1] + (3 * LINE_HEIGHT if slide.joined else 0),
         )
         rows = [
@@ -188,8 +189,6 @@ class _Painter:
             write(self.draw, (left, HEAD - 24), name, fill=MUTED, size=13)
         for row in self.rows if slide.weights is not None else ():
             times(self.draw, (row.products.left - GAP / 2, row.kernel.top + row.kernel.size[1] / 2))
-            centre = (row.products.left - GAP / 2, row.products.top + row.products.size[1] / 2)
-            write(self.draw, centre, "=", fill=MUTED, size=20, anchor="mm")
 
     def _input(self, board: Board, channel: int) -> None:
         down, across = self.slide.geometry.rows, self.slide.geometry.columns
@@ -245,6 +244,8 @@ class _Painter:
         products = np.where(counted, values * weights, 0.0)
         texts = _where(counted, products)
         row.products.fill(draw, texts)
+        centre = (row.products.left - GAP / 2, row.products.top + row.products.size[1] / 2)
+        write(draw, centre, "=", fill=MUTED, size=20, anchor="mm")
         lines = self._sum_lines(
             products, weights, counted, float(step.result[min(channel, len(step.result) - 1)])
         )

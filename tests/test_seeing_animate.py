@@ -176,6 +176,13 @@ def test_values_that_are_no_numbers_are_shown_too(tmp_path):
     assert animate(Slide.of_kernel(image, [[1, 1]]), tmp_path / "nan.gif") == 6
 
 
+def test_animations_that_would_fill_the_memory_are_refused(tmp_path):
+    large = Slide.of_pooling(np.zeros((128, 128)), "max", 1, 1)
+    with pytest.raises(ParameterError, match=r"16384 frames of \d+ x \d+ pixels take more than 2 GiB"):
+        animate(large, tmp_path / "large.gif", frames=20_000)
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_suffixes_are_refused(tmp_path):
     with pytest.raises(
         ParameterError, match=r"'slide.mp4' is no animation; it must end in .gif, .png, .html"

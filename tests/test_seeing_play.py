@@ -112,6 +112,7 @@ def expected_texts(image, kernel, operation, **geometry):
     return values.shape, [shown(*pair) for pair in zip(values.flat, magnitudes.flat, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("padding", PADDINGS)
 def test_the_numbers_are_those_of_correlate(open_page, boundary, padding):

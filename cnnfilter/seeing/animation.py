@@ -38,6 +38,9 @@ PHOTO_STEPS = 120
 LONGEST, SHORTEST, WHOLE = 700.0, 60.0, 60_000.0
 """Milliseconds of a step, and of all together where there are many."""
 
+MOST_BYTES = 2 << 30
+"""Memory for the frames of one animation."""
+
 UNUSED = 255
 """Index of no colour: pixels that stay as the frame before left them."""
 
@@ -129,6 +132,7 @@ def _in_few_colours(slide: Slide, places: list[int]) -> Iterator[Frame]:
     """Give all frames the colours that some of them need most: flat areas stay as they are."""
     counted: Counter[tuple[int, ...]] = Counter()
     for frame in list_frames(slide, [places[0], places[len(places) // 2], places[-1]]):
+        _refuse_large(frame.image, len(places))
         for count, colour in frame.image.getcolors(frame.image.width * frame.image.height) or []:
             counted[colour] += count
     colours = [part for colour, _ in counted.most_common(UNUSED) for part in colour]
@@ -136,6 +140,15 @@ def _in_few_colours(slide: Slide, places: list[int]) -> Iterator[Frame]:
     palette.putpalette(colours + colours[:3] * (256 - len(colours) // 3))
     for frame in list_frames(slide, places):
         yield Frame(frame.image.quantize(palette=palette, dither=Image.Dither.NONE), frame.milliseconds)
+
+
+def _refuse_large(image: Image.Image, count: int) -> None:
+    """Pillow keeps all frames, a byte for each pixel, until it has written them."""
+    if image.width * image.height * count > MOST_BYTES:
+        raise ParameterError(
+            f"{count} frames of {image.width} x {image.height} pixels take more than "
+            f"{MOST_BYTES >> 30} GiB of memory; fewer frames will do"
+        )
 
 
 def _write_gif(frames: Iterator[Frame], file: BinaryIO, title: str) -> None:

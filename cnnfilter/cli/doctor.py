@@ -70,7 +70,9 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "is missing; install it" if name in NEEDED else "is not installed; kernel show --plot needs it"
+        if name in NEEDED:
+            return "is missing; install it"
+        return "is not installed; drawings need it: pip install 'cnnfilter[plot]'"
 
 
 def _result(check: Callable[[], str]) -> str:

@@ -143,9 +143,9 @@ def _require_places(output: str, report: str | None, *, one_kernel: bool) -> Non
     except FilterFileError as error:
         raise click.UsageError(str(error)) from error
     if report:
-        from cnnfilter.drawing.figure import require_matplotlib
+        from cnnfilter.drawing.figure import SUFFIXES, require_matplotlib
 
-        if os.path.splitext(report)[1].lower() not in (".png", ".pdf", ".svg"):
+        if os.path.splitext(report)[1].lower() not in SUFFIXES:
             raise click.UsageError(f"--report {report}: give a name that ends in .png, .pdf or .svg")
         require_matplotlib()
     for path in filter(None, (output, report)):

@@ -13,6 +13,7 @@ import numpy as np
 from cnnfilter.batch.jobs import STREAM, is_folder
 from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain
 from cnnfilter.cli.options import Settings
+from cnnfilter.drawing.figure import SUFFIXES
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import FORMS, Picture, form_named, read, write
 from cnnfilter.filters.filter import Filter
@@ -57,7 +58,7 @@ def _refuse_contradictions(settings: Settings, target: str) -> None:
         raise click.UsageError("no input; name image files, or pipe an image in")
     if len(settings.inputs) > 1 and not is_folder(target):
         raise click.UsageError("several images need a folder for their maps: --maps DIR/")
-    if not is_folder(target) and os.path.splitext(target)[1].lower() not in (".png", ".pdf", ".svg"):
+    if not is_folder(target) and os.path.splitext(target)[1].lower() not in SUFFIXES:
         raise click.UsageError(f"--maps {target}: a sheet is .png, .pdf or .svg; a folder ends in /")
 
 

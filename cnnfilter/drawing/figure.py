@@ -8,8 +8,12 @@ from cnnfilter.errors import CnnFilterError
 DPI = 100
 
 
+SUFFIXES = (".png", ".svg", ".pdf")
+"""Of files that hold drawings."""
+
+
 def require_matplotlib() -> None:
-    """Raise CnnFilterError if nothing can be drawn."""
+    """Raise CnnFilterError if nothing can be drawn; commands ask before the work."""
     new_figure(1, 1)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnfilter.drawing.figure import new_figure
+from cnnfilter.drawing.figure import SUFFIXES, new_figure
 from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.kernels.kernelview import frequency_response
 
@@ -42,7 +42,7 @@ def plot(kernel: Kernel, path: str | os.PathLike[str]) -> None:
     from cnnfilter.wholefile import whole_file
 
     suffix = Path(path).suffix.lower()
-    if suffix not in (".png", ".svg", ".pdf"):
+    if suffix not in SUFFIXES:
         raise ParameterError(f"{os.fspath(path)!r} is no drawing; it must end in .png, .svg or .pdf")
     content = io.BytesIO()
     _figure(kernel).savefig(content, format=suffix[1:], dpi=150)

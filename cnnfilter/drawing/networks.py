@@ -2,23 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from textwrap import fill
-from typing import Any
 
 import numpy as np
 
-from cnnfilter.drawing.figure import DPI, new_figure, save_figure
-from cnnfilter.errors import ParameterError
+from cnnfilter.drawing.figure import new_figure, require_matplotlib, save_figure
+from cnnfilter.drawing.sheet import HEAD, sheet
 from cnnfilter.nn.functional.windows import Array
 
-MOST_TILES = 1024
 BLUE, RED, GREY = "#4878cf", "#d65f5f", "#8c8c8c"
-_PAGE = 0.92  # not white: a tile that is white shows its edge
 
-_LEAST_SIDE, _MOST_SIDE = 48, 160  # pixels of a tile that is enlarged
 _MOST_ACROSS = 32  # outputs of a bank beside each other
-_WIDTH = 640  # pixels that a sheet of few tiles has
-_GAP, _LABEL, _HEAD, _SCALE = 6, 12, 42, 70  # pixels: between tiles, of numbers, title, colour scale
+_SCALE = 70  # pixels of the colour scale
 
 
 def draw_curve(history: Sequence[Mapping[str, float]], path: str, *, best: bool = False) -> None:
@@ -116,22 +110,23 @@ def draw_sheet(tiles: Array, title: str, path: str, *, labels: Sequence[str] = (
     Raises
     ------
     ParameterError
-        If there are more than `MOST_TILES` tiles.
+        If there are more than 1024 tiles.
     """
+    require_matplotlib()
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     signed = bool(tiles.min() < 0)
     top = float(np.quantile(np.abs(tiles), 0.998)) or float(np.abs(tiles).max()) or 1.0
     scale = ScalarMappable(Normalize(-top if signed else 0.0, top), "RdBu_r" if signed else "gray")
-    figure, width, height = _sheet(
+    figure, width, height = sheet(
         np.asarray(scale.cmap(scale.norm(tiles)))[..., :3],
         title,
         labels or [str(i) for i in range(len(tiles))],
         columns,
         _SCALE,
     )
-    bar = figure.add_axes((1 - (_SCALE - 12) / width, 0.08, 12 / width, 0.9 - _HEAD / height))
+    bar = figure.add_axes((1 - (_SCALE - 12) / width, 0.08, 12 / width, 0.9 - HEAD / height))
     figure.colorbar(scale, cax=bar, extend="both" if signed else "max").ax.tick_params(labelsize=7)
     save_figure(figure, path)
 
@@ -151,7 +146,7 @@ def draw_kernels(bank: Array, title: str, path: str) -> None:
         colours = 0.5 + bank / (2 * np.maximum(largest, 1e-30))[:, None, None, None]
         labels = [f"{i}  ±{most:.2g}" for i, most in enumerate(largest)]
         head = f"{title}: {size}, the inputs as red, green, blue; mid-grey is 0"
-        save_figure(_sheet(np.moveaxis(colours, 1, -1), head, labels, 0, 0, least=72)[0], path)
+        save_figure(sheet(np.moveaxis(colours, 1, -1), head, labels, 0, 0, least=72)[0], path)
         return
     if inputs == 1:
         draw_sheet(bank[:, 0], f"{title}: {size}", path)
@@ -162,36 +157,3 @@ def draw_kernels(bank: Array, title: str, path: str) -> None:
     labels = [f"{column},{row}" if across else f"{row},{column}" for row, column in numbers]
     head = f"{title}: {size}, numbered by output and input"
     draw_sheet(tiles.reshape(-1, *bank.shape[2:]), head, path, labels=labels, columns=tiles.shape[1])
-
-
-def _sheet(
-    tiles: Array, title: str, labels: Sequence[str], columns: int, beside: int, least: int = _LEAST_SIDE
-) -> tuple[Any, int, int]:
-    """Lay out coloured tiles (P, H, W, 3); return the figure, its width and height in pixels."""
-    count, high, wide = tiles.shape[:3]
-    if count > MOST_TILES:
-        raise ParameterError(f"{count} tiles on one sheet: at most {MOST_TILES}; write .npy or .safetensors")
-    columns = columns or math.ceil(math.sqrt(count * 1.4))
-    rows = math.ceil(count / columns)
-    side = min(_MOST_SIDE, max(least, _WIDTH // max(rows, columns)))
-    # Small maps are enlarged, by whole numbers; those that can be looked at as they are stay so.
-    larger = max(side // max(high, wide), math.ceil(_LEAST_SIDE / max(high, wide)))
-    tiles = tiles.repeat(larger, axis=1).repeat(larger, axis=2)
-    high, wide = high * larger, wide * larger
-    inner = columns * (wide + _GAP) + _GAP
-    width, height = max(420, inner + beside), rows * (high + _LABEL + _GAP) + _GAP
-    page = np.full((height, width, 3), _PAGE)
-    figure = new_figure(width / DPI, (height + _HEAD) / DPI, facecolor=(_PAGE,) * 3)
-    axes = figure.add_axes((0, 0, 1, height / (height + _HEAD)))
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
-    for k, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
-        row, column = divmod(k, columns)
-        top, left = row * (high + _LABEL + _GAP) + _LABEL, _GAP + column * (wide + _GAP)
-        page[top : top + high, left : left + wide] = tile
-        axes.text(left, top - 2, label, fontsize=6)
-    axes.imshow(page, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
-    figure.text(
-        _GAP / width, 1 - _HEAD / 2 / (height + _HEAD), fill(title, width // 7), fontsize=9, va="center"
-    )
-    return figure, width, height + _HEAD

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.drawing.figure import new_figure, save_figure
+from cnnfilter.drawing.sheet import laid_out
 from cnnfilter.learning.pairs import Array
 from cnnfilter.learning.report import LinearReport, StackReport
 
@@ -107,7 +108,7 @@ def _kernels(axes: Any, weights: Array, title: str) -> None:
     maps, depth, high, wide = weights.shape
     planes = weights.reshape(-1, high, wide)[:_MOST_KERNELS]
     columns = depth if 1 < depth <= 4 else int(np.ceil(np.sqrt(len(planes))))
-    sheet = contact_sheet(planes, columns)
+    sheet, corners = laid_out(planes, columns)
     limit, cut = _limit(planes)
     drawn = axes.imshow(sheet, cmap="RdBu_r", vmin=-limit, vmax=limit)
     axes.figure.colorbar(drawn, ax=axes, shrink=0.8, extend="both" if cut else "neither")
@@ -121,8 +122,8 @@ def _kernels(axes: Any, weights: Array, title: str) -> None:
             axes.text(v, u, text, ha="center", va="center", fontsize=size, color="w" if dark else "k")
     elif maps > 1 and depth <= 4 and len(planes) <= 16:
         for k, (p, d) in enumerate(itertools.product(range(maps), range(depth))):
-            row, column = divmod(k, columns)
-            place = column * (wide + 1) - 0.3, row * (high + 1) - 0.2
+            top, left = corners[k]
+            place = left - 0.3, top - 0.2
             axes.text(*place, f"{p},{d}" if depth > 1 else str(p), fontsize=8, va="top")
 
 
@@ -161,20 +162,3 @@ def _pictures(axes: list[Any], images: tuple[Array, ...], peak: float) -> None:
         shown = shown if shown.shape[2] == 3 else shown[..., 0]
         place.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         place.set_title(name)
-
-
-def contact_sheet(planes: Array, columns: int) -> Array:
-    """Lay planes (P, H, W) out in rows of so many, one pixel of NaN between them.
-
-    Examples
-    --------
-    >>> np.nan_to_num(contact_sheet(np.ones((3, 2, 1)), 2)).astype(int).tolist()
-    [[1, 0, 1], [1, 0, 1], [0, 0, 0], [1, 0, 0], [1, 0, 0]]
-    """
-    count, height, width = planes.shape
-    rows = -(-count // columns)
-    sheet = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan)
-    for k, plane in enumerate(planes):
-        top, left = k // columns * (height + 1), k % columns * (width + 1)
-        sheet[top : top + height, left : left + width] = plane
-    return sheet

@@ -1,8 +1,10 @@
-"""Feature maps laid out on one sheet: small, each scaled by itself, numbered, with its range."""
+"""Contact sheets: tiles beside each other, with a line of text over each and a title above all."""
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from textwrap import fill
+from typing import Any
 
 import numpy as np
 
@@ -10,10 +12,13 @@ from cnnfilter.drawing.figure import DPI, new_figure, require_matplotlib, save_f
 from cnnfilter.errors import ParameterError
 from cnnfilter.learning.pairs import Array
 
-MOST_MAPS = 1024
-_WIDTH = 1800  # of the sheet, in pixels, that the tiles share
-_LABEL = 18  # rows for a line of text
-_GAP = 6
+MOST_TILES = 1024
+HEAD = 42  # pixels of the title
+_WIDTH = 1800  # of a sheet of maps, in pixels, that its tiles share
+_GAP, _LABEL = 6, 12  # pixels: between tiles, and of the text over each
+_PAGE = 0.92  # not white: a tile that is white shows its edge
+_LEAST_SIDE, _MOST_SIDE = 48, 160  # pixels of a tile that is enlarged
+_FEW = 640  # pixels that a sheet of few tiles has
 
 
 def side_of_tiles(count: int) -> int:
@@ -37,8 +42,8 @@ def require_room(count: int) -> None:
     CnnFilterError
         If matplotlib is not installed.
     """
-    if count > MOST_MAPS:
-        raise ParameterError(f"{count} maps on one sheet: at most {MOST_MAPS}; name a folder instead")
+    if count > MOST_TILES:
+        raise ParameterError(f"{count} maps on one sheet: at most {MOST_TILES}; name a folder instead")
     require_matplotlib()
 
 
@@ -92,24 +97,108 @@ def draw_sheet(
         If matplotlib is not installed.
     """
     require_room(len(tiles))
-    high, wide = tiles[0].shape
-    columns = _columns(len(tiles))
-    rows = math.ceil(len(tiles) / columns)
-    width, height = columns * (wide + _GAP) + _GAP, rows * (high + _LABEL + _GAP) + 2 * _LABEL
-    sheet = np.ones((height, width))
-    figure = new_figure(max(width, 420) / DPI, height / DPI)
-    axes = figure.add_axes((0, 0, width / max(width, 420), 1))
+    written = tiles[0].shape[1] >= 110
+    labels = [f"{k}   {low:.2g} to {high:.2g}" if written else str(k) for k, (low, high) in enumerate(ranges)]
+    shades = np.stack([_grey(tile) for tile in tiles])[..., None].repeat(3, axis=3)
+    figure, _, _ = sheet(shades, title, labels, _columns(len(tiles)))
+    save_figure(figure, os.fspath(path))
+
+
+def sheet(
+    tiles: Array,
+    title: str,
+    labels: Sequence[str],
+    columns: int = 0,
+    beside: int = 0,
+    least: int = _LEAST_SIDE,
+) -> tuple[Any, int, int]:
+    """Draw coloured tiles on a sheet.
+
+    Parameters
+    ----------
+    tiles : ndarray of shape (P, H, W, 3)
+        Red, green and blue from 0 to 1. Small ones are enlarged, by whole numbers.
+    title : str
+    labels : sequence of str
+        Of each tile.
+    columns : int, optional
+        Tiles in a row; default so many that the sheet is a little wider than high.
+    beside : int, optional
+        Pixels to be left free on the right.
+    least : int, optional
+        Pixels that an enlarged tile is wide or high at least.
+
+    Returns
+    -------
+    (figure, int, int)
+        The figure, its width and its height in pixels.
+
+    Raises
+    ------
+    ParameterError
+        If there are more than 1024 tiles.
+    CnnFilterError
+        If matplotlib is not installed.
+    """
+    count, high, wide = tiles.shape[:3]
+    if count > MOST_TILES:
+        raise ParameterError(f"{count} tiles on one sheet: at most {MOST_TILES}; write .npy or .safetensors")
+    columns = columns or math.ceil(math.sqrt(count * 1.4))
+    rows = math.ceil(count / columns)
+    side = min(_MOST_SIDE, max(least, _FEW // max(rows, columns)))
+    larger = max(side // max(high, wide), math.ceil(_LEAST_SIDE / max(high, wide)))
+    tiles = tiles.repeat(larger, axis=1).repeat(larger, axis=2)
+    page, corners = laid_out(tiles, columns, _GAP, _LABEL, _PAGE)
+    width, height = max(420, page.shape[1] + beside), page.shape[0]
+    page = np.pad(page, ((0, 0), (0, width - page.shape[1]), (0, 0)), constant_values=_PAGE)
+    figure = new_figure(width / DPI, (height + HEAD) / DPI, facecolor=(_PAGE,) * 3)
+    axes = figure.add_axes((0, 0, 1, height / (height + HEAD)))
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
-    figure.text(_GAP / max(width, 420), 1 - _LABEL / height, title, fontsize=9, va="center")
-    for (number, top, left), tile, (low, high_value) in zip(
-        _places(len(tiles), columns, high, wide), tiles, ranges, strict=True
-    ):
-        sheet[top : top + high, left : left + wide] = _grey(tile)
-        label = f"{number}   {low:.2g} to {high_value:.2g}" if wide >= 110 else str(number)
-        axes.text(left, top - 4, label, fontsize=7 if wide >= 64 else 5)
-    axes.imshow(sheet, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0), interpolation="nearest")
-    save_figure(figure, os.fspath(path))
+    for (top, left), label in zip(corners, labels, strict=True):
+        axes.text(left, top - 2, label, fontsize=6)
+    axes.imshow(page, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
+    head = fill(title, width // 7)
+    figure.text(_GAP / width, 1 - HEAD / 2 / (height + HEAD), head, fontsize=9, va="center")
+    return figure, width, height + HEAD
+
+
+def laid_out(
+    tiles: Array, columns: int, gap: int = 1, label: int = 0, page: float = math.nan
+) -> tuple[Array, list[tuple[int, int]]]:
+    """Lay tiles (P, H, W) or (P, H, W, 3) out in rows of so many, with gaps between them.
+
+    Parameters
+    ----------
+    tiles : ndarray
+    columns : int
+    gap, label : int
+        Pixels between tiles, and above each. Where there are labels there is a gap around all, too.
+    page : float
+        The value between tiles.
+
+    Returns
+    -------
+    (ndarray, list of (int, int))
+        The page, and top and left of each tile.
+
+    Examples
+    --------
+    >>> page, corners = laid_out(np.ones((3, 2, 1)), 2)
+    >>> np.nan_to_num(page).astype(int).tolist()
+    [[1, 0, 1], [1, 0, 1], [0, 0, 0], [1, 0, 0], [1, 0, 0]]
+    >>> corners
+    [(0, 0), (0, 2), (3, 0)]
+    """
+    count, high, wide = tiles.shape[:3]
+    rows, edge = math.ceil(count / columns), gap if label else 0
+    down, across = high + label + gap, wide + gap
+    shape = rows * down - gap + edge, columns * across - gap + 2 * edge
+    found = np.full((*shape, *tiles.shape[3:]), page)
+    corners = [(k // columns * down + label, k % columns * across + edge) for k in range(count)]
+    for tile, (top, left) in zip(tiles, corners, strict=True):
+        found[top : top + high, left : left + wide] = tile
+    return found, corners
 
 
 def _grey(tile: Array) -> Array:
@@ -123,9 +212,3 @@ def _grey(tile: Array) -> Array:
 def _columns(count: int) -> int:
     rows = math.ceil(count / math.ceil(math.sqrt(count * 1.3)))
     return math.ceil(count / rows)  # so that the last row is as full as it can be
-
-
-def _places(count: int, columns: int, high: int, wide: int) -> Iterator[tuple[int, int, int]]:
-    for k in range(count):
-        row, column = divmod(k, columns)
-        yield k, 2 * _LABEL + row * (high + _LABEL + _GAP) + _LABEL - _GAP, _GAP + column * (wide + _GAP)

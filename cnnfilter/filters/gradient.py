@@ -163,25 +163,27 @@ class Gradient(Filter):
 
     name = "gradient"
     help = (
-        "Show how steeply brightness changes, or whereto: 0 is brighter to the right, pi/2 downwards "
-        "(radians with --depth f32; otherwise the range of the pixels is one turn)."
+        "Show how steeply brightness changes, or whereto: with --depth f32 in radians, 0 to the right, pi/2 "
+        "downwards; else one turn is the range."
     )
     examples = (
         "cnnfilter gradient photo.jpg -o edges.png",
-        "cnnfilter gradient --operator scharr --show colour photo.jpg -o directions.png",
+        "cnnfilter gradient --show colour photo.jpg -o directions.png",
     )
     options = (
         Option(
             "operator",
             tuple(SMOOTHING),
-            "Smoothing across the difference. [sobel]",
+            "sobel, scharr, prewitt or central. [sobel]",
             "sobel",
+            "NAME",
         ),
         Option(
             "show",
             (*OUTPUTS[:2], "colour", *OUTPUTS[2:]),
-            "Of the gradient; colour: hue is direction. [magnitude]",
+            "magnitude, direction, colour, x or y. [magnitude]",
             "magnitude",
+            "WHAT",
             keyword="output",
         ),
         *GEOMETRY,

@@ -127,7 +127,7 @@ class Unsharp(Filter):
     help = "Sharpen by unsharp masking: add what a Gaussian would take away, --amount times."
     examples = (
         "cnnfilter unsharp photo.jpg -o sharp.jpg",
-        "cnnfilter unsharp --sigma 2 --amount 0.6 --threshold 4 photo.jpg -o sharp.jpg",
+        "cnnfilter unsharp --sigma 2 --threshold 4 photo.jpg -o sharp.jpg",
     )
     options = (
         Option("sigma", "lengths", "Of the Gaussian, in pixels. [1.0]", "1.0", "S|SYxSX"),

@@ -76,6 +76,17 @@ ENTRIES = [
         (0, 0, 240, 150),
     ),
     Entry(
+        "gradient", "Gradient", "The hue is where it grows brighter: red to the right.",
+        "astronaut.png",
+        ("cnnfilter pipe sample_images/astronaut.png -o gradient.png"
+         " -- gaussian --sigma 1 then gradient --show colour",), FACE,
+    ),
+    Entry(
+        "unsharp", "Unsharp mask", "What a Gaussian takes away is added, where it is more than noise.",
+        "astronaut.png",
+        ("cnnfilter unsharp --sigma 2 --threshold 4 sample_images/astronaut.png -o unsharp.png",), FACE,
+    ),
+    Entry(
         "pool", "Pooling", "The brightest of every 8 x 8 pixels, shown 8 times as large.",
         "astronaut.png", ("cnnfilter pool max --size 8 sample_images/astronaut.png -o small.png",), FACE, 8,
     ),

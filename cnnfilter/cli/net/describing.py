@@ -8,8 +8,6 @@ import click
 from cnnfilter.cli.group import CONTEXT, Examples
 from cnnfilter.cli.net.weights import SET, built, complete_networks
 
-_PICTURES = (".png", ".svg", ".pdf")
-
 
 @click.command(
     "list",
@@ -43,7 +41,9 @@ def list_networks(as_json: bool) -> None:
 def describe(name: str, options: dict[str, Any], as_json: bool, markdown: bool, output: str | None) -> None:
     """Show the layers with sizes, parameters and costs."""
     network = built(name, options)
-    if output and output.lower().endswith(_PICTURES):
+    from cnnfilter.drawing.figure import SUFFIXES
+
+    if output and output.lower().endswith(SUFFIXES):
         from cnnfilter.drawing.diagram import draw_network
 
         draw_network(network, output)

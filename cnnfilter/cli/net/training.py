@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from cnnfilter.nn.network import Network
 
 _MOST_ROWS = 40  # of a table in a terminal
-_PICTURES = (".png", ".svg", ".pdf")
 
 
 @click.command(
@@ -103,12 +102,12 @@ def _check_outputs(output: str, *pictures: str | None) -> None:
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder):
             raise ParameterError(f"{path}: there is no folder {folder}")
-    for path in drawn:
-        if not path.endswith(_PICTURES):
-            raise ParameterError(f"{path}: pictures are drawn as {', '.join(_PICTURES)}")
     if drawn:
-        from cnnfilter.drawing.figure import require_matplotlib
+        from cnnfilter.drawing.figure import SUFFIXES, require_matplotlib
 
+        for path in drawn:
+            if not path.endswith(SUFFIXES):
+                raise ParameterError(f"{path}: pictures are drawn as {', '.join(SUFFIXES)}")
         require_matplotlib()
 
 

@@ -49,7 +49,6 @@ class AnimateGroup(LazyGroup):
     context_settings=CONTEXT,
     examples=[
         "cnnfilter animate mean --matrix '1 2 3; 4 5 6; 7 8 9' -o mean.gif",
-        "cnnfilter animate convolve --kernel sobel-x --boundary zero photo.jpg -o edges.html",
         "cnnfilter animate photo.jpg -o pool.png -- gaussian --sigma 2 then pool max",
     ],
 )
@@ -102,7 +101,10 @@ def _of_filter(name: str) -> click.Command:
         params=[*arguments, *_shared()[:1], *options, *_shared()[1:]],
         callback=run,
         help=f"Animate {name}: {FILTERS[name][1]}",
-        examples=[f"cnnfilter animate {_example(name)} -o {name}.gif photo.jpg"],
+        examples=[
+            f"cnnfilter animate {_example(name)} photo.jpg -o a.gif --frames 30",
+            f"cnnfilter animate {_example(name)} --matrix '1 2; 3 4' -o a.html",
+        ],
         context_settings=CONTEXT,
     )
 
@@ -121,7 +123,10 @@ def _pipe() -> click.Command:
         params=_shared(),
         callback=run,
         help="Animate the last of several filters, over what those before it make of the input.",
-        examples=["cnnfilter animate photo.jpg -o pool.png -- gaussian --sigma 2 then pool max"],
+        examples=[
+            "cnnfilter animate photo.jpg -o a.gif --frames 30 -- mean then pool max",
+            "cnnfilter animate photo.jpg -o a.html --frames 30 -- mean then gradient",
+        ],
         context_settings=CONTEXT,
     )
 

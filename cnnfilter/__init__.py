@@ -44,12 +44,14 @@ if TYPE_CHECKING:
     from cnnfilter.filters.unsharp import unsharp
     from cnnfilter.kernels import templates
     from cnnfilter.kernels.kernel import Kernel
+    from cnnfilter.seeing.arithmetic import arithmetic
 
 __all__ = [
     "CnnFilterError",
     "Kernel",
     "Plan",
     "__version__",
+    "arithmetic",
     "convolve",
     "correlate",
     "explain",
@@ -68,6 +70,7 @@ _HOMES = {
     "CnnFilterError": "cnnfilter.errors",
     "Kernel": "cnnfilter.kernels.kernel",
     "Plan": "cnnfilter.core.plan",
+    "arithmetic": "cnnfilter.seeing.arithmetic",
     "convolve": "cnnfilter.core.linear",
     "correlate": "cnnfilter.core.linear",
     "explain": "cnnfilter.core.linear",

@@ -21,7 +21,7 @@ FLOORS = (
     {"filters": {"filters"}, "files": {"files"}},
     {"nn": {"nn"}},
     {"learning": {"learning"}},
-    {"registry": {"registry"}, "batch": {"batch"}, "drawing": {"drawing"}},
+    {"registry": {"registry"}, "batch": {"batch"}, "drawing": {"drawing"}, "seeing": {"seeing"}},
     {"cli": {"cli"}},
     {"face": {"", "__main__", "imagefile"}},
 )
@@ -41,6 +41,7 @@ FORBIDDEN = {
     "filters": {"PIL", "click", "tqdm", "numba", "llvmlite"},
     "nn": {"PIL", "click", "torch"},
     "learning": {"PIL", "click", "tqdm"},
+    "seeing": {"click", "tqdm", "numba", "llvmlite"},
 }
 """Others' packages that have no place in a room; matplotlib has one in `drawing` alone."""
 

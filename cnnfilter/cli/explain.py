@@ -21,7 +21,7 @@ def explain_images(process: Process, settings: Settings, sources: Sequence[Sourc
     """Print what would be computed for each source, or for an assumed image; return the exit status."""
     if not sources:
         plan = process.plan(ASSUMED_SHAPE, ASSUMED_DTYPE, alpha=False)
-        _print("(an image that is assumed)", plan, settings.json)
+        print_plan("(an image that is assumed)", plan, settings.json)
         return DONE
     failed = 0
     for source in sources:
@@ -29,14 +29,15 @@ def explain_images(process: Process, settings: Settings, sources: Sequence[Sourc
             stream: str | BinaryIO = sys.stdin.buffer if source.path == STREAM else source.path
             picture = read(stream, max_pixels=settings.max_pixels, axes=settings.axes)
             plan = process.plan(picture.frames[0].shape, picture.dtype, picture.alpha)
-            _print(source.path, plan, settings.json)
+            print_plan(source.path, plan, settings.json)
         except (OSError, ValueError, TypeError) as error:
             complain(error, about=source.path)
             failed += 1
     return DONE if not failed else SOME_FAILED if failed < len(sources) else NOTHING_DONE
 
 
-def _print(name: str, plan: ChainPlan, as_json: bool) -> None:
+def print_plan(name: str, plan: ChainPlan, as_json: bool) -> None:
+    """Print what would be computed for one input."""
     planned = list(zip(plan.filters, plan.described(), strict=True))
     written = plan.shapes[-1]
     if as_json:

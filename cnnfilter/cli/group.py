@@ -116,6 +116,8 @@ class RootGroup(LazyGroup):
         "learn": ("cnnfilter.cli.learn:learn", "Learn a filter from a before/after pair."),
         "kernel": ("cnnfilter.cli.kernel:kernel", "Make, show and convert kernels."),
         "net": ("cnnfilter.cli.net:net", "Train, run and look into networks."),
+        "animate": ("cnnfilter.cli.animate:animate", "Show a filter's window sliding over its input."),
+        "play": ("cnnfilter.cli.play:play", "Write a page to play with convolution in a browser."),
         "cache": ("cnnfilter.cli.cache:cache", "Manage the compiled loops."),
         "doctor": ("cnnfilter.cli.doctor:doctor", "Check this installation."),
         "completion": ("cnnfilter.cli.completion:completion", "Print what a shell needs to complete."),

@@ -12,6 +12,14 @@ from cnnfilter.cli.main import complain, note
 from cnnfilter.errors import ParameterError
 from cnnfilter.files import FORMS
 
+MATRICES = (".csv", ".txt")
+"""Suffixes of matrices in text, which are read when they are named; no folder is searched for them."""
+
+
+def is_matrix(path: str) -> bool:
+    """Tell whether a path names a matrix in text."""
+    return os.path.splitext(path)[1].lower() in MATRICES
+
 
 def usage(message: str) -> click.UsageError:
     """Make the complaint about options that the command line shows with the command's name."""

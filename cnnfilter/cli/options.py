@@ -7,7 +7,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import Examples
-from cnnfilter.cli.types import SIZE, STEP, Axes, Boundary, KernelText, Padding, Pair, Pixels, Sigma
+from cnnfilter.cli.types import SIZE, STEP, Axes, Boundary, KernelText, Padding, Pair, Pixels, Place, Sigma
 from cnnfilter.filters.filter import Numbers, Option, Range
 
 Parameters = list[click.Parameter]
@@ -41,6 +41,8 @@ class Settings(NamedTuple):
     verbose: bool
     json: bool
     explain: bool
+    matrix: str | None
+    at: tuple[int, ...] | None
 
     @classmethod
     def taken_from(cls, values: dict[str, Any]) -> "Settings":
@@ -183,6 +185,10 @@ def _running() -> Parameters:
         click.Option(["-v", "--verbose"], is_flag=True, help="Say what was done to each file."),
         click.Option(["--json"], is_flag=True, help="One JSON object a line for each file."),
         click.Option(["--explain"], is_flag=True, help="Print the plan and do nothing."),
+        click.Option(["--matrix"], metavar="TEXT", help="An input that is typed: '1 2 3; 4 5 6'."),
+        click.Option(
+            ["--at"], type=Place(), metavar="ROW,COL", help="Print the arithmetic of one value, do nothing."
+        ),
     ]
 
 

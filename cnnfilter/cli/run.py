@@ -20,7 +20,7 @@ from cnnfilter.batch.jobs import (
 )
 from cnnfilter.batch.process import Process
 from cnnfilter.batch.workers import run
-from cnnfilter.cli.inputs import sources, usage
+from cnnfilter.cli.inputs import is_matrix, sources, usage
 from cnnfilter.cli.main import NOTHING_DONE, complain, note
 from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
@@ -52,6 +52,12 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         axes=settings.axes,
         threads=settings.threads,
     )
+    if settings.at is not None or settings.matrix is not None or _is_text(settings):
+        from cnnfilter.cli import numbers
+
+        if settings.at is None:
+            return numbers.run_matrices(process, settings)
+        return numbers.run_at(process, settings, [] if settings.matrix is not None else _sources(settings)[0])
     if settings.explain:
         from cnnfilter.cli.explain import explain_images
 
@@ -110,6 +116,14 @@ def _refuse_contradictions(settings: Settings) -> None:
             raise usage(f"--{name} '' is no name")
     if settings.format:
         form_named(settings.format)
+
+
+def _is_text(settings: Settings) -> bool:
+    """Tell whether the input is a matrix in a text file, which folders and lists are not searched for."""
+    matrices = [path for path in settings.inputs if is_matrix(path)]
+    if matrices and len(settings.inputs) > 1:
+        raise usage(f"{matrices[0]}: matrices in text are filtered one at a time")
+    return bool(matrices)
 
 
 def _sources(settings: Settings, *, stdin: bool = True) -> tuple[list[Source], int]:

@@ -141,6 +141,21 @@ class KernelText(ParamType):
         return found or [CompletionItem(incomplete, type="file")]
 
 
+class Place(ParamType):
+    """A row and a column, counted from 0: ``2,3``; of a signal one number will do."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read one or two whole numbers."""
+        if not isinstance(value, str):
+            return value
+        parts = value.split(",")
+        if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+            self.fail(f"{value!r} is no place, such as 2,3 (row and column, counted from 0)", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
 class Pixels(ParamType):
     """A number of pixels: ``500000000``, ``500M`` or ``2G``."""
 

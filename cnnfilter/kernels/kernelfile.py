@@ -38,6 +38,9 @@ from cnnfilter.npyfile import read_header, read_values
 
 FORMS = ("txt", "csv", "json", "npy")
 MAX_TEXT_BYTES = 8 * 2**20
+MOST_ROWS = 1_000_000
+"""Rows of numbers, and numbers of a row, that are read as text: those of a matrix; a kernel has fewer."""
+
 MAX_NPY_BYTES = 8 * MAX_SIDE**2 + 2**16
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -188,19 +191,31 @@ def parse(text: str) -> Kernel:
         ...
     cnnfilter.errors.ParameterError: at row 2, column 2: 'x1' is not a number
     """
+    values, divisor = read_rows(text)
+    return Kernel(values, divisor if divisor is not None else 1.0)
+
+
+def read_rows(text: str) -> tuple[list[list[float]], float | None]:
+    """Read the rows of a text as `parse` does, and the divisor if there is one.
+
+    Examples
+    --------
+    >>> read_rows("1 2; 3 1/4")
+    ([[1.0, 2.0], [3.0, 0.25]], None)
+    """
     lines = (line.partition("#")[0].strip() for line in text.replace("\N{MINUS SIGN}", "-").splitlines())
     # A line may end in the ; that parts it from the next.
     body = ";".join(line.removesuffix(";").rstrip() for line in lines if line.strip("; \t"))
     weights, divisor = _split_divisor(body)
     if not weights:
-        raise ParameterError("there are no weights; write rows such as '1 2 1; 2 4 2; 1 2 1 / 16'")
-    if weights.count(";") >= MAX_SIDE:
-        raise ParameterError(f"more than {MAX_SIDE} rows; a kernel has at most {MAX_SIDE} a side")
+        raise ParameterError("there are no numbers; write rows such as '1 2 1; 2 4 2; 1 2 1 / 16'")
+    if weights.count(";") >= MOST_ROWS:
+        raise ParameterError(f"more than {MOST_ROWS} rows are not read as text")
     cells = [_cells(row, number) for number, row in enumerate(weights.split(";"), 1)]
     _refuse_ragged(cells)
     _refuse_ambiguous(cells, divisor)
     values = [[_value(cell, u, v) for v, cell in enumerate(row, 1)] for u, row in enumerate(cells, 1)]
-    return Kernel(values, divisor if divisor is not None else 1.0)
+    return values, divisor
 
 
 def format(kernel: Kernel, form: str = "txt") -> str:
@@ -257,11 +272,9 @@ def _split_divisor(body: str) -> tuple[str, float | None]:
 
 
 def _cells(row: str, number: int) -> list[str]:
-    cells = re.split(r"\s*,\s*|\s+", row.strip(), maxsplit=MAX_SIDE)
-    if len(cells) > MAX_SIDE:
-        raise ParameterError(
-            f"row {number} has more than {MAX_SIDE} values, the most that a kernel has a side"
-        )
+    cells = re.split(r"\s*,\s*|\s+", row.strip(), maxsplit=MOST_ROWS)
+    if len(cells) > MOST_ROWS:
+        raise ParameterError(f"row {number} has more than {MOST_ROWS} values, the most that are read as text")
     if "" in cells:
         raise ParameterError(f"at row {number}, column {cells.index('') + 1}: there is no value")
     return cells

@@ -175,8 +175,8 @@ def _four_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) 
 
     The kernel is `taps` rows by `columns`, its weights column by column; stride and dilation are 1. Four rows
     of it at a time meet four output rows: seven lines, loaded once, for sixteen multiply-adds of each
-    register (`vectors.stair`). Measured on AVX2, 81 taps down a column: 0.085 cycles a tap and pixel, 0.10 with
-    `_two_rows`.
+    register (`vectors.stair`). Measured on AVX2, 81 taps down a column: 0.085 cycles a tap and pixel, 0.10
+    with `_two_rows`.
 
     With `snapping` the weights are known to sum to 1: see `vectors.snapper`; `middle` is the row of the
     kernel, `centre` the offset along the line, of the pixel that a constant is recognised by.

@@ -23,8 +23,8 @@ def strip(
     the direct loop. A few output rows are summed down the columns, for every term, into lines of their own;
     then each is summed along its length and written. `dense` says that the columns have no holes, and row
     stride and dilation are 1; a column of one tap of 1 (`flat`) needs no first pass. Along the rows, taps
-    that lie `apart` registers from each other go together (`vectors.ladder`); `ends` says where the ladders of 1,
-    2, 3 and 4 rungs end among the taps.
+    that lie `apart` registers from each other go together (`vectors.ladder`); `ends` says where the ladders
+    of 1, 2, 3 and 4 rungs end among the taps.
 
     With `snapping` both factors are known to sum to 1: see `vectors.snapper`.
     """

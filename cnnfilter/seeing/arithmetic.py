@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnfilter.core.correlate import as_kernel
-from cnnfilter.core.linear import correlate, explain
 from cnnfilter.core.geometry import make_geometry, number_pair
+from cnnfilter.core.linear import correlate, explain
 from cnnfilter.errors import ParameterError
 from cnnfilter.seeing.numbers import shown
 from cnnfilter.seeing.tables import Block, beside, block

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cnnfilter.core.correlate import as_kernel
-from cnnfilter.core.linear import correlate
 from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry, number_pair
+from cnnfilter.core.linear import correlate
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters.pool import max_pool, mean_pool
 from cnnfilter.pixels import white_of

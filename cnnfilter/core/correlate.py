@@ -27,6 +27,9 @@ DtypeLike: TypeAlias = Any
 FEW_WEIGHTS = 10_000
 """Weights of an array that is looked up by its content; to compare more takes longer than to check them."""
 
+LONGEST_STRIP = 20_000_000
+"""Nanoseconds of estimated work after which a call may be interrupted."""
+
 LEAST_WORK = 400_000
 """Nanoseconds of estimated work for each thread; handing a strip to another thread costs about 100 000."""
 
@@ -113,10 +116,10 @@ class Filtering:
         """Filter an image of the shape and type that this was made for."""
         image = three_dimensional(pixels)
         out = aligned_empty(self.shape, self.dtype)
-        useful = int(self.cost / LEAST_WORK)
+        useful = max(1, int(self.cost / LEAST_WORK))
         if useful > 1 or threads is not None or threading.VARIABLE in os.environ:
             useful = min(threading.count(threads), useful)
-        self.method.run(image, out, max(1, useful))
+        self.method.run(image, out, threading.Workers(useful, max(useful, int(self.cost / LONGEST_STRIP))))
         if self.border is not None:
             self.border.run(image, out)
         return out.reshape(self.plan.output_shape)

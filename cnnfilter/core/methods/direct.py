@@ -22,6 +22,7 @@ from cnnfilter.core.methods.work import (
     tiling,
     two_rows,
 )
+from cnnfilter.core.threads import Workers
 
 
 def prepare(task: Task, weights: NDArray[np.float64], snapping: bool) -> Correlation:
@@ -78,7 +79,7 @@ class Correlation:
         )  # fmt: skip
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes + 3 * self.weights.nbytes
 
-    def run(self, image: Array, out: Array, workers: int) -> None:
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
         """Filter an image into `out`."""
 
         def strip(first: int, last: int) -> None:

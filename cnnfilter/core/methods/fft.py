@@ -14,6 +14,7 @@ from cnnfilter.core.jit import compiled
 from cnnfilter.core.memory import scratch
 from cnnfilter.core.methods import direct
 from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride
+from cnnfilter.core.threads import Workers
 
 SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 """Rows of a tile; powers of two."""
@@ -90,7 +91,7 @@ class _Correlation:
         )  # fmt: skip
         self.nbytes = self.direct.nbytes + 2 * self.kernel_re.nbytes + task.row_map.nbytes
 
-    def run(self, image: Array, out: Array, workers: int) -> None:
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
         pair = 2 * self.gives
         height, width = self.task.geometry.output_shape
 

@@ -10,6 +10,7 @@ from cnnfilter.core import threads
 from cnnfilter.core.jit import compiled
 from cnnfilter.core.memory import aligned_empty, scratch
 from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride
+from cnnfilter.core.threads import Workers
 
 POLES = ((-1.783, 0.6318), (-1.723, 1.997))
 """Decay and turn over one sigma of the two exponentials (Deriche 1993, INRIA report 1893, fourth order)."""
@@ -86,7 +87,7 @@ class _Recursion:
             )
         )
 
-    def run(self, image: Array, out: Array, workers: int) -> None:
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
         tame = image.dtype.kind != "f" or bool((np.abs(image) <= LARGEST).all())
         if not tame or out.shape[1] * out.shape[2] < NARROWEST:
             self.exact.run(image, out, workers)
@@ -98,7 +99,7 @@ class _Recursion:
         self._run_across(image, smoothed, pivots, workers)
         self._run_down(smoothed, out, pivots, workers)
 
-    def _run_across(self, image: Array, smoothed: Array, pivots: Array, workers: int) -> None:
+    def _run_across(self, image: Array, smoothed: Array, pivots: Array, workers: int | Workers) -> None:
         task, columns = self.task, self.task.geometry.columns
         padded = columns.padded
 
@@ -116,7 +117,7 @@ class _Recursion:
 
         threads.run_strips(strip, len(image), workers, NARROWEST)
 
-    def _run_down(self, smoothed: Array, out: Array, pivots: Array, workers: int) -> None:
+    def _run_down(self, smoothed: Array, out: Array, pivots: Array, workers: int | Workers) -> None:
         task, rows = self.task, self.task.geometry.rows
 
         def strip(first: int, last: int) -> None:

@@ -13,6 +13,7 @@ from cnnfilter.core.jit.processor import register_bytes
 from cnnfilter.core.loops.running import REGISTERS, reciprocal
 from cnnfilter.core.memory import scratch
 from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride, tiling
+from cnnfilter.core.threads import Workers
 
 LEAST_ROWS = 16
 """Fewest rows for a thread: those above the first are summed up by each anew."""
@@ -77,7 +78,7 @@ class _Averages:
         )  # fmt: skip
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes
 
-    def run(self, image: Array, out: Array, workers: int) -> None:
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
         geometry, channels = self.task.geometry, self.task.channels
         padded = geometry.columns.padded * channels + self.span + 2 * SLACK
         parts = self.span + geometry.columns.kernel * channels + 2 * SLACK
@@ -127,7 +128,7 @@ class _Boxes:
         )  # fmt: skip
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes
 
-    def run(self, image: Array, out: Array, workers: int) -> None:
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
         tiles, geometry, real = self.tiles, self.task.geometry, self.task.real_type
         lines = tiles.lines * tiles.line + SLACK
         sums = tiles.chunk * tiles.line + SLACK

@@ -26,6 +26,7 @@ from cnnfilter.core.methods.work import (
     tiling,
     two_rows,
 )
+from cnnfilter.core.threads import Workers
 
 Terms: TypeAlias = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
@@ -107,7 +108,7 @@ class _Correlation:
         )  # fmt: skip
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes + 3 * self.weights_along.nbytes
 
-    def run(self, image: Array, out: Array, workers: int) -> None:
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
         tiles, geometry, real = self.tiles, self.task.geometry, self.task.real_type
         line_elements = tiles.lines * tiles.line + SLACK
         sum_elements = 0 if self.flat else self.terms * tiles.chunk * tiles.line + SLACK

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cnnfilter.core.boundary import index_map
 from cnnfilter.core.geometry import Geometry
 from cnnfilter.core.loops.blocks import STEPS
+from cnnfilter.core.threads import Workers
 
 Array: TypeAlias = NDArray[Any]
 Places: TypeAlias = NDArray[np.int64]
@@ -28,7 +29,7 @@ class Prepared(Protocol):
 
     nbytes: int
 
-    def run(self, image: Array, out: Array, workers: int) -> None:
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
         """Filter an image (H, W, C), whose rows hold their elements side by side, into `out`, contiguous."""
 
 

@@ -64,7 +64,7 @@ def explain(
 
 
 def filtered(
-    image: ArrayLike,
+    pixels: NDArray[Any],
     kernel: Kernel,
     *,
     stride: Number,
@@ -78,7 +78,6 @@ def filtered(
     threads: int | None,
 ) -> NDArray[Any]:
     """Correlate an image of a native type; `core.linear` takes every type and every other argument."""
-    pixels = checked_image(image)
     key = (
         kernel, pixels.shape, pixels.dtype, stride, padding, boundary, constant, dilation, dtype, accuracy,
         method, kernel.sigmas,
@@ -94,8 +93,8 @@ def filtered(
     return filtering.run(pixels, threads)
 
 
-def _types(*values: Any) -> Any:
-    return tuple(_types(*value) if isinstance(value, tuple | list) else type(value) for value in values)
+def _types(*values: Any) -> list[Any] | tuple[Any, ...]:
+    return tuple([_types(*value) if type(value) in (tuple, list) else type(value) for value in values])
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from PIL import Image
 from cnnfilter.errors import ImageFileError
 from cnnfilter.imagefile import gif, pillow
 from cnnfilter.imagefile.limit import Limit
-from cnnfilter.imagefile.picture import Array, Picture
-from cnnfilter.imagefile.upright import stand_upright
+from cnnfilter.imagefile.picture import Array, Picture, stand_upright
 
 _LOOPS_ONCE = 1
 _AVIF_HEADER = 1 << 16

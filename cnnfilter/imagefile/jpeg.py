@@ -11,9 +11,7 @@ from PIL import Image, JpegImagePlugin
 from cnnfilter.errors import ImageFileError
 from cnnfilter.imagefile import pillow
 from cnnfilter.imagefile.limit import Limit
-from cnnfilter.imagefile.photoshop import without_thumbnails
-from cnnfilter.imagefile.picture import Array, Picture
-from cnnfilter.imagefile.upright import stand_upright
+from cnnfilter.imagefile.picture import Array, Picture, stand_upright
 
 _SCAN, _MOST_SCANS = b"\xff\xda", 200
 _LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
@@ -74,7 +72,10 @@ def _subsampling(image: Any) -> int:
 def _take_blocks(picture: Picture, blocks: list[tuple[str, bytes]]) -> None:
     """Keep Photoshop's resources and the first comment, and tell what else is left out."""
     resources = b"".join(block[len(_PHOTOSHOP) :] for _, block in blocks if block.startswith(_PHOTOSHOP))
-    picture.metadata.photoshop = without_thumbnails(resources) or None
+    if resources:
+        from cnnfilter.imagefile.photoshop import without_thumbnails
+
+        picture.metadata.photoshop = without_thumbnails(resources) or None
     comments = [block for name, block in blocks if name == "COM"]
     if comments:
         picture.metadata.text["Comment"] = comments[0].decode("utf-8", "surrogateescape")

@@ -15,8 +15,7 @@ import numpy as np
 from cnnfilter.errors import ImageFileError
 from cnnfilter.imagefile import pngmetadata
 from cnnfilter.imagefile.limit import Limit
-from cnnfilter.imagefile.picture import Array, Picture
-from cnnfilter.imagefile.upright import stand_upright
+from cnnfilter.imagefile.picture import Array, Picture, stand_upright
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6

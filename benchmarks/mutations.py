@@ -176,7 +176,8 @@ def main() -> int:
             seed = int(lines[-1].split()[1]) + 1 if lines else last
         else:
             seed = last
-    print(*broken, sep="\n")
+    for line in broken:
+        print(line)
     told = f"{counts['read']} read, {counts['refused']} refused, {len(broken)} broken"
     print(f"{seed - given.first} inputs: {told}")
     return bool(broken)

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, features
@@ -258,3 +259,17 @@ def test_a_frame_of_a_gif_does_not_show_through_the_next():
     picture = Picture([red, holed, holed[::-1].copy(), red], "rgb", alpha=True, delays=[50] * 4)
     for (image, _), frame in zip(shown(written(picture, "GIF")), picture.frames, strict=True):
         same_where_seen(image, frame)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_avif_of_more_than_8_bits(bits, channels, rng):
+    stack = rng.integers(0, 2**bits, (2, 20, 24, channels)).astype(np.uint16)
+    for image in (stack[0], stack):
+        data = imagecodecs.avif_encode(image, bitspersample=bits, level=None)
+        picture = imagefile.read(data)
+        assert (len(picture.frames), picture.alpha) == (len(image) if image.ndim == 4 else 1, channels == 4)
+        expected = np.rint(image.reshape(-1, 20, 24, channels) * (65535 / (2**bits - 1)))
+        np.testing.assert_array_equal(picture.frames, expected)
+        with pytest.raises(ImageFileError, match="more than the limit"):
+            imagefile.read(data, max_pixels=20 * 24 * len(picture.frames) - 1)

@@ -2,6 +2,7 @@
 
 import io
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
@@ -185,3 +186,22 @@ class TestBlocks:
         scan = segment(0xDA, b"\x01\x01\x00\x00\x3f\x00") + b"\x00"
         with pytest.raises(ImageFileError, match="more than 200 scans"):
             imagefile.read(whole[:-2] + scan * 300 + whole[-2:])
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize(("bits", "lossless"), [(12, False), (12, True), (16, True), (8, True)])
+def test_more_than_8_bits_and_no_loss(bits, lossless, colour):
+    y, x = np.mgrid[:40, :56]
+    image = ((x * 20 + y * 10) << 4 >> (16 - bits)).astype(np.uint8 if bits == 8 else np.uint16)
+    image = np.dstack([image, image[::-1], image[:, ::-1]]) if colour else image
+    whole = imagecodecs.jpeg8_encode(image, bitspersample=bits, lossless=lossless)
+    picture = imagefile.read(whole)
+    white = 65535 if bits > 8 else 255
+    expected = np.rint(image * (white / (2**bits - 1)))
+    differences = np.abs(picture.frames[0] - expected)
+    assert differences.max() == 0 if lossless else differences.mean() < 200
+    assert picture.model == ("rgb" if colour else "grey")
+    with pytest.raises(ImageFileError, match="56x40 pixels are more than the limit"):
+        imagefile.read(whole, max_pixels=2239)
+    with pytest.raises(ImageFileError, match="JPEG file"):
+        imagefile.read(whole[: len(whole) // 2])

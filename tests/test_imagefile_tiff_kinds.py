@@ -308,3 +308,10 @@ class TestHostile:
 def test_imagecodecs_has_the_codecs():
     for name in ("LZW", "PACKBITS", "ZSTD", "LZMA", "JPEG8", "WEBP", "LERC", "JPEG2K", "JPEGXL", "CCITTFAX4"):
         assert getattr(imagecodecs, name).available
+
+
+def test_offsets_beyond_any_memory_are_refused(rng):
+    data = bytearray(made(values(rng, (4, 5), "uint8"), bigtiff=True))
+    data[8:16] = b"\xff" * 8
+    with pytest.raises(ImageFileError, match="beyond the end"):
+        imagefile.read(bytes(data))

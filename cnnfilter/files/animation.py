@@ -4,16 +4,17 @@ import io
 import struct
 from typing import IO, Any
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import gif, pillow
 from cnnfilter.files.limit import Limit
-from cnnfilter.files.picture import Array, Picture
-from cnnfilter.files.upright import stand_upright
+from cnnfilter.files.picture import Array, Picture, stand_upright
 
 _LOOPS_ONCE = 1
+_AVIF_HEADER = 1 << 16
 
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
@@ -23,8 +24,7 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
         gif.check_whole(file)
     elif form == "WEBP":
         encoding["lossless"] = _check_webp(file)
-    elif form == "AVIF":
-        _check_avif(file)
+    deep = _deep_avif(file, limit) if form == "AVIF" else None
     picture = Picture([], "rgb", encoding=encoding)
     with pillow.decoding(form):
         image = pillow.plugin(form)(file)
@@ -32,11 +32,13 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
         limit.spend(image.width, image.height, count)
         for index in range(count):
             image.seek(index)
-            picture.frames.append(_colours(image))
+            picture.frames.append(_colours(image) if deep is None else deep[index])
             if count > 1:
                 picture.delays.append(float(image.info.get("duration", 0)))
         picture.loop = int(image.info.get("loop", _LOOPS_ONCE if form == "GIF" else 0))
         picture.metadata = pillow.metadata(image.info)
+    if deep is not None:
+        picture.notes.append("AVIF of more than 8 bits read as 16 bits")
     picture.frames, picture.alpha = _alike(picture.frames)
     if form == "GIF":
         picture.notes.append("palette expanded to colours")
@@ -51,7 +53,7 @@ def _colours(image: Image.Image) -> Array:
 
 def _alike(frames: list[Array]) -> tuple[list[Array], bool]:
     """Give all frames alpha, or none if all are opaque."""
-    if any(frame.shape[-1] == 4 and frame[..., 3].min() < 255 for frame in frames):
+    if any(frame.shape[-1] == 4 and frame[..., 3].min() < np.iinfo(frame.dtype).max for frame in frames):
         return [_with_alpha(frame) for frame in frames], True
     return [np.ascontiguousarray(frame[..., :3]) for frame in frames], False
 
@@ -59,7 +61,7 @@ def _alike(frames: list[Array]) -> tuple[list[Array], bool]:
 def _with_alpha(frame: Array) -> Array:
     if frame.shape[-1] == 4:
         return frame
-    return np.concatenate([frame, np.full_like(frame[..., :1], 255)], axis=-1)
+    return np.concatenate([frame, np.full_like(frame[..., :1], np.iinfo(frame.dtype).max)], axis=-1)
 
 
 def _check_webp(file: IO[bytes]) -> bool:
@@ -77,13 +79,28 @@ def _check_webp(file: IO[bytes]) -> bool:
     raise ImageFileError("damaged WEBP file (no pixels); get a whole copy")
 
 
-def _check_avif(file: IO[bytes]) -> None:
-    """Refuse more than 8 bits, of which Pillow would silently leave 8."""
-    head = file.read(1 << 16)
+def _deep_avif(file: IO[bytes], limit: Limit) -> Array | None:
+    """Decode 10 or 12 bits, of which Pillow would silently leave 8: (N, H, W, C) of 16 bits, or None."""
+    data = file.read()
     file.seek(0)
-    place = head.find(b"av1C")
-    if place >= 0 and len(head) > place + 6 and head[place + 6] & 0x40:
-        raise ImageFileError("AVIF of more than 8 bits is not read; convert it to a 16-bit PNG or TIFF")
+    place = data.find(b"av1C", 0, _AVIF_HEADER)
+    if place < 0 or len(data) < place + 7 or not data[place + 6] & 0x40:
+        return None
+    size = data.find(b"ispe", 0, _AVIF_HEADER)
+    limit.spend(*struct.unpack_from(">LL", data.ljust(size + 16, b"\0"), size + 8))
+    limit.spent = 0  # counted again with all frames, once Pillow has told their number
+    try:
+        frames = np.asarray(imagecodecs.avif_decode(data))
+    except (RuntimeError, ValueError) as error:
+        raise ImageFileError(f"damaged or truncated AVIF file ({error}); get a whole copy") from error
+    frames = frames if frames.ndim == 4 else frames[None]
+    if frames.ndim == 3:
+        frames = frames[..., None]
+    if frames.shape[-1] < 3:  # grey, and perhaps alpha
+        frames = np.concatenate([frames[..., :1].repeat(3, axis=-1), frames[..., 1:]], axis=-1)
+    white = 4095 if data[place + 6] & 0x20 else 1023
+    scaled: Array = np.rint(frames * (65535 / white)).astype(np.uint16)
+    return scaled
 
 
 def write(picture: Picture, file: IO[bytes], form: str, quality: int | None) -> None:

@@ -100,7 +100,7 @@ class Block:
         """Read one integer."""
         try:
             return int(struct.unpack_from(self.order + code, self.data, offset)[0])
-        except struct.error as error:
+        except (struct.error, OverflowError) as error:
             raise ImageFileError("truncated: a directory lies beyond the end; get a whole copy") from error
 
     @property

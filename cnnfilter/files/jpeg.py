@@ -1,18 +1,20 @@
 """JPEG: quantisation tables and subsampling are kept, so that a filtered copy is as good as its original."""
 
 import io
+import struct
+from collections.abc import Iterator
 from typing import IO, Any
 
+import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import pillow
 from cnnfilter.files.limit import Limit
-from cnnfilter.files.photoshop import without_thumbnails
-from cnnfilter.files.picture import Picture
-from cnnfilter.files.upright import stand_upright
+from cnnfilter.files.picture import Array, Picture, stand_upright
 
 _SCAN, _MOST_SCANS = b"\xff\xda", 200
+_LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _UNDERSTOOD = (
     _PHOTOSHOP,
@@ -38,6 +40,9 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     data = file.read()
     if data.count(_SCAN) > _MOST_SCANS:  # each of them costs the time of a whole image
         raise ImageFileError(f"damaged JPEG file (more than {_MOST_SCANS} scans); get a whole copy")
+    segments = list(_before_the_pixels(data))
+    if deep := next((place for marker, place in segments if _is_deep(data, marker, place)), 0):
+        return _read_deep(data, deep, limit)
     with pillow.decoding("JPEG"):
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
         limit.spend(*image.size)
@@ -55,7 +60,7 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     if "mp" in image.info:
         picture.losses.append("only the first picture of this multi-picture JPEG is kept")
     else:
-        picture.losses += _what_follows(data)
+        picture.losses += _what_follows(data, segments[-1][1] if segments else 0)
     return stand_upright(picture)
 
 
@@ -67,7 +72,10 @@ def _subsampling(image: Any) -> int:
 def _take_blocks(picture: Picture, blocks: list[tuple[str, bytes]]) -> None:
     """Keep Photoshop's resources and the first comment, and tell what else is left out."""
     resources = b"".join(block[len(_PHOTOSHOP) :] for _, block in blocks if block.startswith(_PHOTOSHOP))
-    picture.metadata.photoshop = without_thumbnails(resources) or None
+    if resources:
+        from cnnfilter.files.photoshop import without_thumbnails
+
+        picture.metadata.photoshop = without_thumbnails(resources) or None
     comments = [block for name, block in blocks if name == "COM"]
     if comments:
         picture.metadata.text["Comment"] = comments[0].decode("utf-8", "surrogateescape")
@@ -76,11 +84,46 @@ def _take_blocks(picture: Picture, blocks: list[tuple[str, bytes]]) -> None:
     picture.losses += [f"the {name} block is left out" for name in sorted(others - _OF_THE_ENCODER)]
 
 
-def _what_follows(data: bytes) -> list[str]:
-    """Tell what the file holds behind the end of its first image, fill bytes but for."""
+def _before_the_pixels(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the marker of each segment before the pixels, and the place of its content."""
     place = 2
     while data[place : place + 1] == b"\xff" and data[place : place + 2] != _SCAN:
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")  # over the segments before the pixels
+        yield data[place + 1] if place + 1 < len(data) else 0, place + 4
+        place += 2 + max(2, int.from_bytes(data[place + 2 : place + 4], "big"))
+
+
+def _is_deep(data: bytes, marker: int, place: int) -> bool:
+    """Whether a segment is the header of an image that Pillow does not read: without loss, or of 12 bits."""
+    header = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
+    return header and (marker in _LOSSLESS or data[place : place + 1] != b"\x08")
+
+
+def _read_deep(data: bytes, place: int, limit: Limit) -> Picture:
+    """Read 2 to 16 bits, with or without loss, as 8 or 16 bits; nothing but the pixels."""
+    bits, height, width = struct.unpack_from(">BHH", data.ljust(place + 5, b"\0"), place)
+    limit.spend(width, height)
+    if data.find(b"\xff\xd9", place) < 0:  # the decoder would make up what is missing
+        raise ImageFileError("truncated JPEG file (its end is missing); get a whole copy")
+    import imagecodecs  # not needed by the JPEG of every day
+
+    try:
+        frame: Array = np.asarray(imagecodecs.jpeg_decode(data, bitspersample=bits))
+    except (RuntimeError, ValueError) as error:
+        raise ImageFileError(f"damaged or truncated JPEG file ({error}); get a whole copy") from error
+    if frame.shape[:2] != (height, width) or frame.ndim not in (2, 3):
+        raise ImageFileError("damaged JPEG file (another size than its header says); get a whole copy")
+    picture = Picture([frame], "rgb" if frame.ndim == 3 else "grey")
+    if bits not in (8, 16):
+        white = 255 if bits < 8 else 65535
+        scaled = np.rint(frame * (white / (2**bits - 1))).clip(0, white)
+        picture.frames = [scaled.astype(np.uint8 if bits < 8 else np.uint16)]
+        picture.notes.append(f"white of {2**bits - 1} scaled to {white}")
+    picture.losses.append(f"what a JPEG of {bits} bits or without loss holds beside its pixels is left out")
+    return picture
+
+
+def _what_follows(data: bytes, place: int) -> list[str]:
+    """Tell what the file holds behind the end of its first image, fill bytes but for."""
     end = data.find(b"\xff\xd9", place)
     rest = data[end + 2 :].strip(b"\0\r\n ") if end >= 0 else b""
     if rest.startswith(b"\xff\xd8\xff"):

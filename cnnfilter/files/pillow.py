@@ -3,7 +3,6 @@
 import ctypes
 import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -50,7 +49,7 @@ _MAPPED = {"L": ("L", 1), "RGB": ("RGBX", 4), "RGBA": ("RGBA", 4), "CMYK": ("CMY
 
 # What Pillow's plugins raise on bad bytes. Only calls into Pillow are guarded: faults of ours are told.
 _DAMAGE = (
-    OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, LookupError, TypeError,
+    OSError, ValueError, SyntaxError, EOFError, struct.error, LookupError, TypeError,
     ArithmeticError, AttributeError, AssertionError, RuntimeError, Image.DecompressionBombError,
 )  # fmt: skip
 

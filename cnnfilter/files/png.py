@@ -15,8 +15,7 @@ import numpy as np
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import pngmetadata
 from cnnfilter.files.limit import Limit
-from cnnfilter.files.picture import Array, Picture
-from cnnfilter.files.upright import stand_upright
+from cnnfilter.files.picture import Array, Picture, stand_upright
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6

@@ -9,8 +9,7 @@ import numpy as np
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files.forms import form_named, form_of
-from cnnfilter.files.losses import unheld
-from cnnfilter.files.picture import Array, Picture
+from cnnfilter.files.picture import Array, Metadata, Picture
 from cnnfilter.files.source import name_of
 
 Target = str | os.PathLike[str] | IO[bytes]
@@ -100,7 +99,12 @@ def write(
     form = form_named(form)
     try:
         picture = _fitting(picture, form)
-        picture.losses += unheld(picture, form)
+        if picture.metadata != Metadata() or picture.delays:
+            from cnnfilter.files.losses import (
+                unheld,
+            )  # 1 ms that most need not pay
+
+            picture.losses += unheld(picture, form)
         options = {"quality": quality, "compression": compression, "threads": threads}
         if isinstance(target, str | os.PathLike):
             with open(target, "wb") as file:

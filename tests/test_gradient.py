@@ -158,3 +158,33 @@ def test_in_a_pipe_and_in_completion(tmp_path):
     blurred = cf.gaussian(PHOTO, 1, dtype="float32")
     np.testing.assert_allclose(np.load(target), cf.gradient(blurred, "scharr"), atol=1e-4)
     assert "gradient" in run("--help").output
+
+
+def test_missing_pixels_take_no_part():
+    image = np.arange(35, dtype=np.float32).reshape(5, 7)
+    image[2, 3] = -9999
+    for output in ("magnitude", "direction", "x", "y"):
+        result = cf.gradient(image, output=output, missing=-9999)
+        gone = np.zeros(image.shape, bool)
+        gone[1:4, 2:5] = True
+        if output in ("x", "y"):
+            # Under a weight of 0 a pixel may be missing; its own place stays missing.
+            gone[(slice(1, 4), 3) if output == "x" else (2, slice(2, 5))] = False
+            gone[2, 3] = True
+        np.testing.assert_array_equal(result == -9999, gone)
+        whole = np.arange(35, dtype=np.float32).reshape(5, 7)
+        np.testing.assert_array_equal(result[~gone], cf.gradient(whole, output=output)[~gone])
+    masked = cf.gradient(np.ma.masked_equal(image, -9999))
+    assert isinstance(masked, np.ma.MaskedArray) and masked.mask.sum() == 9
+
+
+def test_every_type_and_an_output_are_taken():
+    image = [[0, 1, 4], [0, 2, 8], [0, 3, 12]]
+    wanted = cf.gradient(np.array(image, np.float64))
+    assert cf.gradient(image).dtype == np.float64
+    for dtype in ("uint8", "int8", "int32", "uint64", "float16"):
+        result = cf.gradient(np.array(image, dtype))
+        np.testing.assert_allclose(result, wanted, rtol=1e-6)
+        out = np.empty(result.shape, result.dtype)
+        assert cf.gradient(np.array(image, dtype), out=out) is out
+        np.testing.assert_array_equal(out, result)

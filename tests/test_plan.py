@@ -20,7 +20,8 @@ SHAPE = (1000, 1000)
     [
         (cf.templates.named("laplacian-8"), "direct"),
         (cf.templates.gaussian(sigma=4), "separable"),
-        (cf.templates.mean(31), "running sums"),
+        (cf.templates.mean(31), "separable"),
+        (cf.templates.mean(255), "running sums"),
         (promise.random_weights(np.random.default_rng(0), (101, 101), "signed"), "fft"),
     ],
 )

@@ -68,8 +68,8 @@ def test_what_it_refuses():
         cf.unsharp(PHOTO, threshold=-1)
     with pytest.raises(ParameterError, match="amount inf is not a finite number"):
         cf.unsharp(PHOTO, amount=np.inf)
-    with pytest.raises(ParameterError, match="sigma 0"):
-        cf.unsharp(PHOTO, 0)
+    with pytest.raises(ParameterError, match="sigma -1"):
+        cf.unsharp(PHOTO, -1)
 
 
 @pytest.mark.parametrize("alpha", [False, True])
@@ -104,3 +104,30 @@ def test_the_threshold_is_in_pixel_values_whatever_surrounds(tmp_path):
         words = ["correlate", "--kernel", "1", "then", "unsharp", *more]
         assert run("pipe", tmp_path / "g.png", "-o", tmp_path / "c.png", "--", *words).exception is None
         assert (np.asarray(Image.open(tmp_path / "c.png")) != alone).mean() < 2e-3
+
+
+def test_missing_pixels_take_no_part():
+    clean = np.random.default_rng(0).random((20, 30)).astype(np.float32)
+    image = clean.copy()
+    image[7, 9] = np.nan
+    result = cf.unsharp(image, 1, missing="nan")
+    assert np.isnan(result[7, 9]) and np.isfinite(result).sum() == result.size - 1
+    blurred = cf.gaussian(image, 1, missing="nan", fill=True)
+    filled = cf.unsharp(image, 1, missing="nan", fill=True)
+    assert filled[7, 9] == blurred[7, 9]
+    there = ~np.isnan(image)
+    np.testing.assert_allclose(filled[there], (2 * image - blurred)[there], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint32", "float16", "float64"])
+def test_the_type_is_kept(dtype):
+    image = np.array([[10, 10, 10, 90, 90, 90]] * 4, dtype)
+    result = cf.unsharp(image)
+    assert result.dtype == dtype
+    exact = cf.unsharp(image[0].astype(float))
+    if result.dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        exact = np.clip(exact, limits.min, limits.max)
+    np.testing.assert_allclose(result[0].astype(float), exact, atol=0.5)
+    out = np.empty_like(image)
+    assert cf.unsharp(image, out=out) is out

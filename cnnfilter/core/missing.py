@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnfilter.core.arguments import delivered, require_output, stored
 from cnnfilter.errors import DtypeError, ParameterError, shown
 
 Array: TypeAlias = NDArray[Any]
@@ -45,6 +46,28 @@ class Missing(NamedTuple):
             return result
         result[where] = np.nan if result.dtype.kind == "f" else 0
         return np.ma.MaskedArray(result, mask=where.copy())
+
+
+def completed_from(values: Array, missed: Missing | None, dtype: np.dtype[Any], out: Array | None) -> Array:
+    """Give back what was made of filtered images, in the type and with the missing values asked for.
+
+    Parameters
+    ----------
+    values : array or masked array of floats
+        Masked where a result is missing.
+    missed : Missing, optional
+        What the image was found to lack.
+    dtype : dtype
+        Of the result; integers are rounded half to even, and saturate.
+    out : array, optional
+        Where to put it.
+    """
+    require_output(out, values.shape, dtype, masked=missed is not None and missed.value is None)
+    if missed is None:
+        return delivered(stored(values, dtype), out)
+    missed.require_held(dtype, "result")
+    gone = np.ma.getmaskarray(values)
+    return delivered(missed.marked(stored(np.asarray(values), dtype), gone), out)
 
 
 _REMEDIES = {

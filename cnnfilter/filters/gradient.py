@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from cnnfilter.core.geometry import Number, Padding, Pair
+    from cnnfilter.core.linear import Boundary
     from cnnfilter.kernels.kernel import Kernel
 
 SMOOTHING = {"sobel": (1, 2, 1), "scharr": (3, 10, 3), "prewitt": (1, 1, 1), "central": (0, 1, 0)}
@@ -27,12 +28,15 @@ def gradient(
     *,
     stride: Number = 1,
     padding: Padding = "same",
-    boundary: str = "reflect",
+    boundary: Boundary = "reflect",
     constant: float = 0.0,
     dtype: Any = None,
+    missing: Any = None,
+    fill: bool = False,
     accuracy: str = "exact",
     method: str = "auto",
     threads: int | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Take first differences along rows and columns, and from them the gradient.
 
@@ -41,7 +45,7 @@ def gradient(
     Parameters
     ----------
     image : array of shape (N,), (H, W) or (H, W, C)
-        uint8, uint16, int16, float32 or float64; each channel on its own. A signal has no y.
+        Of any real type of up to 64 bits; each channel on its own. A signal has no y.
     operator : {"sobel", "scharr", "prewitt", "central"}
         How differences are smoothed across their direction: by 1 2 1, 3 10 3, 1 1 1, or not.
     output : {"magnitude", "direction", "x", "y"}
@@ -49,8 +53,8 @@ def gradient(
         right, pi/2 where it grows brighter downwards, 0 where nothing changes; the part along columns (x);
         along rows (y).
     dtype : dtype, optional
-        Type of the result; float32, signed, by default (float64 for float64 images). An integer type rounds
-        half to even and saturates.
+        Type of the result; signed, as in `cnnfilter.correlate`, by default. An integer type rounds half to
+        even and saturates.
 
     The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
@@ -72,22 +76,24 @@ def gradient(
     >>> gradient(np.tile(falling, (3, 1)), "scharr", "x")[1]
     array([ 0., -3., -3.,  0.], dtype=float32)
     """
-    from cnnfilter.core.correlate import checked_dtype, checked_image
-    from cnnfilter.pixels import quantise
+    from cnnfilter.core.arguments import as_pixels, result_type
+    from cnnfilter.core.missing import completed_from, find_missing
 
     if output not in OUTPUTS:
         raise ParameterError(f"output {output!r} is not known; choose {', '.join(OUTPUTS)}")
-    pixels = checked_image(image)
+    pixels = as_pixels(image)
+    missed = find_missing(pixels, missing)
     how = {
         "stride": stride, "padding": padding, "boundary": boundary, "constant": constant,
-        "accuracy": accuracy, "method": method, "threads": threads,
+        "missing": missed and missed.where, "fill": fill, "accuracy": accuracy, "method": method,
+        "threads": threads,
     }  # fmt: skip
     if output in ("x", "y"):
         values = _difference(pixels, operator, output, **how)
     else:
         x, y = _differences(pixels, operator, **how)
         values = _magnitude(x, y) if output == "magnitude" else _direction(x, y)
-    return values if dtype is None else quantise(values, checked_dtype("output", dtype)).array
+    return completed_from(values, missed, result_type(pixels.dtype, dtype), out)
 
 
 def kernel_of(operator: str, axis: str) -> Kernel:
@@ -134,13 +140,15 @@ def _differences(pixels: NDArray[Any], operator: str, **how: Any) -> tuple[NDArr
 def _magnitude(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
-    return np.asarray(np.hypot(x, y))
+    magnitude: NDArray[Any] = np.hypot(x, y)  # masked where one of them is
+    return magnitude
 
 
 def _direction(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
-    return np.asarray(np.arctan2(y + 0.0, x + 0.0))  # -0 has an angle of its own
+    direction: NDArray[Any] = np.arctan2(y + 0.0, x + 0.0)  # -0 has an angle of its own
+    return direction
 
 
 def _colours(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from cnnfilter.core.geometry import Number, Padding, Pair
+    from cnnfilter.core.linear import Boundary
     from cnnfilter.kernels.kernel import Kernel
 
 
@@ -23,19 +24,22 @@ def unsharp(
     *,
     stride: Number = 1,
     padding: Padding = "same",
-    boundary: str = "reflect",
+    boundary: Boundary = "reflect",
     constant: float = 0.0,
     dtype: Any = None,
+    missing: Any = None,
+    fill: bool = False,
     accuracy: str = "exact",
     method: str = "auto",
     threads: int | None = None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Sharpen: ``image + amount * (image - blurred)`` where that difference exceeds a threshold.
 
     Parameters
     ----------
     image : array of shape (N,), (H, W) or (H, W, C)
-        uint8, uint16, int16, float32 or float64.
+        Of any real type of up to 64 bits; lists become float64.
     sigma : float or pair of float, default 1
         Of the Gaussian that blurs, in pixels, or `(rows, columns)`.
     amount : float, default 1
@@ -66,20 +70,21 @@ def unsharp(
     >>> unsharp(np.array([10, 10, 10, 90, 90, 90], np.uint8))
     array([  9,   5,   0, 114,  95,  91], dtype=uint8)
     """
-    from cnnfilter.core.correlate import checked_dtype, checked_image
-    from cnnfilter.pixels import quantise
+    from cnnfilter.core.arguments import as_pixels, result_type
+    from cnnfilter.core.missing import completed_from, find_missing
 
     if stride not in (1, (1, 1)) or padding not in ("same", "equal"):
         raise ParameterError(
             f"unsharp keeps the size: stride {stride!r} and padding {padding!r} must be 1 and 'same'"
         )
-    pixels = checked_image(image)
+    pixels = as_pixels(image)
+    missed = find_missing(pixels, missing)
     how = {
-        "boundary": boundary, "constant": constant, "accuracy": accuracy, "method": method,
-        "threads": threads,
+        "boundary": boundary, "constant": constant, "missing": missed and missed.where, "fill": fill,
+        "accuracy": accuracy, "method": method, "threads": threads,
     }  # fmt: skip
     values = _sharpened(pixels, sigma, amount, threshold, **how)
-    return quantise(values, pixels.dtype if dtype is None else checked_dtype("output", dtype)).array
+    return completed_from(values, missed, result_type(pixels.dtype, dtype, smoothing=True), out)
 
 
 def _sharpened(
@@ -93,19 +98,24 @@ def _sharpened(
     """Return floats. Rows beside those of the result may be given instead of padding."""
     import numpy as np
 
+    from cnnfilter.core.arguments import result_type
     from cnnfilter.filters.gaussian import gaussian
 
     if not math.isfinite(amount):
         raise ParameterError(f"amount {amount!r} is not a finite number")
     if not (math.isfinite(threshold) and threshold >= 0):
         raise ParameterError(f"threshold {threshold!r} is out of range; give a number of at least 0")
-    work = np.dtype(np.float64 if pixels.dtype == np.float64 else np.float32)
+    work = result_type(pixels.dtype, None)
     blurred = gaussian(pixels, sigma, padding=padding, dtype=work, **how)
     if padding != "same":
         first = _window(sigma)[0] // 2 - padding[0][0]
         pixels = pixels[first : first + len(blurred)]
-    values = pixels.astype(work)
-    difference = np.subtract(values, blurred, out=blurred)
+    values = np.asarray(pixels).astype(work)
+    if isinstance(blurred, np.ma.MaskedArray):
+        # A pixel that was missing becomes what is around it, where that is asked for.
+        where = np.broadcast_to(how["missing"], pixels.shape)
+        values = np.ma.MaskedArray(np.where(where, blurred.data, values), blurred.mask)
+    difference = np.subtract(values, blurred)
     if threshold:
         difference[np.abs(difference) <= work.type(threshold)] = 0
     difference *= work.type(amount)

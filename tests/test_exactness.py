@@ -201,3 +201,19 @@ def test_what_is_not_finite_stays_near(value, dtype, place):
         assert np.isfinite(result[far]).all()
         np.testing.assert_allclose(result[far], smooth(clean)[far], rtol=0, atol=1e-3)
         assert not np.isfinite(result[place])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+@pytest.mark.parametrize("size", [(2, 3), 4, (6, 1), 10])
+@pytest.mark.parametrize("stride", [1, 2, (3, 1)])
+def test_ties_of_means_go_to_the_even_neighbour(dtype, size, stride):
+    """Sums of even numbers of pixels have ties; weights of 1/6 miss them by a rounding."""
+    generator = np.random.default_rng(11)
+    limits = np.iinfo(dtype)
+    for low, high in ((0, 4), (limits.min, limits.max)):
+        image = generator.integers(low, high, (61, 67), dtype, endpoint=True)
+        kernel = cf.templates.mean(size)
+        steps = stride if isinstance(stride, tuple) else (stride, stride)
+        whole = promise.exact(image, np.ones(kernel.shape), boundary="reflect", stride=steps)
+        result = cf.mean(image, size, stride=stride)
+        np.testing.assert_array_equal(result, np.rint(whole / kernel.weights.size))

@@ -15,7 +15,7 @@ from cnnfilter.core.boundary import check_boundary
 from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry, number_pair
 from cnnfilter.core.keeping import kept
 from cnnfilter.core.memory import aligned_empty
-from cnnfilter.core.methods import direct, fft, recursive, renormalized, running, separable
+from cnnfilter.core.methods import direct, fft, quotient, recursive, renormalized, running, separable
 from cnnfilter.core.methods.work import FORMS, Array, Prepared, Task
 from cnnfilter.core.plan import Plan, make_plan, sums_to_one
 from cnnfilter.errors import DtypeError, ParameterError
@@ -165,6 +165,12 @@ def _filtering(
 def _method(plan: Plan, task: Task) -> Prepared:
     """Make the plan's method ready."""
     kernel = plan.kernel
+    if (
+        plan.method in ("direct", "separable")
+        and _is_mean(kernel)
+        and not {task.source, task.target} & _FLOATS
+    ):
+        return quotient.prepare(task)
     snapping = task.target.startswith("f") and sums_to_one(kernel)
     match plan.method:
         case "direct":
@@ -180,6 +186,10 @@ def _method(plan: Plan, task: Task) -> Prepared:
             return _separable(kernel, task, snapping)
     terms = [(column / kernel.divisor, row) for column, row in kernel.terms()]
     return separable.prepare(task, terms, snapping=False)
+
+
+def _is_mean(kernel: Kernel) -> bool:
+    return sums_to_one(kernel) and bool((kernel.weights == kernel.weights[0, 0]).all())
 
 
 def _separable(kernel: Kernel, task: Task, snapping: bool) -> Prepared:

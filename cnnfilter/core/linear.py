@@ -76,7 +76,10 @@ def correlate(
         The value of ``boundary="constant"``: any finite number, in the image's type or not.
     dtype : dtype, optional
         Type of the result. By default float32, or float64 for images of float64 and of integers of 32 bits
-        and more. An integer type rounds half to even and saturates.
+        and more. An integer type rounds half to even and saturates. Of an 8-bit result that is promised for
+        the exact sum, but where it lies within 0.001 of a tie: there means, and sums whose weights are whole
+        numbers over a power of two, are still exact, and others may be either neighbour. A 16-bit result lies
+        within 0.51 of the exact sum.
     missing : "nan", number or bool array, optional
         Which pixels are not there: those that are NaN, those that equal a number, or those where an array is
         True. No sum sees them. A kernel of weights of 0 or more is normalised to the others; with negative

@@ -23,7 +23,7 @@ from scipy import ndimage
 from skimage import data
 from sklearn.datasets import load_sample_image
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 from cnnfilter.learning.evaluation import psnr
 from cnnfilter.learning.linear import learn_kernel
 from cnnfilter.learning.stack import StackOptions, learn_stack

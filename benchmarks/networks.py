@@ -3,10 +3,11 @@
     python -m benchmarks.networks speed [--threads 1 2] [--rounds 3] [NAME...]
     python -m benchmarks.networks memory [NAME...]
 
-PyTorch is optional. Each side runs in a process of its own, in turns: in one process the idle threads of one
-library spin on the cores that the other needs. A round gives the median of a case's calls; printed is the
-median over the rounds, and of the ratios between two rounds that followed each other. PyTorch's networks are
-those of tests/test_net_torch.py, as its users write them, without compilation; training is by the same
+PyTorch is optional (`pip install -e '.[bench,torch]'`). Each side runs in a process of its own, in turns: in
+one process the idle threads of one library spin on the cores that the other needs. A round gives the median
+of a case's calls; printed is the median over the rounds, and of the ratios between two rounds that followed
+each other. PyTorch's networks are
+those of benchmarks/torchnetworks.py, as its users write them, without compilation; training is by the same
 optimiser from the same weights.
 """
 
@@ -45,7 +46,7 @@ def call_of(side: str, case: str) -> Callable[[], object]:
         return partial(frozen(network).forward, x)
     import torch
 
-    from tests.test_net_torch import REFERENCES, Reference
+    from benchmarks.torchnetworks import REFERENCES, Reference
 
     reference, image = Reference(network.tensors()), torch.from_numpy(x)
 
@@ -74,9 +75,9 @@ def _training(name: str, batch: int) -> Callable[[], object]:
 def _torch_training(name: str, batch: int) -> Callable[[], object]:
     import torch
 
+    from benchmarks.torchnetworks import REFERENCES, Reference
     from cnnfilter.nn.losses import RUBBISH_DISTANCE
     from cnnfilter.nn.models import build
-    from tests.test_net_torch import REFERENCES, Reference
 
     network = build(name).initialise(0)
     reference = Reference(network.tensors())
@@ -109,7 +110,10 @@ def speed(cases: list[str], threads: list[int], rounds: int, seconds: float) -> 
     """Print medians in milliseconds and PyTorch's over ours."""
     sides = ["ours"] + ["torch"] * bool(importlib.util.find_spec("torch"))
     for number in threads:
-        print(f"{number} thread(s), {rounds} rounds" + ", PyTorch is not installed" * (len(sides) == 1))
+        print(
+            f"{number} thread(s), {rounds} rounds"
+            + ", PyTorch is not installed (pip install -e '.[torch]')" * (len(sides) == 1)
+        )
         print(f"{'case':36} {'ours, ms':>9} {'PyTorch':>9} {'ratio':>6}")
         for case in cases:
             times: dict[str, list[float]] = {side: [] for side in sides}

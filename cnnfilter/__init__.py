@@ -1,6 +1,27 @@
 """Exact, fast image filtering on NumPy arrays.
 
 Everything here is loaded at its first use, so that `import cnnfilter` costs almost nothing.
+
+Filters, of arrays (H, W), (H, W, C) or (N,)
+    mean, gaussian            smooth with a window or a Gaussian
+    second_derivative         edges and lines
+    max_pool, mean_pool       the largest value or the mean of each window
+    correlate, convolve       any kernel, as it is written or turned by 180 degrees
+
+Kernels
+    Kernel                    weights and a divisor; `load`, `save`, `parse`, `rank`, `factors`
+    templates                 ready ones: `gaussian`, `mean`, `second_derivative`, `named`, `names`
+
+Plans
+    explain                   which method computes a filter, its cost, and why: a `Plan`
+
+Memory
+    release_memory            give back what is kept for the next results
+
+Errors
+    CnnFilterError            what all errors are, each a ValueError or TypeError as well
+
+`cnnfilter.learning` makes filters of before/after pairs, `cnnfilter.nn` has layers and networks.
 """
 
 from __future__ import annotations
@@ -11,45 +32,57 @@ from typing import TYPE_CHECKING, Any
 from cnnfilter._version import __version__
 
 if TYPE_CHECKING:
-    from cnnfilter.core import templates
-    from cnnfilter.core.correlate import convolve, correlate, explain
-    from cnnfilter.core.kernel import Kernel
+    from cnnfilter.core.linear import convolve, correlate, explain
     from cnnfilter.core.memory import release_memory
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
-    from cnnfilter.filters import gaussian, max_pool, mean, mean_pool, second_derivative
+    from cnnfilter.filters.gaussian import gaussian
+    from cnnfilter.filters.gradient import gradient
+    from cnnfilter.filters.mean import mean
+    from cnnfilter.filters.pool import max_pool, mean_pool
+    from cnnfilter.filters.second_derivative import second_derivative
+    from cnnfilter.filters.unsharp import unsharp
+    from cnnfilter.kernels import templates
+    from cnnfilter.kernels.kernel import Kernel
+    from cnnfilter.seeing.arithmetic import arithmetic
 
 __all__ = [
     "CnnFilterError",
     "Kernel",
     "Plan",
     "__version__",
+    "arithmetic",
     "convolve",
     "correlate",
     "explain",
     "gaussian",
+    "gradient",
     "max_pool",
     "mean",
     "mean_pool",
     "release_memory",
     "second_derivative",
     "templates",
+    "unsharp",
 ]
 
 _HOMES = {
     "CnnFilterError": "cnnfilter.errors",
-    "Kernel": "cnnfilter.core.kernel",
+    "Kernel": "cnnfilter.kernels.kernel",
     "Plan": "cnnfilter.core.plan",
-    "convolve": "cnnfilter.core.correlate",
-    "correlate": "cnnfilter.core.correlate",
-    "explain": "cnnfilter.core.correlate",
-    "gaussian": "cnnfilter.filters",
-    "max_pool": "cnnfilter.filters",
-    "mean": "cnnfilter.filters",
-    "mean_pool": "cnnfilter.filters",
+    "arithmetic": "cnnfilter.seeing.arithmetic",
+    "convolve": "cnnfilter.core.linear",
+    "correlate": "cnnfilter.core.linear",
+    "explain": "cnnfilter.core.linear",
+    "gaussian": "cnnfilter.filters.gaussian",
+    "gradient": "cnnfilter.filters.gradient",
+    "max_pool": "cnnfilter.filters.pool",
+    "mean": "cnnfilter.filters.mean",
+    "mean_pool": "cnnfilter.filters.pool",
     "release_memory": "cnnfilter.core.memory",
-    "second_derivative": "cnnfilter.filters",
-    "templates": "cnnfilter.core",
+    "second_derivative": "cnnfilter.filters.second_derivative",
+    "templates": "cnnfilter.kernels",
+    "unsharp": "cnnfilter.filters.unsharp",
 }
 
 
@@ -58,7 +91,7 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module 'cnnfilter' has no attribute {name!r}")
     if name == "templates":
-        return import_module("cnnfilter.core.templates")
+        return import_module("cnnfilter.kernels.templates")
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

@@ -19,3 +19,15 @@ class ImageFileError(CnnFilterError, OSError):
 
 class FilterFileError(CnnFilterError, OSError):
     """A kernel, filter or weights file that cannot be read or written."""
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it: on one line, and not endless.
+
+    Examples
+    --------
+    >>> shown("mirror"), shown(10**100)
+    ("'mirror'", '100000000000000000000000000000000000000000000000000000000...')
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."

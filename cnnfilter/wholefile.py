@@ -14,6 +14,7 @@ from cnnfilter.errors import ImageFileError
 
 PREFIX, SUFFIX = ".cnnfilter-", ".part"
 STALE_SECONDS = 3600.0
+_ACCESS_LIST = "system.posix_acl_access"
 
 _lock = threading.Lock()
 _unfinished: set[str] = set()
@@ -31,8 +32,9 @@ def whole_file(target: str, *, replace: bool = True) -> Iterator[BinaryIO]:
         Where the file goes. A symbolic link is followed, so that it stays a link. What is neither
         missing nor an ordinary file (a device, a FIFO) is written straight through.
     replace : bool
-        Whether an ordinary file at `target` may be replaced. Its mode is kept, and the new bytes
-        are on the disk before the old ones go. Without it, a file that turns up meanwhile wins.
+        Whether an ordinary file at `target` may be replaced. Its owner, mode, access list and other
+        attributes are kept, and the new bytes are on the disk before the old ones go. Without it, a
+        file that turns up meanwhile wins.
 
     Raises
     ------
@@ -67,15 +69,48 @@ def whole_file(target: str, *, replace: bool = True) -> Iterator[BinaryIO]:
             if old is not None:
                 # The old bytes cannot be had again, so the new ones must outlive a power cut. A new
                 # file can be made again from its input: it does not wait for the disk.
-                os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+                _take_over(target, old, file.fileno())
                 file.flush()
                 os.fsync(file.fileno())
         _into_place(part, target, replace)
+        if old is not None:
+            _flush_folder(os.path.dirname(target))
     finally:
         with suppress(FileNotFoundError):
             os.unlink(part)
         with _lock:
             _unfinished.discard(part)
+
+
+def _take_over(target: str, old: os.stat_result, new: int) -> None:
+    """Give a new file owner, mode and attributes of the one that it replaces, as far as allowed."""
+    mode = stat.S_IMODE(old.st_mode)
+    if not hasattr(os, "fchmod"):  # Windows has it from Python 3.13 on
+        return
+    try:
+        if hasattr(os, "fchown"):
+            os.fchown(new, old.st_uid, old.st_gid)
+    except PermissionError:
+        with suppress(PermissionError):
+            os.fchown(new, -1, old.st_gid)
+        mode &= ~(stat.S_ISUID | stat.S_ISGID)
+    os.fchmod(new, mode)
+    for name in os.listxattr(target) if hasattr(os, "listxattr") else ():
+        try:
+            os.setxattr(new, name, os.getxattr(target, name))
+        except OSError:
+            if name == _ACCESS_LIST:  # without it the group's bits are those of whoever the list named
+                os.fchmod(new, mode & ~stat.S_IRWXG)
+
+
+def _flush_folder(folder: str) -> None:
+    """Bring a renaming to the disk, where the file system lets a folder be flushed."""
+    with suppress(OSError):
+        descriptor = os.open(folder or os.curdir, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def abandon() -> None:
@@ -91,7 +126,7 @@ def abandon() -> None:
 def remove_stale(folder: str) -> int:
     """Remove what killed runs left in `folder`, an hour after their last write; return how many."""
     removed = 0
-    with os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
                 with suppress(OSError):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from cnnfilter.imagefile import Picture, write
+from cnnfilter.files import Picture, write
 
 WORDS = ("Filter", "narrow wide same", "convolution is correlation with a rotated kernel")
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from cnnfilter import wholefile
-from cnnfilter.batch.jobs import Job, Source, find_sources, into_folder, refuse_collisions
+from cnnfilter.batch import jobs as jobs_module
+from cnnfilter.batch.jobs import Job, Source, find_sources, into_folder, refuse_losses
 from cnnfilter.batch.workers import run
 from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.wholefile import remove_stale, whole_file
@@ -162,12 +163,12 @@ class TestSources:
         for name in ("b.png", "a.PNG", "c.txt", ".d.png", "deep/er/e.png", ".git/f.png"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).touch()
-        found = find_sources([str(tmp_path)], recursive=True, suffixes=PNG)
+        found = find_sources([str(tmp_path)], recursive=True, suffixes=PNG).sources
         assert [source.relative for source in found] == ["a.PNG", "b.png", "deep/er/e.png"]
         assert found[2].path == str(tmp_path / "deep/er/e.png")
 
     def test_a_named_file_needs_no_suffix(self):
-        assert find_sources(["x/y"], recursive=False, suffixes=PNG) == [Source("x/y", "y")]
+        assert find_sources(["x/y"], recursive=False, suffixes=PNG).sources == [Source("x/y", "y")]
 
 
 def place(source: Source, name: str = "{stem}{ext}", suffix: str | None = None) -> str:
@@ -198,30 +199,59 @@ class TestNames:
 class TestCollisions:
     def test_two_outputs_of_one_name(self):
         with pytest.raises(ParameterError, match=r"a/x\.png and b/x\.png .* out/x\.png"):
-            refuse_collisions([Job("a/x.png", "out/x.png"), Job("b/x.png", "out/x.png")], in_place=False)
+            refuse_losses([Job("a/x.png", "out/x.png"), Job("b/x.png", "out/x.png")], in_place=False)
 
     def test_one_output_by_two_ways(self, tmp_path):
         (tmp_path / "real").mkdir()
         (tmp_path / "link").symlink_to("real")
         jobs = [Job("a", f"{tmp_path}/real/x"), Job("b", f"{tmp_path}/link/../link/x")]
         with pytest.raises(ParameterError, match="both"):
-            refuse_collisions(jobs, in_place=False)
+            refuse_losses(jobs, in_place=False)
 
     def test_an_output_that_is_another_jobs_input(self, tmp_path):
         (tmp_path / "x").touch()
         os.link(tmp_path / "x", tmp_path / "y")
         jobs = [Job(str(tmp_path / "x"), str(tmp_path / "z")), Job("other", str(tmp_path / "y"))]
         with pytest.raises(ParameterError, match="--in-place"):
-            refuse_collisions(jobs, in_place=False)
+            refuse_losses(jobs, in_place=False)
 
     def test_in_place(self, tmp_path):
         (tmp_path / "x").touch()
         job = Job(str(tmp_path / "x"), str(tmp_path / "x"))
         with pytest.raises(ParameterError, match="is the input"):
-            refuse_collisions([job], in_place=False)
-        refuse_collisions([job], in_place=True)
+            refuse_losses([job], in_place=False)
+        refuse_losses([job], in_place=True)
         with pytest.raises(ParameterError, match="both"):
-            refuse_collisions([job, Job(job.source, job.target)], in_place=True)
+            refuse_losses([job, Job(job.source, job.target)], in_place=True)
+
+
+class TestOtherSystems:
+    """Where this one differs, what the system says is replaced."""
+
+    def test_names_that_differ_in_case_are_one_where_the_system_says_so(self, tmp_path, monkeypatch):
+        jobs = [Job("a/X.png", f"{tmp_path}/new/X.png"), Job("b/x.png", f"{tmp_path}/new/x.png")]
+        refuse_losses(jobs, in_place=False)
+        jobs_module._ignores_case.cache_clear()
+        monkeypatch.setattr(os.path, "samefile", lambda a, b: str(a).lower() == str(b).lower())
+        with pytest.raises(ParameterError, match=r"a/X\.png and b/x\.png would both be written"):
+            refuse_losses(jobs, in_place=False)
+        jobs_module._ignores_case.cache_clear()
+
+    def test_a_file_is_replaced_where_modes_cannot_be_set_through_a_descriptor(self, tmp_path, monkeypatch):
+        target = tmp_path / "a"
+        target.write_bytes(b"old")
+        monkeypatch.delattr(os, "fchmod")
+        with whole_file(str(target)) as file:
+            file.write(b"new")
+        assert target.read_bytes() == b"new"
+
+    @pytest.mark.parametrize("name", ["CON.png", "nul", "com1.tar.gz", "Aux .jpg", "lpt\xb2.png"])
+    def test_devices_of_windows_are_no_files(self, name, monkeypatch):
+        refuse_losses([Job("a.png", f"out/{name}")], in_place=False)
+        monkeypatch.setattr(jobs_module.sys, "platform", "win32")
+        with pytest.raises(ParameterError, match="names a device of Windows"):
+            refuse_losses([Job("a.png", f"out/{name}")], in_place=False)
+        refuse_losses([Job("a.png", "out/console.png"), Job("a.png", "con/com.png")], in_place=False)
 
 
 class TestWorkers:

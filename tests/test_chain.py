@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 
 from cnnfilter import Kernel
 from cnnfilter.errors import ParameterError
-from cnnfilter.filters import chain
+from cnnfilter.filters import plan
 from cnnfilter.filters.chain import run_chain
-from cnnfilter.filters.registry import Step
+from cnnfilter.filters.correlation import Correlate
+from cnnfilter.filters.filter import KernelFilter
+from cnnfilter.filters.gaussian import Gaussian
+from cnnfilter.filters.plan import plan_chain
+from cnnfilter.filters.pool import Pool
+from cnnfilter.filters.second_derivative import SecondDerivative
+from cnnfilter.registry import filter_named
 
 SKEW = Kernel([[1, -2, 3], [0, 4, -1], [2, 0, 1], [-3, 1, 2]])
 
@@ -36,26 +42,30 @@ def linear_steps(draw):
         "convolve": {"kernel": SKEW},
     }[kind]
     value_range = draw(st.sampled_from([None, "clip", "abs", "offset"]))
-    return Step.of(kind, value_range, **geometry, **own)
+    return filter_named(kind)(value_range, **geometry, **own)
 
 
 pools = st.builds(
-    lambda kind, **arguments: Step.of(kind, **arguments),
-    st.sampled_from(["pool max", "pool mean"]),
+    Pool,
+    kind=st.sampled_from(["max", "mean"]),
     size=st.sampled_from([2, 3]),
     stride=st.sampled_from([None, 1, 4]),
     padding=st.sampled_from([0, 1]),
 )
 
 
+def run(steps, frame, *, overwrite=False, **how):
+    return run_chain(plan_chain(steps, frame.shape, frame.dtype, **how), frame, overwrite=overwrite)
+
+
 def whole(*arguments, **named):
-    with patch.object(chain, "_edges", return_value=None):
-        return run_chain(*arguments, **named)
+    with patch.object(plan, "STRIP", 1 << 60):
+        return run(*arguments, **named)
 
 
 def in_strips(*arguments, **named):
-    with patch.object(chain, "STRIP", 1):
-        return run_chain(*arguments, **named)
+    with patch.object(plan, "STRIP", 1):
+        return run(*arguments, **named)
 
 
 @settings(max_examples=150, deadline=None)
@@ -114,14 +124,14 @@ def reach_of_values(steps, dtype, frame):
     """How large a sum may become on the way, in units of the result: what its rounding is relative to."""
     largest = float(np.iinfo(dtype).max if dtype.kind == "u" else max(1, frame.max()))
     for step in steps:
-        kernel = step.kernel() if not step.name.startswith("pool") else None
+        kernel = step.kernel() if isinstance(step, KernelFilter) else None
         largest *= 1 if kernel is None else float(np.abs(kernel.array).sum())
     return largest
 
 
 def test_the_limited_values_are_counted_once():
     frame = np.random.default_rng(3).integers(0, 256, (300, 40, 3)).astype(np.uint8)
-    steps = [Step.of("correlate", kernel=SKEW), Step.of("gaussian", sigma=3.0, template="float")]
+    steps = [Correlate(kernel=SKEW), Gaussian(sigma=3.0, template="float")]
     expected = whole(steps, frame).clipped
     assert expected > 0
     for threads in (1, 2, 5):
@@ -131,7 +141,7 @@ def test_the_limited_values_are_counted_once():
 def test_a_stretch_knows_the_whole_image():
     frame = np.zeros((500, 30), np.uint8)
     frame[3, 4], frame[490, 20] = 200, 100
-    steps = [Step.of("correlate", "stretch", kernel=Kernel([[1.0]]))]
+    steps = [Correlate("stretch", kernel=Kernel([[1.0]]))]
     result = in_strips(steps, frame).array
     assert result.max() == 255
     assert result[490, 20] == 128
@@ -139,10 +149,10 @@ def test_a_stretch_knows_the_whole_image():
 
 def test_floats_are_never_there_for_the_whole_frame():
     frame = np.zeros((12000, 500, 3), np.uint8)
-    steps = [Step.of("gaussian", sigma=2.0, template="float"), Step.of("second-derivative", axis="both")]
-    run_chain(steps, frame[:600])
+    steps = [Gaussian(sigma=2.0, template="float"), SecondDerivative(axis="both")]
+    run(steps, frame[:600])
     tracemalloc.start()
-    run_chain(steps, frame, threads=1)
+    run(steps, frame, threads=1)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.7 * 4 * frame.size
@@ -150,8 +160,8 @@ def test_floats_are_never_there_for_the_whole_frame():
 
 def test_the_result_may_take_the_memory_of_the_frame():
     frame = np.random.default_rng(4).integers(0, 256, (900, 300, 4)).astype(np.uint8)[..., :3]
-    steps = [Step.of("correlate", kernel=SKEW)]
-    expected = run_chain(steps, frame).array
+    steps = [Correlate(kernel=SKEW)]
+    expected = run(steps, frame).array
     result = in_strips(steps, frame, overwrite=True).array
     assert result is frame
     np.testing.assert_array_equal(result, expected)

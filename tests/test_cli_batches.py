@@ -69,6 +69,17 @@ class TestNames:
         (folder / "empty").mkdir()
         assert "no image was found" in complaint(cnnfilter("mean", "-r", "empty", "-o", "out/", status=1))
 
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+    def test_files_from_a_list_as_windows_writes_it(self, folder, encoding):
+        (folder / "list").write_bytes("\r\n".join(PHOTOS).encode(encoding))
+        cnnfilter("mean", "--files-from", "list", "-o", "out/")
+        assert names(folder / "out") == ["a.png", "b.png", "c.jpg"]
+
+    def test_a_list_that_is_cut_is_told(self, folder):
+        (folder / "list").write_bytes("photos/a.png".encode("utf-16")[:-1])
+        said = complaint(cnnfilter("mean", "--files-from", "list", "-o", "out/", status=2))
+        assert said.startswith("list: begins as UTF-16 and is none")
+
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\0"])
     def test_files_from(self, folder, end):
         os.rename("photos/b.png", "photos/b c.png")
@@ -235,6 +246,27 @@ class TestReports:
         assert b"0/3" in cnnfilter("mean", *PHOTOS, "-o", "forced/", "--progress").stderr
 
 
+class TestLosses:
+    """What of the input does not reach the output is said without being asked."""
+
+    SAID = "another image follows the first one and is left out; split the file"
+
+    def test_of_one_file(self, folder):
+        Path("two.png").write_bytes(Path("photos/a.png").read_bytes() * 2)
+        told = complaint(cnnfilter("mean", "two.png", "-o", "out.png"))
+        assert told == f"note: two.png: {self.SAID}"
+        assert cnnfilter("mean", "two.png", "-o", "out.png", "-q").stderr == b""
+        entry = json.loads(cnnfilter("mean", "two.png", "-o", "out.png", "--json").stdout)
+        assert entry["notes"] == [self.SAID]
+
+    def test_that_many_files_share_are_said_once(self, folder):
+        for path in PHOTOS[:2]:
+            Path(path).write_bytes(Path(path).read_bytes() + b"rest")
+        told = lines(cnnfilter("mean", *PHOTOS, "-o", "out/", "-j", "1"))
+        assert "note: 2 files (photos/a.png, …): 4 bytes that follow the image are left out" in told
+        assert len([line for line in told if "follow" in line]) == 1
+
+
 def large(path: str, side: int = 1500) -> bytes:
     """Make an image that takes a while."""
     picture(Path(path), (side, side, 3))
@@ -257,16 +289,21 @@ def in_the_middle(arguments: list[str], out: Path, sent: int) -> subprocess.Pope
     return process
 
 
-def without_privilege(*arguments: str) -> str:
-    """Run a command that fails, heeding the modes of files even if we are root; return its complaint."""
+def unprivileged(*arguments: str, status: int) -> subprocess.CompletedProcess[bytes]:
+    """Run a command that heeds the modes of files even if we are root."""
     prefix = []
     if os.geteuid() == 0:
         prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
         if shutil.which("setpriv") is None:
             pytest.skip("root may do everything, and setpriv is not installed")
     process = subprocess.run([*prefix, *COMMAND, *arguments], capture_output=True, stdin=subprocess.DEVNULL)
-    assert process.returncode == 1, process.stderr
-    return complaint(process)
+    assert process.returncode == status, process.stderr
+    return process
+
+
+def without_privilege(*arguments: str) -> str:
+    """Run a command that fails, without privilege; return its complaint."""
+    return complaint(unprivileged(*arguments, status=1))
 
 
 class TestNothingIsLost:
@@ -430,10 +467,117 @@ class TestClosedStreams:
     def test_nothing_else_takes_their_place(self, folder, closed):
         """A message must not end up in an image that was opened in the place of standard error."""
         Path("photos/b.png").write_bytes(b"bad")
-        line = f"{' '.join(COMMAND)} mean {' '.join(PHOTOS)} -o out/ -v --json {closed}"
+        line = f"{' '.join(COMMAND)} mean {' '.join(PHOTOS)} -o out/ -v {closed}"
         assert subprocess.run(["sh", "-c", line], capture_output=True).returncode == 3
         assert names(folder / "out") == ["a.png", "c.jpg"]
         assert pixels("out/a.png").shape == pixels("out/c.jpg").shape
+
+    @pytest.mark.parametrize("options", ["-o out.png --json", "-o -", "", "-o - --json"])
+    def test_a_closed_output_that_is_needed_is_an_error(self, folder, options):
+        line = f"{' '.join(COMMAND)} mean photos/a.png {options} >&-"
+        done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (1, b"cnnfilter: standard output is closed\n")
+        assert not Path("out.png").exists()
+
+    def test_a_closed_output_of_words(self, folder):
+        done = subprocess.run(
+            ["sh", "-c", f"{' '.join(COMMAND)} kernel show sobel-x >&-"], capture_output=True
+        )
+        assert (done.returncode, done.stderr) == (1, b"cnnfilter: standard output is closed\n")
+
+
+class TestFolders:
+    def test_a_second_run_leaves_out_what_the_first_one_wrote(self, folder):
+        for options in ((), ("--skip-existing",), ("--overwrite",)):
+            cnnfilter("mean", "-r", ".", "-o", "out", *options) if options else cnnfilter(
+                "mean", "-r", ".", "-o", "out/"
+            )
+            assert names(folder / "out/photos") == ["a.png", "b.png", "c.jpg"]
+            assert names(folder / "out") == ["photos"]
+
+    def test_an_output_folder_that_is_named_is_an_input(self, folder):
+        cnnfilter("mean", "-r", "photos", "-o", "out/")
+        cnnfilter("mean", "-r", "out", "-o", "out/", "--name", "{stem}-again{ext}")
+        assert "a-again.png" in names(folder / "out")
+
+    def test_files_that_are_no_images_are_counted(self, folder):
+        for name in ("a.txt", "b.txt", ".hidden"):
+            Path("photos", name).write_text("words")
+        told = lines(cnnfilter("mean", "-r", "photos", "-o", "out/"))
+        assert [line for line in told if "left out" in line] == [
+            "note: 2 files in the folders left out: no suffix of an image "
+            "(a file that is named itself needs none)"
+        ]
+        assert cnnfilter("mean", "-r", "photos", "-o", "out/", "-q", "--overwrite").stderr == b""
+
+    def test_a_folder_that_cannot_be_read(self, folder):
+        Path("photos/secret").mkdir(mode=0)
+        told = lines(unprivileged("mean", "-r", "photos", "-o", "out/", status=3))
+        assert told[0] == "photos/secret: permission denied"
+        assert names(folder / "out") == ["a.png", "b.png", "c.jpg"]
+
+    def test_outputs_that_exist_are_told_in_one_line(self, folder):
+        cnnfilter("mean", *PHOTOS, "-o", "out/")
+        told = lines(cnnfilter("mean", *PHOTOS, "-o", "out/", "-j", 1, status=1))
+        assert told[0] == (
+            "out/a.png and 2 more outputs exist already; "
+            "--overwrite replaces them, --skip-existing leaves them"
+        )
+        assert len(told) == 2
+
+    def test_a_list_may_begin_with_a_byte_order_mark(self, folder):
+        Path("list").write_bytes(b"\xef\xbb\xbfphotos/a.png\nphotos/b.png\n")
+        cnnfilter("mean", "--files-from", "list", "-o", "out/")
+        assert names(folder / "out") == ["a.png", "b.png"]
+
+
+class TestReplaced:
+    def test_owner_mode_and_attributes_are_kept(self, folder):
+        path = folder / "photos/a.png"
+        if os.geteuid() == 0:
+            os.chown(path, 12345, 54321)
+        path.chmod(0o640)
+        try:
+            os.setxattr(path, "user.comment", b"mine")
+        except OSError:
+            pytest.skip("this file system holds no attributes")
+        cnnfilter("mean", "photos/a.png", "--in-place")
+        found = path.stat()
+        assert os.getxattr(path, "user.comment") == b"mine"
+        assert stat.S_IMODE(found.st_mode) == 0o640
+        if os.geteuid() == 0:
+            assert (found.st_uid, found.st_gid) == (12345, 54321)
+
+    def test_an_access_list_is_kept(self, folder):
+        path = folder / "photos/a.png"
+        entries = (
+            (0x01, 6, 0xFFFFFFFF),
+            (0x02, 4, 1234),
+            (0x04, 0, 0xFFFFFFFF),
+            (0x10, 4, 0xFFFFFFFF),
+            (0x20, 0, 0xFFFFFFFF),
+        )
+        access = struct.pack("<L", 2) + b"".join(struct.pack("<HHL", *entry) for entry in entries)
+        try:
+            os.setxattr(path, "system.posix_acl_access", access)
+        except OSError:
+            pytest.skip("this file system holds no access lists")
+        cnnfilter("mean", "photos/a.png", "--in-place")
+        assert os.getxattr(path, "system.posix_acl_access") == access
+
+    def test_other_names_of_a_file_are_told(self, folder):
+        os.link("photos/a.png", "other.png")
+        old = Path("other.png").read_bytes()
+        told = complaint(cnnfilter("mean", "photos/a.png", "--in-place"))
+        assert told == "note: photos/a.png: 1 other names of photos/a.png (hard links) keep the old image"
+        assert Path("other.png").read_bytes() == old != Path("photos/a.png").read_bytes()
+
+    def test_parts_of_killed_runs_are_removed_beside_a_single_output(self, folder):
+        part = folder / ".cnnfilter-1-0-abcdef.part"
+        part.write_bytes(b"half")
+        os.utime(part, (0, 0))
+        cnnfilter("mean", "photos/a.png", "-o", "out.png")
+        assert not part.exists()
 
 
 def peak_memory(*arguments: str) -> int:

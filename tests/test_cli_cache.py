@@ -14,7 +14,7 @@ from commandline import cnnfilter, complaint, picture, pixels
 
 import cnnfilter as cnnfilter_package
 from cnnfilter.cli.doctor import ENVIRONMENT
-from cnnfilter.core.objectcache import VARIABLE
+from cnnfilter.core.jit.objectcache import VARIABLE
 
 
 @pytest.fixture
@@ -83,6 +83,10 @@ class TestCache:
             )
         assert json.loads(cnnfilter("cache", "info", "--json", env=home).stdout)["entries"] == filled
 
+    def test_warm_that_keeps_nothing_says_so(self):
+        process = cnnfilter("cache", "warm", "--quiet", status=1, env={"CNNFILTER_JIT": "plain"})
+        assert "cannot be kept here" in complaint(process) and "CNNFILTER_JIT=plain" in complaint(process)
+
 
 class TestDoctor:
     def test_all_is_well(self):
@@ -100,6 +104,13 @@ class TestDoctor:
         assert report["checks"]["images"].startswith("ok")
         assert report["ok"] is False
 
+    def test_a_command_that_cannot_be_imported_is_told(self, tmp_path):
+        (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['cnnfilter.cli.learn'] = None\n")
+        python_path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        process = cnnfilter("doctor", "--json", status=1, env={"PYTHONPATH": python_path})
+        words = json.loads(process.stdout)["checks"]["commands"]
+        assert words.startswith("WRONG: cnnfilter learn cannot be called: ")
+
     @pytest.mark.parametrize(
         ("variables", "words"),
         [
@@ -115,7 +126,7 @@ class TestDoctor:
 
     def test_a_compiler_that_cannot_give_its_code_is_noted(self, home, tmp_path):
         (tmp_path / "sitecustomize.py").write_text(
-            "from cnnfilter.core import compiling\n\n"
+            "from cnnfilter.core.jit import compiling\n\n"
             "def refused(*_):\n    raise AttributeError('no such inner part')\n\n"
             "compiling.object_code = refused\n"
         )

@@ -14,6 +14,8 @@ import pytest
 from commandline import COMMAND, cnnfilter, complaint, names, picture, pixels
 from PIL import Image
 
+import cnnfilter as cf
+
 IMPULSE = np.zeros((5, 6), np.uint8)
 IMPULSE[2, 3] = 1
 ONE_TO_NINE = "1 2 3; 4 5 6; 7 8 9"
@@ -110,6 +112,34 @@ class TestFilters:
     def test_clipping_is_counted(self):
         process = cnnfilter("correlate", "--kernel", "0 1 0; 1 99 1; 0 1 0", "--json", input=png(IMPULSE * 9))
         assert json.loads(process.stderr)["clipped"] == 1
+
+
+class TestArrays:
+    def test_a_stack_is_filtered_image_by_image(self, tmp_path):
+        stack = np.random.default_rng(0).normal(size=(3, 2, 12, 14)).astype(np.float32)
+        np.save(tmp_path / "a.npy", stack)
+        cnnfilter("gaussian", tmp_path / "a.npy", "-o", tmp_path / "b.npy", "--axes", "nchw")
+        found = np.load(tmp_path / "b.npy")
+        for image, filtered in zip(stack.reshape(-1, 12, 14), found.reshape(-1, 12, 14), strict=True):
+            np.testing.assert_allclose(filtered, cf.gaussian(image), atol=1e-6)
+        words = complaint(
+            cnnfilter("mean", tmp_path / "a.npy", "-o", tmp_path / "b.npy", "--axes", "xy", status=2)
+        )
+        assert "'xy' is no order of axes" in words
+
+    def test_a_signal_is_filtered_as_by_the_functions(self, tmp_path):
+        signal = np.random.default_rng(0).normal(size=60).astype(np.float32)
+        np.save(tmp_path / "a.npy", signal)
+        cnnfilter(
+            "gaussian", "--sigma", 2, tmp_path / "a.npy", "-o", tmp_path / "b.npy", "--boundary", "edge"
+        )
+        np.testing.assert_allclose(
+            np.load(tmp_path / "b.npy"), cf.gaussian(signal, 2, boundary="edge"), atol=1e-6
+        )
+        refused = cnnfilter(
+            "mean", tmp_path / "a.npy", "-o", tmp_path / "b.npy", "--boundary", "zero", status=1
+        )
+        assert "a signal has no rows above it to be zero" in complaint(refused)
 
 
 class TestWhereTo:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from commandline import cnnfilter, complaint, names, pixels
 
-from cnnfilter import Kernel, kernelsyntax, templates
+from cnnfilter import Kernel, templates
 from cnnfilter.cli.kernel import SYNTAXES
+from cnnfilter.kernels import kernelsyntax, kernelview
 
 
 def said(*arguments: str, **more) -> str:
@@ -43,10 +44,12 @@ class TestTemplates:
         assert said("second-derivative", "--axis", "x").split() == ["1", "-2", "1"]
 
     @pytest.mark.parametrize(("options", "cut"), [(["--size", "3"], "11.8 %"), (["--size", "5x3"], "6.25 %")])
-    @pytest.mark.parametrize("form", [[], ["--integer"]])
-    def test_a_size_that_cuts_off_much_is_noted(self, options, cut, form):
-        process = cnnfilter("kernel", "gaussian", "--sigma", "0.8", *options, *form)
+    def test_a_size_that_cuts_off_much_is_noted(self, options, cut):
+        process = cnnfilter("kernel", "gaussian", "--sigma", "0.8", *options)
         assert complaint(process).startswith(f"note: this size cuts off {cut} of the Gaussian")
+
+    def test_the_template_of_the_notes_is_made_without_a_word(self):
+        assert cnnfilter("kernel", "gaussian", "--size", "3", "--sigma", "0.8", "--integer").stderr == b""
 
     @pytest.mark.parametrize("size", [[], ["--size", "7"]])
     def test_a_size_that_holds_enough_is_not(self, size):
@@ -167,3 +170,11 @@ def test_a_closed_pipe_ends_quietly(arguments):
     os.close(writer)
     assert process.stderr == b""
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("page", ["cp1252", "cp936", "ascii"])
+def test_a_kernel_is_shown_under_every_code_page(page):
+    shown = cnnfilter(
+        "kernel", "show", "laplacian-4", env={"PYTHONIOENCODING": page, "PYTHONUTF8": "0"}
+    ).stdout
+    assert shown.decode(page).endswith(f"{kernelview.LETTERS[-1]} is 4, a cell is one weight\n")

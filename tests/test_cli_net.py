@@ -15,11 +15,13 @@ from PIL import Image
 from skimage import data
 
 from cnnfilter.cli.net.weights import read_image
+from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.nn.data import prepare
 from cnnfilter.nn.describe import describe
 from cnnfilter.nn.functional import softmax
 from cnnfilter.nn.models import MODELS, build
-from cnnfilter.weightsfile import read_tensors, write_tensors
+
+pytestmark = pytest.mark.slow
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -190,6 +192,10 @@ class TestPredict:
         options = ["--weights", place / "bars.safetensors", "--labels", labels, image]
         told = net("predict", *options).stdout.decode()
         assert f"{image}: en bas " in told and ", à travers " in told
+        labels.write_text("\x1b[31mred\n\x9b2J\n")
+        said = net("predict", *options).stdout
+        assert b"\x1b" not in said
+        assert rb"\x1b[31mred" in said
         labels.write_text("ant\nbee\ncat\n")
         words = complaint(net("predict", *options, status=2))
         assert words == f"{labels}: names 3 classes, but the network tells 2 apart"

@@ -1,5 +1,4 @@
 import ast
-import ctypes
 import json
 import os
 import shutil
@@ -11,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnfilter.core import compiled, machinecode, objectcache
+from cnnfilter.core.jit import compiled, compiling, machinecode, objectcache, processor
 from cnnfilter.errors import ParameterError
 
 TESTS = Path(__file__).parent
-LOOPS = Path(compiled.__file__).parent / "loops"
+LOOPS = Path(compiled.__file__).parents[1] / "loops"
 
 AFFINE = "void(f32*, i64, f64*)"
 
@@ -27,6 +26,7 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.delenv(compiled.VARIABLE, raising=False)
     monkeypatch.setattr(compiled, "_functions", {})
     monkeypatch.setattr(compiled, "_reason", None)
+    monkeypatch.setattr(compiled, "_refused", False)
     monkeypatch.setattr(objectcache, "_reason", None)
     compiled._sources.cache_clear()
     compiled._circumstances.cache_clear()
@@ -63,7 +63,7 @@ def run(script, **environment):
 
 AFFINE_SCRIPT = """
 import numpy as np
-from cnnfilter.core import compiled
+from cnnfilter.core.jit import compiled
 image, out = np.arange(9, dtype=np.float32), np.zeros(9)
 loop = compiled.Loop("sampleloops.elementwise", "affine", (2.0, 1.0), "void(f32*, i64, f64*)")
 compiled.function(loop)(image.ctypes.data, 9, out.ctypes.data)
@@ -138,14 +138,14 @@ def test_equal_constants_of_other_types_make_other_loops(order):
 def test_calls_release_the_gil():
     loop = compiled.function(sample("clear", signature="void(i64, u8*)"))
     python_api = 4  # FUNCFLAG_PYTHONAPI of ctypes: keep the GIL
-    assert isinstance(loop, ctypes._CFuncPtr) and not type(loop)._flags_ & python_api
+    assert not type(loop.entry)._flags_ & python_api
 
 
 # How it comes to be called
 
 
 def test_a_loop_is_compiled_once(monkeypatch):
-    from cnnfilter.core import compiling
+    from cnnfilter.core.jit import compiling
 
     calls = []
     genuine = compiling.object_code
@@ -230,6 +230,32 @@ def test_where_memory_may_not_be_executed_numba_decides(monkeypatch):
     assert compiled.note() == "Unlinkable: the memory may not be executed"
 
 
+def test_what_failed_once_is_not_tried_for_every_loop(monkeypatch):
+    """Each would be compiled twice."""
+    tried = []
+
+    def refuse(*loop):
+        tried.append(loop)
+        raise AttributeError("no such inner part")
+
+    monkeypatch.setattr(compiling, "object_code", refuse)
+    doubled_plus_one()
+    monkeypatch.setattr(compiled, "_functions", {})
+    doubled_plus_one()
+    assert len(tried) == 1 and compiled.note() == "AttributeError: no such inner part"
+
+
+def test_on_other_systems_llvm_loads_what_is_kept(monkeypatch, own_cache):
+    """The code that Linux on x86-64 lays out itself is laid out by LLVM elsewhere, and compiled once."""
+    monkeypatch.setattr(machinecode, "is_native", lambda: False)
+    monkeypatch.setattr(compiling, "is_native", lambda: False)
+    doubled_plus_one()
+    assert compiled.note() is None and len(entries(own_cache)) == 1
+    monkeypatch.setattr(compiled, "_functions", {})
+    monkeypatch.setattr(compiling, "object_code", None)
+    doubled_plus_one()
+
+
 def test_a_mistake_in_a_loop_is_told():
     loop = sample("untypable", signature="void(f64*)")
     for _ in range(2):
@@ -242,7 +268,7 @@ def test_child_of_a_fork_compiles_while_its_parent_does():
     script = """
 import os, threading, warnings
 warnings.simplefilter("ignore")
-from cnnfilter.core import compiled
+from cnnfilter.core.jit import compiled
 compiled._lock.acquire()
 child = os.fork()
 if child == 0:
@@ -290,7 +316,7 @@ def test_key_holds_versions_processor_and_settings(change, monkeypatch):
     if change == "version":
         monkeypatch.setattr(compiled, "__version__", "0.0.0.other")
     elif change == "processor":
-        monkeypatch.setattr(compiled, "_processor", lambda: "another")
+        monkeypatch.setattr(processor, "description", lambda: "another")
     elif change == "environment":
         monkeypatch.setenv("NUMBA_OPT", "0")
     else:
@@ -304,7 +330,7 @@ def test_versions_and_processor_are_found():
 
     assert numba.__version__ in compiled._version("numba")
     assert llvmlite.__version__ in compiled._version("llvmlite")
-    assert len(compiled._processor()) > 20
+    assert len(processor.description()) > 20
 
 
 def test_changed_source_is_compiled_anew(tmp_path, monkeypatch):
@@ -334,7 +360,7 @@ def test_sources_of_the_core_are_all_in_the_key(tmp_path, monkeypatch):
 
 def test_loops_import_nothing_whose_source_is_not_in_the_key():
     allowed = {"cnnfilter.core.loops", "numpy", "numba", "llvmlite", "math", "typing", "types", "__future__"}
-    allowed |= {"collections.abc"}
+    allowed |= {"collections.abc", "cnnfilter.core.jit.processor"}
     for file in LOOPS.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = []

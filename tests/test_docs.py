@@ -16,6 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import cnnfilter
+from cnnfilter.batch.process import Outcome
+from cnnfilter.cli.doctor import ENVIRONMENT
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("sample_images/*.md")])
 
@@ -65,6 +69,7 @@ def shell(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=page_name)
 def test_commands_run(page, shell, tmp_path_factory):
     """Every command of a page, in order; what a set-up installs is taken as installed."""
@@ -100,9 +105,37 @@ def test_python_examples(page):
     assert results.attempted and not results.failed
 
 
+@pytest.mark.parametrize("name", [name for name in cnnfilter.__all__ if name != "__version__"])
+def test_every_public_name_is_listed_and_has_its_reference(name):
+    assert re.search(rf"\b{name}\b", cnnfilter.__doc__)
+    pages = "".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
+    assert re.search(rf"^::: cnnfilter\.{name}\b", pages, re.MULTILINE)
+
+
+def test_fields_and_variables_are_written_down():
+    page = (ROOT / "docs" / "formats.md").read_text()
+    for name in (*Outcome._fields, *ENVIRONMENT):
+        assert f"`{name}`" in page, name
+
+
+def script(name):
+    """Import a script of the documentation."""
+    specification = importlib.util.spec_from_file_location(Path(name).stem, ROOT / "docs" / name)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_of_commands_is_what_they_say():
+    """`python docs/make_commands.py` writes it anew."""
+    made = script("make_commands.py")
+    assert made.PAGE.read_text() == made.reference()
+
+
 LEARNING = ROOT / "docs" / "learning.md"
 
 
+@pytest.mark.slow
 def test_the_page_on_learning_shows_what_the_commands_say(shell):
     """What follows a command as text is in its output, line by line."""
     found = re.findall(r"^```sh\n(.*?)^```\n\n```text\n(.*?)^```", LEARNING.read_text(), re.M | re.S)
@@ -165,18 +198,9 @@ def test_every_row_of_the_equations_names_a_function_and_a_test():
             assert re.search(r"\| `cnnfilter\.[\w.]+` \| `test_\w+\.py::test_\w+` \|$", row), row
 
 
-def gallery():
-    """Import the script that makes the gallery."""
-    specification = importlib.util.spec_from_file_location(
-        "make_gallery", ROOT / "docs/gallery/make_gallery.py"
-    )
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
+@pytest.mark.slow
 def test_the_gallery_is_what_its_script_makes(tmp_path):
-    gallery().main(tmp_path)
+    script("gallery/make_gallery.py").main(tmp_path)
     assert (tmp_path / "gallery.md").read_text() == (ROOT / "docs" / "gallery.md").read_text()
     made = {path.name: path for path in (tmp_path / "gallery").iterdir()}
     kept = {

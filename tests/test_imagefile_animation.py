@@ -1,14 +1,18 @@
 """Animations: every frame whole, with its time; GIF, WebP, APNG and AVIF, against Pillow."""
 
 import io
+import struct
+import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, features
+from test_imagefile_png import chunk
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
-from cnnfilter.imagefile import Picture
+from cnnfilter.files import Picture
 
 DELAYS = [40.0, 250.0, 100.0]
 
@@ -152,7 +156,48 @@ def test_an_apng_of_partial_frames_is_shown_whole(translucent):
     picture = imagefile.read(file.getvalue())
     assert picture.delays == [10, 20, 30]
     for (image, _), frame in zip(shown(file.getvalue()), picture.frames, strict=True):
-        np.testing.assert_array_equal(frame, image)
+        same_where_seen(frame, image)
+
+
+@pytest.mark.parametrize("blend", [0, 1])
+@pytest.mark.parametrize("disposal", [0, 1, 2])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_apng_of_small_frames_is_laid_on_its_canvas(dtype, disposal, blend, rng):
+    """Frames laid out by hand; 16 bits are the same picture with every value times 257."""
+    factor = 257 if dtype == np.uint16 else 1
+    small = rng.choice(np.array([0, 255], np.uint8), (3, 4, 5, 4))
+    small[0, ..., 3] = 255
+    places = [(0, 0), (2, 1), (3, 2)]
+    canvas, expected = np.zeros((8, 9, 4), np.uint8), []
+    chunks, number = [chunk(b"acTL", struct.pack(">LL", 3, 2))], 0
+    for index, ((y, x), frame) in enumerate(zip(places, small, strict=True)):
+        here, before = canvas[y : y + 4, x : x + 5], canvas.copy()
+        here[...] = np.where(frame[..., 3:] | (here[..., 3:] == 0), frame, here) if blend else frame
+        expected.append(canvas.copy())
+        if disposal == 1 or (disposal == 2 and index == 0):
+            here[...] = 0
+        elif disposal == 2:
+            canvas = before
+        control = struct.pack(">LLLLLHHBB", number, 5, 4, x, y, 7, 100, disposal, blend)
+        rows = b"".join(
+            b"\0" + (row.astype(int) * factor).astype(f">u{np.dtype(dtype).itemsize}").tobytes()
+            for row in frame
+        )
+        data = zlib.compress(rows)
+        chunks.append(chunk(b"fcTL", control))
+        if index == 0:  # the first must be as large as the canvas where it is IDAT: so it is none
+            still = zlib.compress(bytes(8 * (1 + 9 * 4 * np.dtype(dtype).itemsize)))
+            chunks.insert(1, chunk(b"IDAT", still))
+        chunks.append(chunk(b"fdAT", struct.pack(">L", number + 1) + data))
+        number += 2
+    header = struct.pack(">LLBBBBB", 9, 8, 8 * np.dtype(dtype).itemsize, 6, 0, 0, 0)
+    picture = imagefile.read(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IEND", b"")
+    )
+    assert picture.losses == ["the still image beside the animation is left out"]
+    assert (picture.delays, picture.loop, picture.dtype) == ([70.0] * 3, 2, dtype)
+    for frame, right in zip(picture.frames, expected, strict=True):
+        np.testing.assert_array_equal(frame, right.astype(int) * factor)
 
 
 def test_lossless_and_lossy_webp_stay_what_they_are(rng):
@@ -206,3 +251,25 @@ def test_pages_do_not_become_an_animation(frames):
         written(Picture(frames, "rgb"), "GIF")
     with pytest.raises(ImageFileError, match="JPEG holds one image, not 3 frames"):
         written(Picture(frames, "rgb", delays=DELAYS), "JPEG")
+
+
+def test_a_frame_of_a_gif_does_not_show_through_the_next():
+    red, holed = np.full((8, 8, 4), (255, 0, 0, 255), np.uint8), np.zeros((8, 8, 4), np.uint8)
+    holed[:2] = 0, 255, 0, 255
+    picture = Picture([red, holed, holed[::-1].copy(), red], "rgb", alpha=True, delays=[50] * 4)
+    for (image, _), frame in zip(shown(written(picture, "GIF")), picture.frames, strict=True):
+        same_where_seen(image, frame)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_avif_of_more_than_8_bits(bits, channels, rng):
+    stack = rng.integers(0, 2**bits, (2, 20, 24, channels)).astype(np.uint16)
+    for image in (stack[0], stack):
+        data = imagecodecs.avif_encode(image, bitspersample=bits, level=None)
+        picture = imagefile.read(data)
+        assert (len(picture.frames), picture.alpha) == (len(image) if image.ndim == 4 else 1, channels == 4)
+        expected = np.rint(image.reshape(-1, 20, 24, channels) * (65535 / (2**bits - 1)))
+        np.testing.assert_array_equal(picture.frames, expected)
+        with pytest.raises(ImageFileError, match="more than the limit"):
+            imagefile.read(data, max_pixels=20 * 24 * len(picture.frames) - 1)

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError, ParameterError
-from cnnfilter.imagefile import FORMS, Picture
+from cnnfilter.files import FORMS, Picture
 
 SAVED = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "TGA", "PPM", "PAM", "NPY")
 
@@ -210,7 +210,7 @@ class TestDamage:
             tmp_path / "exif.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\xff\xff\0\0\x01\0\0\0"
         )
         code = (
-            "import sys\nfrom cnnfilter import imagefile\nfor path in sys.argv[1:]:\n"
+            "import sys\nfrom cnnfilter import files as imagefile\nfor path in sys.argv[1:]:\n"
             "    try: imagefile.read(path)\n    except imagefile.reading.ImageFileError: pass\n"
         )
         paths = sorted(map(str, tmp_path.iterdir()))
@@ -267,3 +267,13 @@ class TestRefusals:
     def test_an_unwritable_path_is_an_oserror(self, tmp_path):
         with pytest.raises(OSError, match="No such file"):
             imagefile.write(Picture([np.zeros((2, 2), np.uint8)]), tmp_path / "missing" / "a.png")
+
+
+class TestOwnFaults:
+    def test_are_not_called_damaged_files(self, monkeypatch):
+        def faulty(*_):
+            raise IndexError("a fault of ours")
+
+        monkeypatch.setattr("cnnfilter.files.pngmetadata.read", faulty)
+        with pytest.raises(IndexError, match="a fault of ours"):
+            imagefile.read(EXAMPLES["PNG"])

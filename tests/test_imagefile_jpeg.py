@@ -2,14 +2,15 @@
 
 import io
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 from skimage import data
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
-from cnnfilter.imagefile import Picture
+from cnnfilter.files import Metadata, Picture
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,115 @@ def test_every_truncation_is_found(photograph):
             assert "truncated" in str(error)
             continue
         np.testing.assert_array_equal(cut, frame)
+
+
+@pytest.mark.parametrize(("name", "most"), [("exif", 65533 - 6), ("xmp", 65533 - 29), ("comment", 65533)])
+def test_blocks_as_long_as_a_segment_are_written(name, most):
+    def kept(length):
+        block = (b"II*\0\x08\0\0\0" + bytes(6) if name == "exif" else b"").ljust(length, b"x")
+        return Metadata(text={"Comment": block.decode()}) if name == "comment" else Metadata(**{name: block})
+
+    frame = np.zeros((8, 8, 3), np.uint8)
+    file = io.BytesIO()
+    imagefile.write(Picture([frame], "rgb", metadata=kept(most)), file, form="JPEG")
+    assert imagefile.read(file.getvalue()).metadata == kept(most)
+    with pytest.raises(ImageFileError, match=f"{name} block of .* too long"):
+        imagefile.write(Picture([frame], "rgb", metadata=kept(most + 1)), io.BytesIO(), form="JPEG")
+
+
+def segment(marker, content):
+    return b"\xff" + bytes([marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+def resource(number, content):
+    whole = b"8BIM" + number.to_bytes(2, "big") + b"\0\0" + len(content).to_bytes(4, "big") + content
+    return whole + b"\0" * (len(content) % 2)
+
+
+def with_segments(*segments):
+    file = io.BytesIO()
+    Image.fromarray(data.astronaut()[:40, :56]).save(file, "JPEG")
+    whole = file.getvalue()
+    return whole[:2] + b"".join(segments) + whole[2:]
+
+
+def copied(whole, form="JPEG"):
+    picture = imagefile.read(whole)
+    file = io.BytesIO()
+    imagefile.write(picture, file, form=form)
+    return file.getvalue(), picture
+
+
+class TestBlocks:
+    CAPTION = resource(0x0404, b"\x1c\x02\x78\x00\x0bA red field")
+
+    def test_captions_are_kept_and_thumbnails_are_not(self):
+        resources = self.CAPTION + resource(0x040C, b"small copy") + resource(0x03F3, b"odd")
+        whole = with_segments(segment(0xED, b"Photoshop 3.0\0" + resources))
+        copy, picture = copied(whole)
+        assert picture.losses == []
+        assert segment(0xED, b"Photoshop 3.0\0" + self.CAPTION + resource(0x03F3, b"odd")) in copy
+        assert b"small copy" not in copy
+        assert (
+            imagefile.read(copied(copied(whole, "TIFF")[0])[0]).metadata.photoshop
+            == picture.metadata.photoshop
+        )
+        assert copied(whole, "PNG")[1].losses == ["PNG does not hold Photoshop's resources (IPTC): left out"]
+
+    def test_resources_of_many_segments(self):
+        resources = resource(0x0404, bytes(range(256)) * 600)
+        parts = [resources[place : place + 50_000] for place in range(0, len(resources), 50_000)]
+        whole = with_segments(*(segment(0xED, b"Photoshop 3.0\0" + part) for part in parts))
+        assert imagefile.read(copied(whole)[0]).metadata.photoshop == resources
+
+    def test_a_comment_is_kept_byte_for_byte(self):
+        comment = "Grüße".encode("latin-1") + b"\x80\xff"
+        copy, _ = copied(with_segments(segment(0xFE, comment)))
+        assert segment(0xFE, comment) in copy
+        for form in ("GIF", "PNG", "TIFF"):
+            copied(copy, form)
+
+    def test_what_is_left_out_is_told(self):
+        whole = with_segments(
+            segment(0xFE, b"one"), segment(0xFE, b"two"), segment(0xEB, b"JP"), segment(0xE0, b"JFXX")
+        )
+        assert copied(whole)[1].losses == ["a second comment is left out", "the APP11 block is left out"]
+
+    @pytest.mark.parametrize(
+        ("rest", "told"),
+        [
+            (b"", []),
+            (bytes(40), []),
+            (b"more", ["4 bytes that follow the image are left out"]),
+            (b"\xff\xd8\xff\xe0", ["another image follows the first one and is left out; split the file"]),
+        ],
+    )
+    def test_what_follows_the_image(self, rest, told):
+        thumbnail = with_segments()
+        exif = b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + thumbnail
+        assert imagefile.read(with_segments(segment(0xE1, exif)) + rest).losses == told
+
+    def test_scans_without_number_are_refused(self):
+        whole = with_segments()
+        scan = segment(0xDA, b"\x01\x01\x00\x00\x3f\x00") + b"\x00"
+        with pytest.raises(ImageFileError, match="more than 200 scans"):
+            imagefile.read(whole[:-2] + scan * 300 + whole[-2:])
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize(("bits", "lossless"), [(12, False), (12, True), (16, True), (8, True)])
+def test_more_than_8_bits_and_no_loss(bits, lossless, colour):
+    y, x = np.mgrid[:40, :56]
+    image = ((x * 20 + y * 10) << 4 >> (16 - bits)).astype(np.uint8 if bits == 8 else np.uint16)
+    image = np.dstack([image, image[::-1], image[:, ::-1]]) if colour else image
+    whole = imagecodecs.jpeg8_encode(image, bitspersample=bits, lossless=lossless)
+    picture = imagefile.read(whole)
+    white = 65535 if bits > 8 else 255
+    expected = np.rint(image * (white / (2**bits - 1)))
+    differences = np.abs(picture.frames[0] - expected)
+    assert differences.max() == 0 if lossless else differences.mean() < 200
+    assert picture.model == ("rgb" if colour else "grey")
+    with pytest.raises(ImageFileError, match="56x40 pixels are more than the limit"):
+        imagefile.read(whole, max_pixels=2239)
+    with pytest.raises(ImageFileError, match="JPEG file"):
+        imagefile.read(whole[: len(whole) // 2])

@@ -1,13 +1,14 @@
 """What is kept beside the pixels: profile, resolution, EXIF; the orientation is applied, once."""
 
 import io
+import zlib
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
-from cnnfilter import imagefile
-from cnnfilter.imagefile import Picture
+from cnnfilter import files as imagefile
+from cnnfilter.files import Picture
 
 FORMS = ("JPEG", "PNG", "WEBP", "TIFF")
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -73,7 +74,7 @@ def test_profile_resolution_and_exif_go_from_form_to_form(source, target, pictur
             assert image.getexif().get_ifd(0x8769)[EXPOSURE] == 0.005
             assert image.getexif().get_ifd(0x8825)[1] == "N"
         if "WEBP" not in (source, target):
-            assert image.info["dpi"] == pytest.approx((200, 100), abs=0.02)
+            assert image.info["dpi"] == pytest.approx((100, 200), abs=0.02)  # turned with the pixels
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -132,6 +133,57 @@ def test_exif_within_a_text_of_a_png(picture):
     exif = Image.Exif()
     exif.load(b"Exif\0\0" + copy.metadata.exif)
     assert (exif[ORIENTATION], exif[MAKE]) == (1, "A maker")
+
+
+KEYWORDS = (
+    "comment", "dpi", "icc_profile", "exif", "xmp", "interlace", "transparency", "bbox", "duration", "loop",
+    "blend", "disposal", "default_image", "gamma", "aspect", "srgb",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("animated", [False, True])
+def test_any_keyword_of_a_text_is_but_text(animated, picture):
+    text = PngImagePlugin.PngInfo()
+    for number, keyword in enumerate(KEYWORDS):
+        add = text.add_itxt if number % 3 == 0 else text.add_text
+        add(keyword, f"words about {keyword}", zip=number % 2 == 1)
+    options = {"save_all": True, "append_images": [picture.rotate(180)], "duration": 70} if animated else {}
+    copy = copy_of(file_of(picture, "PNG", pnginfo=text, **options))
+    kept = imagefile.read(copy)
+    assert kept.metadata.text == {keyword: f"words about {keyword}" for keyword in KEYWORDS}
+    assert (kept.metadata.dpi, kept.metadata.icc, kept.metadata.exif, kept.metadata.xmp) == (None,) * 4
+    assert (len(kept.frames), kept.frames[0].shape, kept.alpha) == (1 + animated, (32, 48, 3), False)
+    np.testing.assert_array_equal(kept.frames[0], np.asarray(picture))
+
+
+def test_texts_beside_the_chunks_that_their_keywords_name(picture):
+    text = PngImagePlugin.PngInfo()
+    for keyword in ("dpi", "exif", "icc_profile"):
+        text.add_text(keyword, "words")
+    data = file_of(picture, "PNG", pnginfo=text, dpi=(200, 100), icc_profile=PROFILE, exif=block(1))
+    kept = imagefile.read(copy_of(data)).metadata
+    assert kept.text == {"dpi": "words", "exif": "words", "icc_profile": "words"}
+    assert kept.dpi == pytest.approx((200, 100), abs=0.02)
+    assert kept.icc == PROFILE
+    assert ARTIST.to_bytes(2, "little") in kept.exif or ARTIST.to_bytes(2, "big") in kept.exif
+
+
+def test_a_profile_of_megabytes_is_kept(picture):
+    profile = np.random.default_rng(0).integers(0, 4, 2_500_000, np.uint8).tobytes()
+    assert imagefile.read(copy_of(file_of(picture, "PNG", icc_profile=profile))).metadata.icc == profile
+
+
+@pytest.mark.parametrize("chunk", ["zTXt", "iTXt", "iCCP"])
+def test_text_and_profile_that_would_fill_the_memory_are_left_out(chunk, picture):
+    packed = zlib.compress(bytes(100 << 20))
+    content = {"zTXt": b"a\0\0", "iTXt": b"a\0\1\0\0\0", "iCCP": b"a\0\0"}[chunk] + packed
+    whole = len(content).to_bytes(4, "big") + chunk.encode() + content
+    whole += zlib.crc32(whole[4:]).to_bytes(4, "big")
+    data = file_of(picture, "PNG")
+    read = imagefile.read(data[:33] + whole + data[33:])
+    assert len(read.losses) == 1
+    assert "of more than 64 MiB left out" in read.losses[0]
+    assert (read.metadata.text, read.metadata.icc) == ({}, None)
 
 
 def test_comments_and_texts_are_kept(picture):

@@ -1,14 +1,16 @@
 """Netpbm and NumPy files: every header, every depth, against Pillow and by hand."""
 
 import io
+import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
-from cnnfilter.imagefile import Picture
+from cnnfilter.files import Picture
 
 
 @pytest.fixture
@@ -109,11 +111,70 @@ def test_pfm_goes_from_bottom_to_top(channels, rng):
         b"P7\nWIDTH 2\nHEIGHT 2\nMAXVAL 255\nENDHDR\n" + bytes(36),
         b"Pf\n3 3\n-1.0\n1234",
         b"P6\n99999 99999\n255\n",
+        b"P2\n2 1\n255\n1 256",
+        b"P3\n1 1\n255\n300 1 1",
+        b"P3\n1 1\n65535\n70000 1 1",
+        b"P2\n2 1\n255\n1 -2",
+        b"P2\n2 1\n255\n1 2e1",
+        b"P2\n2 1\n255\n1 00000000000000000002",
+        b"P2\n1 1\n255\n1\nP2\n1 1\n255\n2",
+        b"P1\n2 2\n0 1 x 1 0",
+        b"P1\n2 2\n0 1 2 1 0",
+        b"P5\n1 1\n255\naP5\n1 1\n65535\nab",
+        b"P5\n" + b"9" * 5000 + b" 1\n255\n1",
+        b"Pf\n1 1\nx\n1234",
+        b"P7\nWIDTH x\nHEIGHT 2\nDEPTH 1\nMAXVAL 255\nENDHDR\n" + bytes(36),
+        b"P7\nA" + b" " * 65000,
+        b"P7\n" + b"A \n" * 20000,
+        b"P5" + b"#" * 65000,
+        b"P5" + b" #\n" * 20000,
     ],
 )
 def test_bad_netpbm_files_are_refused(data):
     with pytest.raises(ImageFileError, match="<bytes>: "):
         imagefile.read(data)
+
+
+@pytest.mark.parametrize("form", ["PPM", "PGM", "PAM", "PBM"])
+def test_all_images_of_a_file_are_read_and_written(form, rng):
+    shapes = [(4, 5), (7, 3), (4, 5)] if form in ("PGM", "PBM") else [(4, 5, 3), (7, 3, 3), (4, 5, 3)]
+    images = [rng.choice(np.array([0, 255], np.uint8), shape) for shape in shapes]
+    data = b"".join(written(Picture([image], "grey" if image.ndim == 2 else "rgb"), form) for image in images)
+    picture = imagefile.read(data)
+    assert (picture.delays, picture.losses) == ([], [])
+    for frame, image in zip(picture.frames, images, strict=True):
+        np.testing.assert_array_equal(frame, image)
+    assert written(picture, form) == data
+    with pytest.raises(ImageFileError, match="more than the limit"):
+        imagefile.read(data, max_pixels=60)
+
+
+def test_what_follows_the_images_is_told():
+    assert imagefile.read(b"P5 1 1 255\na\n").losses == []
+    assert imagefile.read(b"P5 1 1 255\nabc").losses == ["2 bytes that follow the image are left out"]
+    assert imagefile.read(b"P2 1 1 255\n1 2 3").losses == ["2 numbers that follow the image are left out"]
+
+
+def test_plain_numbers_of_every_length(rng):
+    image = rng.integers(0, 65536, (17, 9, 3)) >> rng.integers(0, 16, (17, 9, 3))
+    words = [b"0" * (k % 3) + b"%d" % value for k, value in enumerate(image.ravel())]
+    np.testing.assert_array_equal(frame_of(b"P3 9 17 #\n65535 " + b" \n#c 9 x\n".join(words)), image)
+
+
+def test_bits_are_written(rng):
+    image = rng.choice(np.array([0, 255], np.uint8), (5, 19))
+    data = written(Picture([image]), "PBM")
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data)).convert("L")), image)
+    with pytest.raises(ImageFileError, match=r"black and white alone.*\.pgm"):
+        written(Picture([image // 2]), "PBM")
+
+
+def test_text_of_an_image_takes_memory_in_proportion():
+    data = b"P2 1000 1000 255\n" + b"7 " * 1_000_000
+    tracemalloc.start()
+    imagefile.read(data)
+    assert tracemalloc.get_traced_memory()[1] < 30 * len(data)
+    tracemalloc.stop()
 
 
 class TestNpy:
@@ -138,7 +199,7 @@ class TestNpy:
             imagefile.read(path)
 
     @pytest.mark.parametrize(
-        "array", [np.zeros(5), np.zeros((2, 2, 2, 2)), np.zeros((0, 3)), np.zeros((2, 2), int)]
+        "array", [np.array(5.0), np.zeros((2, 2, 2, 2)), np.zeros((0, 3)), np.zeros((2, 2), int)]
     )
     def test_what_is_no_image(self, array, tmp_path):
         path = tmp_path / "array.npy"
@@ -147,7 +208,11 @@ class TestNpy:
             imagefile.read(path)
 
     def test_a_header_that_promises_too_much(self):
-        for shape, said in (((20_000, 20_000, 4), "truncated"), ((10**9, 10**9), "more than the limit")):
+        for shape, said in (
+            ((20_000, 20_000), "truncated"),
+            ((10**9, 10**9), "more than"),
+            ((9000, 9000, 99), "of 792 bytes are more"),
+        ):
             file = io.BytesIO()
             header = {"descr": "<f8", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -161,3 +226,41 @@ class TestNpy:
         for length in range(6, len(data)):
             with pytest.raises(ImageFileError, match="truncated"):
                 imagefile.read(data[:length])
+
+    @pytest.mark.parametrize("axes", ["NHWC", "NCHW", "CHW", "NHW", "HW", "WH", "HWC", "W", "NW", "CNWH"])
+    def test_axes(self, axes, rng, tmp_path):
+        sizes = {"N": 2, "H": 4, "W": 5, "C": 3}
+        array = rng.integers(0, 256, [sizes[axis] for axis in axes], dtype=np.uint8)
+        np.save(tmp_path / "a.npy", array)
+        picture = imagefile.read(tmp_path / "a.npy", axes=axes)
+        assert len(picture.frames) == (2 if "N" in axes else 1)
+        assert picture.frames[0].shape[:2] == (4 if "H" in axes else 1, 5)
+        assert (picture.model, picture.losses) == ("rgb" if "C" in axes else "grey", [])
+        place = [0 if axis == "N" else slice(None) for axis in axes]
+        letters = [axis for axis in axes if axis != "N"]
+        first = array[tuple(place)].transpose([letters.index(axis) for axis in "HWC" if axis in letters])
+        np.testing.assert_array_equal(picture.frames[0].reshape(first.shape), first)
+        imagefile.write(picture, tmp_path / "b.npy")
+        np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), array)
+        picture.frames = [frame[:, ::2] for frame in picture.frames]
+        imagefile.write(picture, tmp_path / "b.npy")
+        np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), np.take(array, [0, 2, 4], axes.index("W")))
+
+    def test_a_signal_is_one_row(self, rng, tmp_path):
+        signal = rng.normal(size=50)
+        np.save(tmp_path / "a.npy", signal)
+        picture = imagefile.read(tmp_path / "a.npy")
+        np.testing.assert_array_equal(picture.frames[0], signal[None])
+        imagefile.write(picture, tmp_path / "b.npy")
+        np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), signal)
+
+    def test_many_channels_are_told(self, tmp_path):
+        np.save(tmp_path / "a.npy", np.zeros((12, 8, 9), np.uint8))
+        told = "taken for 12x8 pixels of 9 channels; --axes NHW takes 12 images"
+        assert imagefile.read(tmp_path / "a.npy").losses == [told]
+
+    def test_axes_that_do_not_fit(self, tmp_path):
+        np.save(tmp_path / "a.npy", np.zeros((2, 3, 4, 5), np.uint8))
+        for axes in (None, "NHW"):
+            with pytest.raises(ImageFileError, match="--axes NHWC names the axes"):
+                imagefile.read(tmp_path / "a.npy", axes=axes)

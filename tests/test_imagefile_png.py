@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
-from cnnfilter.imagefile import Picture
-from cnnfilter.imagefile.deflate import png_stream
+from cnnfilter.files import Picture
+from cnnfilter.files.deflate import png_stream
 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -150,13 +150,6 @@ def test_the_smallest_images(shape, rng):
     np.testing.assert_array_equal(imagefile.read(written(image, model, alpha)).frames[0], image)
 
 
-def test_rgb_is_decoded_into_four_channels_without_a_copy(rng):
-    image = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
-    frame = imagefile.read(written(image)).frames[0]
-    assert frame.strides == (24, 4, 1)
-    np.testing.assert_array_equal(frame, image)
-
-
 def test_a_view_of_four_channels_is_written_as_three(rng):
     image = rng.integers(0, 256, (50, 60, 4), dtype=np.uint8)[..., :3]
     np.testing.assert_array_equal(imagefile.read(written(image)).frames[0], image)
@@ -178,10 +171,50 @@ def test_what_beside_the_pixels_is_kept(rng):
     second = imagefile.read(file.getvalue())
     assert second.metadata == first.metadata
     assert first.metadata.text == {"Title": "A title", "Author": "Somebody", "Comment": "Grüße 你好"}
-    assert first.metadata.colour_chunks == {b"gAMA": struct.pack(">L", 45455), b"sRGB": b"\1"}
+    assert first.metadata.chunks == {b"gAMA": struct.pack(">L", 45455), b"sRGB": b"\1"}
     with Image.open(file) as witness:
         assert witness.info["dpi"] == pytest.approx((96.012, 150.0124), abs=1e-3)
         assert witness.text["Comment"] == "Grüße 你好"
+
+
+def test_chunks_that_are_safe_to_copy_are_copied_and_the_others_told(rng):
+    samples = rng.integers(0, 256, (4, 4, 3))
+    extra = [
+        (b"zzZz", b"safe"),
+        (b"zzZZ", b"not"),
+        (b"tIME", bytes(7)),
+        (b"tEXt", b"Title\0one"),
+        (b"tEXt", b"Title\0two"),
+    ]
+    picture = imagefile.read(handmade(samples, 2, 8, extra=extra))
+    assert picture.metadata.chunks == {b"zzZz": b"safe"}
+    assert picture.losses == ["chunk 'zzZZ' left out", "a second text 'Title' left out"]
+    file = io.BytesIO()
+    imagefile.write(picture, file)
+    assert chunk(b"zzZz", b"safe") in file.getvalue()
+
+
+def test_the_bits_above_those_of_a_key_do_not_count(rng):
+    samples = rng.integers(0, 2, (3, 8, 1))
+    picture = imagefile.read(handmade(samples, 0, 1, extra=[(b"tRNS", b"\x00\xff")]))
+    np.testing.assert_array_equal(picture.frames[0][..., 1], 255 - 255 * samples[..., 0])
+
+
+@pytest.mark.parametrize("name", [b"IHDR", b"PLTE", b"tRNS"])
+def test_a_second_header_is_refused(name, rng):
+    data = handmade(rng.integers(0, 4, (4, 4, 1)), 3, 2, extra=[(b"PLTE", bytes(12)), (b"tRNS", bytes(4))])
+    again = chunk(name, struct.pack(">LLBBBBB", 2, 2, 8, 0, 0, 0, 0) if name == b"IHDR" else bytes(3))
+    with pytest.raises(ImageFileError, match="a second chunk"):
+        imagefile.read(data[:-12] + again + data[-12:])
+
+
+def test_what_follows_the_image_is_told(rng):
+    data = written(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+    assert imagefile.read(data).losses == []
+    assert imagefile.read(data + b"more").losses == ["4 bytes that follow the image are left out"]
+    assert imagefile.read(data * 2).losses == [
+        "another image follows the first one and is left out; split the file"
+    ]
 
 
 def test_every_damaged_byte_is_found_or_harmless(rng):

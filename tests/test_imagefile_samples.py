@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnfilter import imagefile
+from cnnfilter import files as imagefile
 
 FOLDER = Path(__file__).parent.parent / "sample_images"
 IMAGES = sorted(path for path in FOLDER.iterdir() if path.suffix in (".png", ".jpg", ".gif"))

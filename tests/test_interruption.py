@@ -1,12 +1,8 @@
 """Ctrl-C in the middle of a long call of the library.
 
-To be made: a call is cut into bands of rows of about 20 ms of work (the plan's estimate tells how many rows
-that is), more of them than there are threads, and `run_strips` hands them out as it hands out strips now.
-Between two bands the calling thread is back in Python, where a signal becomes KeyboardInterrupt; that clears
-the list of bands, so that the helpers end after the one they are in, and `close` waits for no more than that.
-Bits do not depend on where a band ends once blocks lie at absolute rows. Tried with many more strips than
-threads in `run_strips`: nothing else was needed. Large dense kernels need bands of four rows, so `least` has
-to follow the estimate as well. When it is made this test passes, and the mark below has to go.
+A call is cut into strips of about 20 ms of work, more of them than there are threads. Between two strips the
+calling thread is back in Python, where a signal becomes KeyboardInterrupt; the helpers end after the one they
+are in.
 """
 
 import subprocess
@@ -56,7 +52,6 @@ SOON = 0.3
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-@pytest.mark.xfail(reason="a call is one piece of work for each thread so far", strict=True)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_long_call_is_interrupted_soon(threads):
     command = [sys.executable, "-c", LONG_CALL, str(threads), str(SOON * threads)]

@@ -12,7 +12,7 @@ import pytest
 import cnnfilter as cf
 from cnnfilter.core import keeping
 from cnnfilter.core.keeping import ENTRY_BYTES, KEPT_BYTES, forget, held_bytes, kept, size_of
-from cnnfilter.filters.smoothing import _template
+from cnnfilter.filters.gaussian import _template
 
 MEGA = 1 << 20
 

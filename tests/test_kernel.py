@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cnnfilter.core.kernel import Kernel
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.kernels.kernel import Kernel
 
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, max_side=7)
 integers = hnp.arrays(np.int64, shapes, elements=st.integers(-99, 99))
@@ -252,3 +252,72 @@ class TestDerived:
     )
     def test_symmetry(self, weights, symmetry):
         assert Kernel(weights).symmetry == symmetry
+
+
+class TestCitizen:
+    """A kernel is at home among NumPy's arrays, Python's operators, terminals and notebooks."""
+
+    blur = Kernel([[1, 2, 1], [2, 4, 2], [1, 2, 1]], 16, "blur")
+
+    def test_arrays(self):
+        array = np.asarray(self.blur)
+        np.testing.assert_array_equal(array, self.blur.array)
+        assert np.array(self.blur, np.float32).dtype == np.float32
+        np.testing.assert_array_equal(np.abs(-self.blur), self.blur.array)
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 1
+        np.array(self.blur)[0, 0] = 1
+        assert self.blur[0, 0] == 1 / 16 and len(self.blur) == 3
+        assert Kernel(self.blur) == Kernel(self.blur.array)
+
+    def test_reading(self):
+        assert self.blur[1, 1] == 0.25
+        assert self.blur[-1].tolist() == [1 / 16, 1 / 8, 1 / 16]
+        assert [row.sum() for row in self.blur] == [0.25, 0.5, 0.25]
+        with pytest.raises(TypeError):
+            self.blur[0, 0] = 1
+        with pytest.raises(IndexError):
+            self.blur[3]
+
+    def test_arithmetic_makes_new_kernels(self):
+        before = self.blur.weights.tolist()
+        doubled = Kernel([[2, 4, 2], [4, 8, 4], [2, 4, 2]], 16)
+        for same in (self.blur * 2, 2 * self.blur, np.float32(2) * self.blur, self.blur * np.int8(2)):
+            assert isinstance(same, Kernel) and same == doubled
+        assert self.blur + self.blur == doubled and doubled - self.blur == Kernel(before, 16)
+        assert (self.blur / 2).array.tolist() == (self.blur.array / 2).tolist()
+        negative = -self.blur
+        assert negative.sum == -1 and -negative == self.blur
+        box = Kernel(np.ones((3, 3)), 9)
+        np.testing.assert_allclose((self.blur - box).array, self.blur.array - 1 / 9, atol=1e-16)
+        assert self.blur.weights.tolist() == before
+
+    @pytest.mark.parametrize(
+        "act",
+        [
+            lambda k: k * k, lambda k: k * "2", lambda k: k * [2], lambda k: [2] * k, lambda k: k + 1,
+            lambda k: 1 - k, lambda k: k / k, lambda k: k * 1j, lambda k: np.ones((3, 3)) * k,
+        ],
+    )  # fmt: skip
+    def test_other_operands_are_refused(self, act):
+        with pytest.raises(TypeError):
+            act(self.blur)
+
+    def test_what_makes_no_kernel_is_refused(self):
+        with pytest.raises(ParameterError, match="3x3 and 1x3"):
+            self.blur + Kernel([1, 2, 1])
+        for act in (lambda k: k * np.nan, lambda k: k / 0, lambda k: k * 1e308 * 1e308):
+            with pytest.raises(ParameterError):
+                act(self.blur)
+
+    def test_printing(self):
+        assert str(self.blur) == "1 2 1\n2 4 2\n1 2 1\n/ 16"
+        assert str(Kernel([[-1, 0.5]])) == " -1 0.5"
+        large = str(Kernel(np.arange(441).reshape(21, 21))).splitlines()
+        assert len(large) == 15 and large[0].split() == [*"0123456", "…", *map(str, range(14, 21))]
+        assert set(large[7]) == {" ", "…"}
+
+    def test_notebooks(self):
+        html = Kernel([[1, 2]], 3, "<i>")._repr_html_()
+        assert html.count("<td") == 2 and "/ 3" in html and "&lt;i&gt;" in html and "<i>" not in html
+        assert Kernel(np.ones((99, 99)))._repr_html_().count("<td") == 15 * 15

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cnnfilter import kernelfile
-from cnnfilter.core.kernel import Kernel
-from cnnfilter.core.templates import gaussian
 from cnnfilter.errors import DtypeError, FilterFileError, ParameterError
+from cnnfilter.kernels import kernelfile
+from cnnfilter.kernels.kernel import Kernel
+from cnnfilter.kernels.templates import gaussian
 
 finite = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=True)
 kernels = st.builds(
@@ -97,6 +97,12 @@ class TestParse:
     def test_a_minus_sign_from_a_printed_page(self):
         assert kernelfile.parse("\u22121 0 1") == Kernel([-1, 0, 1])
 
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+    def test_files_as_windows_writes_them(self, encoding, tmp_path):
+        mark = "\ufeff" if encoding == "utf-16-be" else ""
+        (tmp_path / "k.txt").write_bytes(f"{mark}1 2 1\r\n/ 4\r\n".encode(encoding))
+        assert kernelfile.load(tmp_path / "k.txt") == Kernel([1, 2, 1], 4)
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [
@@ -121,7 +127,7 @@ class TestParse:
             ("1 2 / 3 / 4", "divisor '3 / 4' after '/' is not one number"),
             ("1 2 / ", "divisor '' after '/' is not one number"),
             ("1 1 1/3", "ambiguous: to divide every weight write '1 / 3'"),
-            (" ".join(["0"] * 4098), "too large"),
+            (" ".join(["0"] * 4098), "row 1 has more than 4097 values"),
         ],
     )
     def test_refused(self, text, message):
@@ -186,7 +192,7 @@ class TestRefusedFiles:
         ("name", "content", "message"),
         [
             ("k.txt", "1 2\n3 x\n", "at row 2, column 2: 'x' is not a number"),
-            ("k.txt", b"\xff\xfe1\x00", "not UTF-8 text"),
+            ("k.txt", b"1 \xff 1", "not UTF-8 text"),
             ("k.txt", "", "no weights"),
             ("k.csv", "1;2", "parted by commas"),
             ("k.json", "{", "not JSON"),
@@ -234,7 +240,7 @@ class TestRefusedFiles:
             (
                 "k.npy",
                 npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2)}", b"8" * 31),
-                "needs 32 bytes",
+                "truncated: 1 of 32 bytes are missing",
             ),
             ("k.npy", npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}", b"8" * 9), "holds more"),
             (
@@ -269,7 +275,7 @@ class TestRefusedFiles:
     def test_too_much_text(self, tmp_path):
         with (tmp_path / "k.txt").open("wb") as file:
             file.truncate(kernelfile.MAX_TEXT_BYTES + 1)
-        with pytest.raises(FilterFileError, match="more than 33554432 bytes of text"):
+        with pytest.raises(FilterFileError, match="more than 8388608 bytes of text"):
             kernelfile.load(tmp_path / "k.txt")
 
     def test_a_folder(self, tmp_path):
@@ -335,3 +341,10 @@ def test_an_npy_header_that_is_no_python_is_refused(tmp_path):
     path.write_bytes(content.replace(b"(3, 3), }", b"(3, 3, (("))
     with pytest.raises(FilterFileError, match=r"not an \.npy file of numbers"):
         kernelfile.load(str(path))
+
+
+@pytest.mark.parametrize("text", ["1 " * 300_000, "1\n" * 300_000, ";" * 300_000 + "1", "1," * 300_000 + "1"])
+def test_text_of_more_than_a_kernel_is_refused_at_its_first_row(text, monkeypatch):
+    monkeypatch.setattr("cnnfilter.kernels.kernelfile._value", lambda *_: pytest.fail("a value was read"))
+    with pytest.raises(ParameterError, match="more than 4097"):
+        kernelfile.parse(text)

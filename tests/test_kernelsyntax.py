@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from cnnfilter.core.kernel import Kernel
-from cnnfilter.core.templates import gaussian, mean, named
 from cnnfilter.errors import ParameterError
-from cnnfilter.kernelfile import parse
-from cnnfilter.kernelsyntax import SYNTAXES, as_text
+from cnnfilter.kernels.kernel import Kernel
+from cnnfilter.kernels.kernelfile import parse
+from cnnfilter.kernels.kernelsyntax import SYNTAXES, as_text
+from cnnfilter.kernels.templates import gaussian, mean, named
 
 BLUR = parse("1 2 1; 2 4 2; 1 2 1 / 16")
 

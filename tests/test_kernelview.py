@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnfilter.core.kernel import Kernel
-from cnnfilter.core.templates import named
+from cnnfilter.drawing.kernels import plot
 from cnnfilter.errors import CnnFilterError, ImageFileError, ParameterError
-from cnnfilter.kernelfile import parse
-from cnnfilter.kernelview import describe, frequency_response, heatmap, plot
+from cnnfilter.kernels.kernel import Kernel
+from cnnfilter.kernels.kernelfile import parse
+from cnnfilter.kernels.kernelview import describe, frequency_response, heatmap
+from cnnfilter.kernels.templates import named
 
 
 def facts(kernel):

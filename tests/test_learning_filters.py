@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cnnfilter import kernelfile
 from cnnfilter.errors import FilterFileError, ParameterError
+from cnnfilter.files.weightsfile import read_tensors, write_tensors
+from cnnfilter.kernels import kernelfile
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.nn.functional import convolution
-from cnnfilter.weightsfile import read_tensors, write_tensors
 
 
 def stack(inputs=3, seed=0, residual=True, **more):

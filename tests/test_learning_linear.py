@@ -8,6 +8,7 @@ from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from sklearn.datasets import load_sample_image
 
+from cnnfilter.drawing.reports import draw_report
 from cnnfilter.errors import ParameterError
 from cnnfilter.learning.evaluation import psnr, ssim
 from cnnfilter.learning.linear import _smallest_of_the_best, learn_kernel
@@ -156,7 +157,7 @@ def test_larger_kernels_have_to_be_better_by_a_twentieth_of_a_decibel(quality, c
 def test_a_shift_is_taken_out_and_told():
     learned = learn_kernel(CHINA, np.roll(filtered(CHINA, MEAN), (3, -5), (0, 1)), size=3)
     assert learned.report.shifts == [(3, -5)]
-    assert "3 rows lower, -5 columns to the right" in learned.report.text()
+    assert "3 rows lower, 5 columns to the left" in learned.report.text()
     np.testing.assert_allclose(learned.filter.kernel().array, MEAN, atol=1e-3)
 
 
@@ -219,6 +220,9 @@ def test_a_missing_bias_is_told():
     after = np.clip(CHINA.astype(int) + 30, 0, 255).astype(np.uint8)
     report = learn_kernel(CHINA, after, size=3).report
     assert "a constant is missing: --bias would reach" in report.text()
+    exact = CHINA[..., 1].astype(np.float64)
+    report = learn_kernel(exact, 0.5 * exact + 1e-9, size=3).report
+    assert report.psnr_usable > 120 and "--bias" not in report.text()  # nothing that anybody would see
     report = learn_kernel(CHINA, after, size=3, bias=True).report
     assert "--bias" not in report.text() and "explains this pair" in report.verdict
 
@@ -286,7 +290,7 @@ def test_report_is_text_json_and_a_picture(tmp_path):
     for method in ("least-squares", "gradient"):
         report = learn_kernel(CHINA, filtered(CHINA, MEAN), size=3, method=method).report
         assert json.loads(json.dumps(report.record(), allow_nan=False))["rank"] == 9
-        report.draw(tmp_path / f"{method}.png")
+        draw_report(report, tmp_path / f"{method}.png")
         assert (tmp_path / f"{method}.png").read_bytes()[:4] == b"\x89PNG"
         assert "0.11111" in report.text()
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_image
 
+from cnnfilter.drawing.reports import draw_report
 from cnnfilter.errors import FilterFileError, ParameterError
 from cnnfilter.learning.learnedfilter import LearnedFilter
 from cnnfilter.learning.stack import StackOptions, learn_stack
@@ -99,7 +100,7 @@ def test_a_stack_learns_what_no_kernel_can(tmp_path):
     learned = learn_stack(CHINA, after, options, register=False)
     assert learned.report.psnr > learned.report.psnr_linear + 3
     assert "better than the best single kernel" in learned.report.verdict
-    learned.report.draw(tmp_path / "report.png")
+    draw_report(learned.report, tmp_path / "report.png")
     assert (tmp_path / "report.png").stat().st_size > 1000
     learned.filter.save(tmp_path / "f.safetensors")
     found = LearnedFilter.load(tmp_path / "f.safetensors")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sampleloops import elementwise
 
-from cnnfilter.core import compiling, machinecode
-from cnnfilter.core.machinecode import _HEADER
+from cnnfilter.core.jit import compiling, machinecode
+from cnnfilter.core.jit.machinecode import _HEADER
 
 native = pytest.mark.skipif(not machinecode.is_native(), reason="laid out by LLVM here")
 
@@ -21,9 +21,15 @@ def codes():
     }
 
 
+def called(program, *arguments):
+    """Call machine code with whole numbers and addresses, eight bytes each."""
+    record = struct.pack(f"={len(arguments)}q", *arguments)
+    ctypes.CFUNCTYPE(None, ctypes.c_char_p)(program.address)(record)
+
+
 def cleared(program):
     out = np.full(40, 7.0)
-    ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)(program.address)(30, out.ctypes.data)
+    called(program, 30, out.ctypes.data)
     return out.tolist() == [0.0] * 30 + [7.0] * 10
 
 
@@ -31,9 +37,7 @@ def cleared(program):
 def test_both_loaders_give_the_same_program(codes, loader):
     program = loader(codes["choice"])
     image, out = np.array([3, 0, 2, 1, 6] * 7), np.zeros(35)
-    pointer = ctypes.c_void_p
-    function = ctypes.CFUNCTYPE(None, pointer, ctypes.c_int64, pointer)(program.address)
-    function(image.ctypes.data, 35, out.ctypes.data)
+    called(program, image.ctypes.data, 35, out.ctypes.data)
     np.testing.assert_array_equal(out, [1e300, 0.1, -7.25, 2.5, 0.5] * 7)
     assert cleared(loader(codes["clear"]))
 

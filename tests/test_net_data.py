@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnnfilter.errors import FilterFileError, ParameterError
-from cnnfilter.nn.data import Data, augmented, prepare, read_data, resize
+from cnnfilter.nn.data import Data, augmented, prepare, read_data, read_idx, resize
 from cnnfilter.nn.models import build
 from cnnfilter.nn.network import Preprocessing
 
@@ -98,3 +98,14 @@ def test_a_split_holds_some_of_each_class():
     rest, held = data.split(1 / 3, seed=0)
     assert np.bincount(held.labels).tolist() == [6, 3, 1]
     assert len(rest) + len(held) == 30
+
+
+def test_a_gzip_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnnfilter.nn.data.PLAUSIBLE_BYTES", 1 << 20)
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(struct.pack(">HBBLLL", 0, 8, 3, 4 << 10, 28, 28) + bytes(28 * 28 * (4 << 10)))
+    with pytest.raises(FilterFileError, match="as no data set does"):
+        read_idx(str(path))
+    monkeypatch.undo()
+    assert read_idx(str(path)).shape == (4 << 10, 28, 28)

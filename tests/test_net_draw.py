@@ -8,8 +8,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from cnnfilter.drawing import diagram, figure
+from cnnfilter.drawing import networks as draw
 from cnnfilter.errors import CnnFilterError, ParameterError
-from cnnfilter.nn import diagram, draw
 from cnnfilter.nn.layers_normalising import BatchNorm
 from cnnfilter.nn.models import MODELS, build
 
@@ -111,5 +112,5 @@ def test_what_cannot_be_drawn(tmp_path, monkeypatch):
         draw.draw_sheet(np.ones((1025, 1, 1)), "title", str(tmp_path / "a.png"))
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(CnnFilterError, match=r"drawing needs matplotlib: pip install 'cnnfilter\[plot\]'"):
-        draw.require_matplotlib()
+        figure.require_matplotlib()
     assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnnfilter.errors import FilterFileError, ParameterError
+from cnnfilter.files.weightsfile import write_tensors
 from cnnfilter.nn.data import Data
 from cnnfilter.nn.fit import DivergenceError, Settings, Training, confusion, fit, predict
 from cnnfilter.nn.layers import Convolution, Dense, Dropout
@@ -15,7 +16,6 @@ from cnnfilter.nn.models import MODELS, build
 from cnnfilter.nn.models.digits import codes
 from cnnfilter.nn.models.recipes import RECIPES, recipe
 from cnnfilter.nn.network import Network, relu
-from cnnfilter.weightsfile import write_tensors
 
 
 def small():

@@ -5,6 +5,7 @@ import pytest
 
 from cnnfilter.errors import ParameterError
 from cnnfilter.nn.layers import Activation, Convolution, Dense, Dropout, RadialOutput, xavier_uniform
+from cnnfilter.nn.layers_enlarging import PixelShuffle, PixelUnshuffle, TransposedConvolution
 from cnnfilter.nn.layers_joining import Auxiliary, Highway, Inception, Residual, Sequence, Shortcut
 from cnnfilter.nn.layers_normalising import BatchNorm, LocalResponse
 from cnnfilter.nn.layers_pooling import AdaptiveMeanPooling, MaxPooling, MeanPooling, TrainablePooling
@@ -33,8 +34,20 @@ LAYERS = {
     "mean pooling": [MeanPooling(3, 2, ceil=True)],
     "adaptive mean": [AdaptiveMeanPooling(4)],
     "trainable pooling": [TrainablePooling("a", 2), Activation("scaled_tanh")],
+    "dilated": [conv("a", 4, dilation=(2, 1), padding=(2, 1)), MaxPooling(2, 1, dilation=(2, 3))],
+    "mean pooling, dilated": [MeanPooling((2, 3), 2, padding=1, dilation=2, ceil=True)],
+    "transposed convolution": [
+        TransposedConvolution("a", 6, 3, stride=(2, 3), padding=1, output_padding=(1, 2), groups=2),
+        Activation("tanh"),
+    ],
+    "transposed convolution, dilated": [TransposedConvolution("a", 3, (2, 3), dilation=2, bias=False)],
+    "pixel shuffle": [PixelShuffle(2), Activation("tanh")],
+    "pixel shuffle and back": [
+        PixelShuffle(2), conv("a", 2), Activation("tanh"), PixelUnshuffle(2)
+    ],
     "local response": [LocalResponse(3, alpha=0.5)],
     "local response, another power": [LocalResponse(5, alpha=0.5, beta=0.6, k=1.0)],
+    "local response, even": [LocalResponse(4, alpha=0.5)],
     "batch norm": [BatchNorm("a")],
     "dropout": [Dropout(0.4)],
     "inception": [

@@ -12,29 +12,34 @@ from cnnfilter.nn import functional
 @st.composite
 def poolings(draw):
     size, stride = (draw(st.tuples(st.integers(1, 4), st.integers(1, 4))) for _ in range(2))
+    dilation = draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 3), (2, 2)]))
     padding = tuple(draw(st.integers(0, k - 1)) for k in size)
-    shape = [max(1, k - 2 * p) + draw(st.integers(0, 6)) for k, p in zip(size, padding, strict=True)]
+    reach = [(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)]
+    least = [max(d, r - 2 * p) for d, r, p in zip(dilation, reach, padding, strict=True)]
+    shape = [side + draw(st.integers(0, 6)) for side in least]
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     x = generator.integers(-4, 5, (2, 3, *shape)).astype(float)  # ties are common
-    return x, size, {"stride": stride, "padding": padding, "ceil": draw(st.booleans())}, generator
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "ceil": draw(st.booleans())}
+    return x, size, options, generator
 
 
 def spans(x, size, options, axis):
-    k, s, p = (o[axis] for o in (size, options["stride"], options["padding"]))
-    length = x.shape[2 + axis]
-    found = [first for first in range(-p, length + p, s) if first + k <= length + p]
-    if options["ceil"] and found and found[-1] + k < length + p and found[-1] + s < length:
+    """Of each window the rows or columns under it that lie on the padded plane."""
+    k, s, p, d = (o[axis] for o in (size, *(options[name] for name in ("stride", "padding", "dilation"))))
+    length, reach = x.shape[2 + axis], (k - 1) * d + 1
+    found = [first for first in range(-p, length + p, s) if first + reach <= length + p]
+    if options["ceil"] and found and found[-1] + reach < length + p and found[-1] + s < length:
         found.append(found[-1] + s)
-    return [(first, min(first + k, length + p)) for first in found], length
+    return [[i for i in range(first, first + reach, d) if i < length + p] for first in found], length
 
 
 def naive(x, size, options, reduce):
     (rows, height), (columns, width) = (spans(x, size, options, axis) for axis in (0, 1))
     out = np.empty((*x.shape[:2], len(rows), len(columns)))
-    for i, (top, bottom) in enumerate(rows):
-        for j, (left, right) in enumerate(columns):
-            window = x[:, :, max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
-            out[:, :, i, j] = reduce(window, (bottom - top) * (right - left))
+    for i, down in enumerate(rows):
+        for j, across in enumerate(columns):
+            inside = [u for u in down if 0 <= u < height], [v for v in across if 0 <= v < width]
+            out[:, :, i, j] = reduce(x[:, :, *np.ix_(*inside)], len(down) * len(across))
     return out
 
 
@@ -47,15 +52,14 @@ def test_max_and_its_routing(case):
     delta = generator.standard_normal(y.shape)
     dx = functional.max_pooling_backward(delta, argmax, x.shape, size, **options)
     expected = np.zeros_like(x)  # equation 47: each gradient to the first maximum, overlaps added
-    (top, left), (down, right) = options["padding"], options["stride"]
+    (top, left), (down, right), (tall, apart) = (options[n] for n in ("padding", "stride", "dilation"))
     for n, d, i, j in np.ndindex(*y.shape):
         u, v = divmod(int(argmax[n, d, i, j]), size[1])
-        row, column = i * down - top + u, j * right - left + v
+        row, column = i * down - top + u * tall, j * right - left + v * apart
         assert x[n, d, row, column] == y[n, d, i, j]
-        window = x[
-            n, d, max(0, i * down - top) : row + 1, max(0, j * right - left) : j * right - left + size[1]
-        ]
-        assert (window[:-1] < y[n, d, i, j]).all()  # no earlier row holds the maximum
+        earlier = range(i * down - top, row, tall), range(j * right - left, x.shape[3], apart)[: size[1]]
+        window = x[n, d, *np.ix_(*([k for k in side if k >= 0] for side in earlier))]
+        assert (window < y[n, d, i, j]).all()  # no earlier row holds the maximum
         expected[n, d, row, column] += delta[n, d, i, j]
     np.testing.assert_allclose(dx, expected, atol=1e-12)
 
@@ -117,8 +121,31 @@ def test_bad_input_is_named():
         functional.mean_pooling(x, 5)
     with pytest.raises(ParameterError, match=r"weights is float64 \(3,\): give float64 of shape \(2,\)"):
         functional.trainable_pooling(x, np.ones(3), np.ones(2), 2)
-    with pytest.raises(ParameterError, match=r"delta has shape \(1, 2, 3, 3\): give \(1, 2, 2, 2\)"):
+    with pytest.raises(
+        ParameterError, match=r"delta is float64 \(1, 2, 3, 3\): give float64 of shape \(1, 2, 2, 2\)"
+    ):
         functional.mean_pooling_backward(np.zeros((1, 2, 3, 3)), x.shape, 2)
+
+
+@pytest.mark.parametrize("ceil", [False, True])
+@pytest.mark.parametrize(
+    ("size", "stride", "padding", "dilation"),
+    [(2, 3, 0, 2), (3, 2, 1, (2, 3)), ((3, 2), (1, 4), (1, 0), (1, 3)), (2, 5, 1, 4), (3, 4, (1, 0), (1, 4))],
+)
+def test_pytorch_agrees_on_dilated_maxima_and_where_they_were(size, stride, padding, dilation, ceil):
+    torch = pytest.importorskip("torch")
+    random = np.random.default_rng(8)
+    for rows, columns in ((11, 12), (13, 10), (9, 9)):
+        x = random.standard_normal((2, 3, rows, columns))
+        options = {"stride": stride, "padding": padding, "dilation": dilation}
+        y, argmax = functional.max_pooling(x, size, **options, ceil=ceil)
+        tensor = torch.tensor(x, requires_grad=True)
+        expected = torch.nn.functional.max_pool2d(tensor, size, **options, ceil_mode=ceil)
+        np.testing.assert_array_equal(y, expected.detach().numpy())
+        delta = random.standard_normal(y.shape)
+        expected.backward(torch.tensor(delta))
+        dx = functional.max_pooling_backward(delta, argmax, x.shape, size, **options, ceil=ceil)
+        np.testing.assert_allclose(dx, tensor.grad.numpy(), atol=1e-14)
 
 
 @pytest.mark.parametrize("ceil", [False, True])

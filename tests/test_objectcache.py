@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnfilter.core import objectcache
-from cnnfilter.core.objectcache import Doubtful, clear, digest, folder, info, load, note, store
+from cnnfilter.core.jit import objectcache
+from cnnfilter.core.jit.objectcache import Doubtful, clear, digest, folder, info, load, note, store
 from cnnfilter.errors import CnnFilterError
 
 KEY, OTHER = digest(b"key"), digest(b"other")
@@ -301,7 +301,7 @@ def test_a_full_disk_leaves_nothing_behind(monkeypatch):
 
 CROWD = """
 import json, os, random, sys
-from cnnfilter.core.objectcache import clear, digest, load, store
+from cnnfilter.core.jit.objectcache import clear, digest, load, store
 random.seed(int(sys.argv[1]))
 wrong = 0
 for turn in range(150):

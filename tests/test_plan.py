@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 
 import numpy as np
 import promise
@@ -159,3 +160,21 @@ def test_a_recursive_gaussian_is_refused_where_it_is_off_by_more_than_half_a_gre
 def test_unknown_names(more, value):
     with pytest.raises(ParameterError, match=value):
         cf.explain((9, 9), "uint8", [[1]], **more)
+
+
+def test_an_approximation_is_explained_as_it_runs():
+    """A Gaussian kernel carries its sigmas, so that whoever is given it plans as the filter does."""
+    kernel = cf.templates.gaussian(sigma=12)
+    image = np.random.default_rng(0).integers(0, 256, (200, 210), np.uint8)
+    for given in (kernel, kernel.rotated(), pickle.loads(pickle.dumps(kernel))):
+        plan = cf.explain(image.shape, image.dtype, given, output="uint8", accuracy="fast")
+        assert plan.method == "recursive"
+    fast = cf.gaussian(image, 12, accuracy="fast")
+    forced = cf.correlate(
+        image, kernel, boundary="reflect", dtype="uint8", accuracy="fast", method="recursive"
+    )
+    np.testing.assert_array_equal(fast, forced)
+    assert (fast != cf.gaussian(image, 12)).any()
+    assert (
+        cf.explain(image.shape, image.dtype, cf.Kernel(kernel.weights), accuracy="fast").method != "recursive"
+    )

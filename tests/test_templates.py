@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnfilter.core import formulas, templates
-from cnnfilter.core.gaussian import MAX_INTEGER_SUM
-from cnnfilter.core.kernel import Kernel
-from cnnfilter.core.named import REGISTRY
 from cnnfilter.errors import DtypeError, ParameterError
-from cnnfilter.kernelfile import parse
+from cnnfilter.kernels import formulas, templates
+from cnnfilter.kernels.gaussian import MAX_INTEGER_SUM
+from cnnfilter.kernels.kernel import Kernel
+from cnnfilter.kernels.kernelfile import parse
+from cnnfilter.kernels.named import REGISTRY
 
 # The table of the notes: 2.
 INTEGER_TABLE = [
@@ -59,7 +59,19 @@ class TestFloatGaussian:
     def test_a_tiny_sigma_is_an_impulse(self, size, taps):
         assert templates.gaussian_taps(size, 1e-300).tolist() == taps
 
-    @pytest.mark.parametrize("sigma", [0, -1, math.nan, math.inf, 512.1, 1e300])
+    def test_sigma_0_smooths_nothing(self):
+        assert templates.gaussian(sigma=0).weights.tolist() == [[1]]
+        assert (
+            templates.gaussian(5, 0).weights.tolist() == np.outer([0, 0, 1, 0, 0], [0, 0, 1, 0, 0]).tolist()
+        )
+        along = templates.gaussian(sigma=(0, 2))
+        assert along.weights.tolist() == [templates.gaussian_taps(sigma=2).tolist()]
+        assert templates.gaussian((1, 5), (0, 1), "integer").shape == (1, 5)
+        assert templates.gaussian_cutoff((1, 17), (0, 2)) == pytest.approx(
+            templates.gaussian_cutoff(17, 2) / 2, rel=1e-3
+        )
+
+    @pytest.mark.parametrize("sigma", [-1, -1e-300, math.nan, math.inf, 512.1, 1e300])
     def test_sigma_out_of_range(self, sigma):
         for make in (templates.gaussian, templates.gaussian_taps):
             with pytest.raises(ParameterError, match=re.escape(f"sigma {sigma!r} is out")):

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnnfilter.errors import FilterFileError
-from cnnfilter.weightsfile import read_tensors, write_tensors
+from cnnfilter.files.weightsfile import read_tensors, write_tensors
 
 
 def packed(header, data=b""):
@@ -294,3 +294,12 @@ def test_damaged_files_are_read_or_refused(tmp_path, which, data):
         assert str(error).startswith(f"{path}: ")
     else:
         assert sum(tensor.nbytes for tensor in tensors.values()) <= 100_000
+
+
+def test_an_npz_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "net.npz"
+    np.savez_compressed(path, weight=np.zeros(1 << 20, np.float32))
+    assert read_tensors(path)[0]["weight"].size == 1 << 20
+    monkeypatch.setattr("cnnfilter.files.weightsfile.PLAUSIBLE_BYTES", 1 << 20)
+    with pytest.raises(FilterFileError, match="as no weights do"):
+        read_tensors(path)

@@ -2,12 +2,18 @@
 
 import os
 import re
+import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from cnnfilter.errors import ParameterError
 
 STREAM = "-"
+
+# What Windows takes for a device in every folder, whatever the suffix: what is written there is gone.
+_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9\xb9\xb2\xb3])\s*(\..*)?", re.IGNORECASE)
 
 Existing = Literal["replace", "refuse", "skip"]
 
@@ -19,6 +25,24 @@ class Source(NamedTuple):
     relative: str
 
 
+class Found(NamedTuple):
+    """What the inputs stand for.
+
+    Attributes
+    ----------
+    sources : list of Source
+        The images.
+    unreadable : list of OSError
+        Folders that could not be searched.
+    others : int
+        How many files of the folders are no images, going by their names.
+    """
+
+    sources: list[Source]
+    unreadable: list[OSError]
+    others: int
+
+
 class Job(NamedTuple):
     """One file's way: from `source` to `target`, either of them ``-`` for the standard streams."""
 
@@ -27,7 +51,9 @@ class Job(NamedTuple):
     existing: Existing = "replace"
 
 
-def find_sources(inputs: Iterable[str], *, recursive: bool, suffixes: frozenset[str]) -> list[Source]:
+def find_sources(
+    inputs: Iterable[str], *, recursive: bool, suffixes: frozenset[str], output: str | None = None
+) -> Found:
     """List the files that `inputs` name; a folder stands for the images in it.
 
     Parameters
@@ -39,29 +65,43 @@ def find_sources(inputs: Iterable[str], *, recursive: bool, suffixes: frozenset[
     suffixes : frozenset of str
         What makes a file in a folder an image: ``.png`` and so on, in lower case. A file that is
         named itself needs none of them.
+    output : str, optional
+        A folder that is left out where it lies within an input folder: what an earlier run wrote there
+        is no input of this one.
 
     Raises
     ------
     ParameterError
         When a folder is named without `recursive`.
     """
-    sources = []
+    sources: list[Source] = []
+    unreadable: list[OSError] = []
+    others = 0
     for path in inputs:
         if path == STREAM or not os.path.isdir(path):
             sources.append(Source(path, os.path.basename(path)))
-        elif recursive:
-            sources += [Source(found, os.path.relpath(found, path)) for found in _walk(path, suffixes)]
-        else:
+            continue
+        if not recursive:
             raise ParameterError(f"{path}: is a folder; --recursive takes the images in it")
-    return sources
+        for found in _walk(path, output, unreadable):
+            if os.path.splitext(found)[1].lower() in suffixes:
+                sources.append(Source(found, os.path.relpath(found, path)))
+            else:
+                others += 1
+    return Found(sources, unreadable, others)
 
 
-def _walk(folder: str, suffixes: frozenset[str]) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes:
-                yield os.path.join(parent, name)
+def _walk(folder: str, output: str | None, unreadable: list[OSError]) -> Iterator[str]:
+    """Yield every file in and below a folder, but hidden ones and those of the output folder."""
+    left_out = _identity(output) if output and os.path.isdir(output) else None
+    for parent, folders, names in os.walk(folder, onerror=unreadable.append):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and not (left_out and _identity(os.path.join(parent, name)) == left_out)
+        )
+        yield from (os.path.join(parent, name) for name in sorted(names) if not name.startswith("."))
 
 
 def is_folder(output: str) -> bool:
@@ -117,13 +157,16 @@ def into_folder(
     return jobs
 
 
-def refuse_collisions(jobs: Iterable[Job], *, in_place: bool) -> None:
-    """Raise ParameterError when two jobs write one file, or a job writes over any input.
+def refuse_losses(jobs: Iterable[Job], *, in_place: bool) -> None:
+    """Raise ParameterError when two jobs write one file, or a job writes over any input or to a device.
 
     Files are compared as the file system sees them, through links; so a colliding batch is refused
     before any work, and an input is replaced only when `in_place` says so.
     """
     jobs = [job for job in jobs if job.target != STREAM]
+    for job in jobs:
+        if sys.platform == "win32" and _DEVICE.fullmatch(os.path.basename(job.target)):
+            raise ParameterError(f"{job.target}: names a device of Windows, which keeps no file; rename it")
     inputs = {} if in_place else {_identity(job.source): job.source for job in jobs if job.source != STREAM}
     writers: dict[tuple[int, int] | str, Job] = {}
     for job in jobs:
@@ -145,8 +188,24 @@ def _identity(path: str) -> tuple[int, int] | str:
     try:
         found = os.stat(path)
     except OSError:
-        return os.path.realpath(path)
+        real = os.path.realpath(path)
+        return unicodedata.normalize("NFC", real).casefold() if _ignores_case(os.path.dirname(real)) else real
     return found.st_dev, found.st_ino
+
+
+@lru_cache(maxsize=1024)
+def _ignores_case(path: str) -> bool:
+    """Whether `A` and `a` are one name where a new file is to be: asked of the folders that are there."""
+    parent, name = os.path.split(path)
+    if not name:
+        return False
+    try:
+        if name != name.swapcase():
+            return os.path.samefile(path, os.path.join(parent, name.swapcase()))
+    except OSError:
+        if os.path.exists(path):
+            return False
+    return _ignores_case(parent)
 
 
 def make_folders(jobs: Iterable[Job]) -> None:

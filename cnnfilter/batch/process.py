@@ -5,15 +5,26 @@ import os
 import sys
 import time
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.errors import ImageFileError, ParameterError
+from cnnfilter.files import MAX_PIXELS, Picture, form_named, form_of, read, write
 from cnnfilter.filters.chain import run_chain
-from cnnfilter.filters.registry import Range, Step
-from cnnfilter.imagefile import MAX_PIXELS, Picture, form_named, form_of, read, write
+from cnnfilter.filters.filter import Filter, Range
+from cnnfilter.filters.plan import ChainPlan, plan_chain
 from cnnfilter.pixels import Applied, Array
 from cnnfilter.wholefile import whole_file
+
+
+class OutputExists(ImageFileError):
+    """An output that is there already, and may neither be replaced nor left alone."""
+
+    WAYS = "--overwrite replaces them, --skip-existing leaves them"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} exists already; --overwrite replaces it, --skip-existing leaves it")
+        self.path = path
 
 
 class Outcome(NamedTuple):
@@ -34,7 +45,9 @@ class Outcome(NamedTuple):
     seconds : float
         How long it took.
     notes : tuple of str
-        What was done to the pixels beside filtering.
+        What was done to the pixels beside filtering, and what of the input was lost.
+    losses : tuple of str
+        Those of the notes that the user is told without asking.
     """
 
     form: str
@@ -45,6 +58,7 @@ class Outcome(NamedTuple):
     clipped: int
     seconds: float
     notes: tuple[str, ...]
+    losses: tuple[str, ...] = ()
 
 
 class Process(NamedTuple):
@@ -52,8 +66,8 @@ class Process(NamedTuple):
 
     Attributes
     ----------
-    steps : tuple of Step
-        The filters, in order. Values stay floats between them and are rounded once.
+    steps : tuple of Filter
+        In order. Values stay floats between them and are rounded once.
     value_range : {"clip", "abs", "offset", "stretch"}, optional
         What becomes of the last filter's values outside the pixels' range; default the filter's own
         choice, and nothing for floats.
@@ -64,14 +78,14 @@ class Process(NamedTuple):
     form : str, optional
         Of the output; default as its suffix says, or else as the input was.
     quality, compression : int, optional
-        See `cnnfilter.imagefile.write`.
-    max_pixels : int
-        See `cnnfilter.imagefile.read`.
+        See `cnnfilter.files.write`.
+    max_pixels, axes
+        See `cnnfilter.files.read`.
     threads : int, optional
         How many threads filter one file.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[Filter, ...]
     value_range: Range | None = None
     linear: bool = False
     depth: str | None = None
@@ -79,6 +93,7 @@ class Process(NamedTuple):
     quality: int | None = None
     compression: int | None = None
     max_pixels: int = MAX_PIXELS
+    axes: str | None = None
     threads: int | None = None
 
     def run(self, job: Job) -> Outcome | None:
@@ -87,9 +102,7 @@ class Process(NamedTuple):
         if job.existing == "skip" and _is_whole(job.target):
             return None
         if job.existing == "refuse" and os.path.lexists(job.target):
-            raise ImageFileError(
-                f"{job.target} exists already; --overwrite replaces it, --skip-existing leaves it"
-            )
+            raise OutputExists(job.target)
         picture = self._read(job.source)
         input_shape = picture.frames[0].shape
         clipped = self._filter(picture)
@@ -103,13 +116,30 @@ class Process(NamedTuple):
             frames=len(picture.frames),
             clipped=clipped,
             seconds=time.perf_counter() - started,
-            notes=tuple(picture.notes),
+            notes=(*picture.notes, *picture.losses),
+            losses=tuple(picture.losses),
         )
 
     def _read(self, source: str) -> Picture:
         if source == STREAM:
-            return read(sys.stdin.buffer, max_pixels=self.max_pixels, name="standard input")
-        return read(source, max_pixels=self.max_pixels)
+            picture = read(
+                sys.stdin.buffer, max_pixels=self.max_pixels, axes=self.axes, name="standard input"
+            )
+        else:
+            picture = read(source, max_pixels=self.max_pixels, axes=self.axes)
+        if picture.encoding.get("axes") == "W":
+            self._refuse_darkening()
+        return picture
+
+    def _refuse_darkening(self) -> None:
+        """Refuse to filter a signal as the one row of an image whose neighbours are not as it is."""
+        for step in self.steps:
+            boundary = str(step.arguments.get("boundary", "reflect"))
+            if boundary.startswith(("zero", "constant")):
+                raise ParameterError(
+                    f"a signal has no rows above it to be {boundary}; choose another --boundary, or give "
+                    "an array of shape (1, N)"
+                )
 
     def _filter(self, picture: Picture) -> int:
         """Replace the frames one by one, so that only one of them is ever there twice."""
@@ -126,28 +156,30 @@ class Process(NamedTuple):
 
     def filter_frame(self, frame: Array, alpha: bool) -> Applied:
         """Run one frame through the filters, and use it up; `alpha`: its last channel is transparency."""
-        self._refuse_large((frame.shape[0], frame.shape[1]))
-        return run_chain(
+        plan = self.plan(frame.shape, frame.dtype, alpha)
+        self._refuse_large(plan)
+        return run_chain(plan, frame, overwrite=True)
+
+    def plan(self, shape: tuple[int, ...], dtype: Any, alpha: bool) -> ChainPlan:
+        """Plan what becomes of frames of a shape and type."""
+        return plan_chain(
             self.steps,
-            frame,
+            shape,
+            dtype,
             alpha=alpha,
             linear=self.linear,
             value_range=self.value_range,
             depth=self.depth,
-            overwrite=True,
             threads=self.threads,
         )
 
-    def _refuse_large(self, shape: tuple[int, int]) -> None:
+    def _refuse_large(self, plan: ChainPlan) -> None:
         """Refuse padding and results beyond `max_pixels` before memory is asked for."""
-        for step in self.steps:
-            geometry = step.geometry(shape)
-            if geometry is None:
-                return
+        for filter, geometry in zip(plan.filters, plan.geometries, strict=True):
             padded, shape = (geometry.rows.padded, geometry.columns.padded), geometry.output_shape
             if max(*padded, shape[0] * shape[1]) > self.max_pixels:
                 raise ParameterError(
-                    f"{step.name} would pad to {padded[0]}x{padded[1]} and give {shape[0]}x{shape[1]} "
+                    f"{filter.title} would pad to {padded[0]}x{padded[1]} and give {shape[0]}x{shape[1]} "
                     f"pixels, more than the limit of {self.max_pixels}; raise it with --max-pixels"
                 )
 
@@ -176,6 +208,9 @@ class Process(NamedTuple):
             sys.stdout.buffer.write(encoded.getbuffer())
             sys.stdout.buffer.flush()
             return
+        others = _other_names(job.target)
+        if others:
+            picture.losses.append(f"{others} other names of {job.target} (hard links) keep the old image")
         try:
             with whole_file(job.target, replace=job.existing != "refuse") as file:
                 save(file, name=job.target)
@@ -183,6 +218,14 @@ class Process(NamedTuple):
             words = error.strerror[:1].lower() + error.strerror[1:] if error.strerror else str(error)
             words = words.removeprefix(f"{job.target}: ")
             raise ImageFileError(f"cannot write {job.target}: {words}") from error
+
+
+def _other_names(path: str) -> int:
+    """Count the hard links to a file beside this one."""
+    try:
+        return os.stat(path).st_nlink - 1
+    except OSError:
+        return 0
 
 
 def _is_whole(path: str) -> bool:

@@ -47,8 +47,14 @@ def run(
                 ended.put((item, error))
         ended.put(None)
 
-    for _ in range(workers):
-        threading.Thread(target=take_turns, daemon=True).start()
+    for started in range(workers):
+        try:
+            threading.Thread(target=take_turns, daemon=True).start()
+        except RuntimeError:  # no more threads for this user: those that are there do it all
+            if not started:
+                raise
+            workers = started
+            break
     while workers:
         outcome = ended.get()
         if outcome is None:

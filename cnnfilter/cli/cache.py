@@ -7,6 +7,7 @@ import click
 
 from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
 from cnnfilter.cli.pipe import parse_steps
+from cnnfilter.errors import CnnFilterError
 
 USUAL = (
     *(f"mean --size {size}" for size in (3, 5, 7)),
@@ -28,7 +29,7 @@ DTYPES = ("uint8", "uint16", "float32")
     examples=["cnnfilter cache info", "cnnfilter cache warm"],
 )
 def cache() -> None:
-    """Look after the loops that are compiled at first use and kept for later runs."""
+    """Manage the loops that are compiled at first use and kept for later runs."""
 
 
 @cache.command(
@@ -37,7 +38,7 @@ def cache() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def info(as_json: bool) -> None:
     """Tell where the compiled loops are, how many, and how large."""
-    from cnnfilter.core import objectcache
+    from cnnfilter.core.jit import objectcache
 
     facts = objectcache.info()
     if as_json:
@@ -52,14 +53,25 @@ def info(as_json: bool) -> None:
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def warm(quiet: bool) -> None:
-    """Compile the loops of the usual filters now, so that no later run waits for them."""
+    """Compile the loops of the usual filters now, so that no later run waits for them.
+
+    The exit status is 1 if they cannot be kept.
+    """
     started = time.perf_counter()
     for words in USUAL:
         if not quiet:
             click.echo(f"{words}", err=True)
         _warm(words)
+        _require_kept()
     if not quiet:
         click.echo(f"cnnfilter: {len(USUAL)} filters warm in {time.perf_counter() - started:.1f} s", err=True)
+
+
+def _require_kept() -> None:
+    from cnnfilter.core.jit import compiled
+
+    if why := compiled.note():
+        raise CnnFilterError(f"loops cannot be kept here, so that every run compiles its own: {why}")
 
 
 def _warm(words: str) -> None:
@@ -82,7 +94,7 @@ def _warm(words: str) -> None:
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def clear(quiet: bool) -> None:
     """Remove the compiled loops; they are compiled again when needed."""
-    from cnnfilter.core import objectcache
+    from cnnfilter.core.jit import objectcache
 
     removed = objectcache.clear()
     if not quiet:

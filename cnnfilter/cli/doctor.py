@@ -70,7 +70,9 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "is missing; install it" if name in NEEDED else "is not installed; kernel show --plot needs it"
+        if name in NEEDED:
+            return "is missing; install it"
+        return "is not installed; drawings need it: pip install 'cnnfilter[plot]'"
 
 
 def _result(check: Callable[[], str]) -> str:
@@ -82,11 +84,34 @@ def _result(check: Callable[[], str]) -> str:
     return f"{words} ({time.perf_counter() - started:.3f} s)"
 
 
+def _commands() -> str:
+    """Import every command: what one needs and does not find would else be told only when it is called."""
+    from cnnfilter.cli.group import cnnfilter
+
+    return f"ok: {_imported(cnnfilter, 'cnnfilter')} can be called"
+
+
+def _imported(group: click.Group, path: str) -> int:
+    """Import the commands of a group and return how many there are."""
+    count = 0
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        try:
+            command = group.get_command(context, name)
+        except Exception as error:
+            raise click.ClickException(f"{path} {name} cannot be called: {reason(error)}") from error
+        count += _imported(command, f"{path} {name}") if isinstance(command, click.Group) else 1
+    return count
+
+
 def _arrays() -> str:
     """Filter a constant, which must stay, and an impulse, which must give the kernel back."""
     import numpy as np
 
-    from cnnfilter import Kernel, convolve, gaussian, mean
+    from cnnfilter.core.linear import convolve
+    from cnnfilter.filters.gaussian import gaussian
+    from cnnfilter.filters.mean import mean
+    from cnnfilter.kernels.kernel import Kernel
 
     white = np.full((33, 47, 3), 255, np.uint8)
     for smooth in (mean(white, 5), gaussian(white, 2)):
@@ -104,7 +129,7 @@ def _images() -> str:
 
     import numpy as np
 
-    from cnnfilter.imagefile import FORMS, Picture, read, write
+    from cnnfilter.files import FORMS, Picture, read, write
 
     pixels = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
     for form in ("PNG", "TIFF", "PPM"):
@@ -116,7 +141,7 @@ def _images() -> str:
 
 def _cache() -> str:
     """Tell where compiled loops are kept, and whether those that the filters above used were."""
-    from cnnfilter.core import compiled, objectcache
+    from cnnfilter.core.jit import compiled, objectcache
 
     facts = ", ".join(f"{name} {value}" for name, value in objectcache.info().items())
     if why := compiled.note():
@@ -129,4 +154,9 @@ def _expect(fact: object, otherwise: str) -> None:
         raise click.ClickException(otherwise)
 
 
-CHECKS: dict[str, Callable[[], str]] = {"filters": _arrays, "images": _images, "cache": _cache}
+CHECKS: dict[str, Callable[[], str]] = {
+    "commands": _commands,
+    "filters": _arrays,
+    "images": _images,
+    "cache": _cache,
+}

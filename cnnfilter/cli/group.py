@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cnnfilter._version import __version__
+from cnnfilter.registry import FILTERS
 
 # Most people's terminals have at least this; a help page must not need more.
 HELP_WIDTH = 80
@@ -66,10 +67,15 @@ class LazyGroup(Examples, click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the subcommands without importing them."""
-        rows = [(name, words) for name, (_, words) in self.lazy.items()]
-        rows += [(name, command.get_short_help_str(limit=60)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl(self.rows())
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name the subcommands, each with a line about it."""
+        rows = [(name, words) for name, (_, words) in self.lazy.items()]
+        return rows + [
+            (name, command.get_short_help_str(limit=60)) for name, command in self.commands.items()
+        ]
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -78,26 +84,41 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
+class RootGroup(LazyGroup):
+    """The filters of the registry as subcommands, and others after them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the subcommands in the order in which they are listed."""
+        return [*FILTERS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Make the command of a filter, or import another."""
+        if cmd_name not in FILTERS:
+            return super().get_command(ctx, cmd_name)
+        from cnnfilter.cli.images import command
+
+        return command(cmd_name)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name the subcommands, each with a line about it."""
+        return [*((name, words) for name, (_, words) in FILTERS.items()), *super().rows()]
+
+
 @click.group(
-    cls=LazyGroup,
+    cls=RootGroup,
     context_settings=CONTEXT,
     examples=[
         "cnnfilter gaussian --sigma 2 photo.jpg -o soft.jpg",
         "cnnfilter mean < photo.png | cnnfilter second-derivative > edges.png",
     ],
     lazy={
-        "mean": ("cnnfilter.cli.images:mean", "Average over a window."),
-        "gaussian": ("cnnfilter.cli.images:gaussian", "Smooth with a Gaussian."),
-        "second-derivative": ("cnnfilter.cli.images:second_derivative", "Find edges and lines."),
-        "convolve": ("cnnfilter.cli.images:convolve", "Convolve with a kernel (turned by 180 degrees)."),
-        "correlate": ("cnnfilter.cli.images:correlate", "Correlate with a kernel (as it is written)."),
-        "learned": ("cnnfilter.cli.images:learned", "Apply a filter that was learned."),
-        "pool": ("cnnfilter.cli.images:pool", "Take the maximum or mean of each window."),
         "pipe": ("cnnfilter.cli.pipe:pipe", "Run several filters, rounding once."),
-        "learn": ("cnnfilter.cli.learn:learn", "Learn a filter from a picture before and after."),
+        "learn": ("cnnfilter.cli.learn:learn", "Learn a filter from a before/after pair."),
         "kernel": ("cnnfilter.cli.kernel:kernel", "Make, show and convert kernels."),
         "net": ("cnnfilter.cli.net:net", "Train, run and look into networks."),
-        "cache": ("cnnfilter.cli.cache:cache", "Look after the compiled loops."),
+        "animate": ("cnnfilter.cli.animate:animate", "Show a filter's window sliding over its input."),
+        "play": ("cnnfilter.cli.play:play", "Write a page to play with convolution in a browser."),
+        "cache": ("cnnfilter.cli.cache:cache", "Manage the compiled loops."),
         "doctor": ("cnnfilter.cli.doctor:doctor", "Check this installation."),
         "completion": ("cnnfilter.cli.completion:completion", "Print what a shell needs to complete."),
     },

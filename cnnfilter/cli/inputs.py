@@ -1,5 +1,6 @@
 """The inputs of a command: files and folders that are named, lists of names, or a pipe."""
 
+import codecs
 import os
 import sys
 from collections.abc import Sequence
@@ -7,8 +8,17 @@ from collections.abc import Sequence
 import click
 
 from cnnfilter.batch.jobs import STREAM, Source, find_sources
+from cnnfilter.cli.main import complain, note
 from cnnfilter.errors import ParameterError
-from cnnfilter.imagefile import FORMS
+from cnnfilter.files import FORMS
+
+MATRICES = (".csv", ".txt")
+"""Suffixes of matrices in text, which are read when they are named; no folder is searched for them."""
+
+
+def is_matrix(path: str) -> bool:
+    """Tell whether a path names a matrix in text."""
+    return os.path.splitext(path)[1].lower() in MATRICES
 
 
 def usage(message: str) -> click.UsageError:
@@ -17,9 +27,18 @@ def usage(message: str) -> click.UsageError:
 
 
 def sources(
-    inputs: Sequence[str], files_from: str | None, *, null: bool, recursive: bool, stdin: bool = True
-) -> list[Source]:
+    inputs: Sequence[str],
+    files_from: str | None,
+    *,
+    null: bool,
+    recursive: bool,
+    quiet: bool,
+    stdin: bool = True,
+    output: str | None = None,
+) -> tuple[list[Source], int]:
     """Name the images: those given, those in the list `files_from`, or a pipe on standard input.
+
+    Folders that cannot be searched are complained of, and their number is returned beside the images.
 
     Parameters
     ----------
@@ -29,8 +48,12 @@ def sources(
         A file of names, one a line, or ended by NUL with `null`.
     recursive : bool
         Whether folders are searched with all that is in them.
+    quiet : bool
+        Whether to keep quiet of files that are no images.
     stdin : bool, default True
         Whether no name at all means standard input.
+    output : str, optional
+        Where the results go: a folder within the inputs is not searched.
     """
     if "" in inputs:
         raise usage("an input has no name: ''")
@@ -46,7 +69,15 @@ def sources(
     if named.count(STREAM) > 1 or (files_from == STREAM and STREAM in named):
         raise usage("standard input (-) can be read once only")
     suffixes = frozenset(suffix for suffixes in FORMS.values() for suffix in suffixes)
-    return find_sources(named, recursive=recursive, suffixes=suffixes)
+    found = find_sources(named, recursive=recursive, suffixes=suffixes, output=output)
+    for error in found.unreadable:
+        complain(error)
+    if found.others and not quiet:
+        files = "a file" if found.others == 1 else f"{found.others} files"
+        note(
+            f"{files} in the folders left out: no suffix of an image (a file that is named itself needs none)"
+        )
+    return found.sources, len(found.unreadable)
 
 
 def _names_in(path: str, null: bool) -> list[str]:
@@ -55,9 +86,21 @@ def _names_in(path: str, null: bool) -> list[str]:
     else:
         with open(path, "rb") as file:
             content = file.read()
+    content = _without_mark(content, path)
     if not null and b"\0" in content:
         raise ParameterError(
             f"{path}: holds NUL bytes, so it is no list of names by line; -0 if NUL ends them"
         )
+    content = content.removeprefix(codecs.BOM_UTF8)
     names = content.split(b"\0") if null else content.splitlines()
     return [os.fsdecode(name) for name in names if name]
+
+
+def _without_mark(content: bytes, path: str) -> bytes:
+    """Return a list in the bytes of this system's names, whichever editor or shell of Windows wrote it."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return os.fsencode(content.decode("utf-16"))
+        except UnicodeError as error:
+            raise ParameterError(f"{path}: begins as UTF-16 and is none: {error}") from error
+    return content.removeprefix(codecs.BOM_UTF8)

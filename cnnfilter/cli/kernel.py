@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
-from cnnfilter.cli.main import note_cut_gaussian
+from cnnfilter.cli.main import note, show_lines
 from cnnfilter.cli.types import SIZE, KernelText, Sigma
 
 if TYPE_CHECKING:
-    from cnnfilter.core.kernel import Kernel
+    from cnnfilter.kernels.kernel import Kernel
 
 # The weights of a kernel may begin with a minus, as options do.
 WEIGHTS_CONTEXT = CONTEXT | {"ignore_unknown_options": True}
@@ -41,7 +41,7 @@ def _write(kernel: "Kernel", syntax: str | None, output: str | None) -> None:
     if output is not None and syntax is None:
         kernel.save(output)
         return
-    from cnnfilter.kernelsyntax import as_text
+    from cnnfilter.kernels.kernelsyntax import as_text
 
     text = as_text(kernel, syntax or "table")
     content = text.encode() if isinstance(text, str) else text
@@ -62,6 +62,15 @@ def _write(kernel: "Kernel", syntax: str | None, output: str | None) -> None:
 def _shows_colors() -> bool:
     """Whether standard output is a terminal with colours, and its user wants them (no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _can_say(text: str) -> bool:
+    """Whether standard output has these characters; the code pages of Windows have few."""
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @click.group(
@@ -97,12 +106,14 @@ def gaussian(
     size: Any, sigma: Any, integer: bool, rounding: str | None, syntax: str | None, output: str | None
 ) -> None:
     """Make a Gaussian: weights with the sum 1, or an integer template."""
-    from cnnfilter.core.templates import gaussian as template
+    from cnnfilter.kernels.gaussian import cut_remark
+    from cnnfilter.kernels.templates import gaussian as template
 
     if rounding and not integer:
         raise click.UsageError("--rounding needs --integer", click.get_current_context())
-    if size is not None:
-        note_cut_gaussian(size, sigma)
+    # Small integers are a template of this very size; nobody would make a larger one of them.
+    if size is not None and not integer and (remark := cut_remark(size, sigma)):
+        note(remark)
     form = "integer" if integer else "float"
     _write(template(size, sigma, form, rounding or "floor"), syntax, output)  # type: ignore[arg-type]
 
@@ -116,7 +127,7 @@ def gaussian(
 @_written
 def mean(size: Any, syntax: str | None, output: str | None) -> None:
     """Make a mean: equal weights."""
-    from cnnfilter.core.templates import mean as template
+    from cnnfilter.kernels.templates import mean as template
 
     _write(template(size), syntax, output)
 
@@ -139,7 +150,7 @@ def mean(size: Any, syntax: str | None, output: str | None) -> None:
 @_written
 def second_derivative(axis: Any, syntax: str | None, output: str | None) -> None:
     """Make a second derivative: 1 -2 1."""
-    from cnnfilter.core.templates import second_derivative as template
+    from cnnfilter.kernels.templates import second_derivative as template
 
     _write(template(axis), syntax, output)
 
@@ -155,7 +166,7 @@ def list_kernels(as_json: bool) -> None:
     """List the kernels that have a name; parameters come after colons."""
     import json
 
-    from cnnfilter.core.named import REGISTRY
+    from cnnfilter.kernels.named import REGISTRY
 
     width = max(len(entry.usage) for entry in REGISTRY)
     for entry in REGISTRY:
@@ -178,13 +189,16 @@ def show(kernel: "Kernel", plot: str | None) -> None:
 
     K is a file, a name (see cnnfilter kernel list) or weights such as '1 2 1 / 4'.
     """
-    from cnnfilter import kernelview
+    from cnnfilter.kernels import kernelview
 
-    click.echo(kernelview.describe(kernel))
+    show_lines(kernelview.describe(kernel))
     color = _shows_colors()
-    click.echo(f"\n{kernelview.heatmap(kernel, color)}", color=color)
+    shades = kernelview.BLOCKS if _can_say(kernelview.BLOCKS) else kernelview.LETTERS
+    click.echo(f"\n{kernelview.heatmap(kernel, color, shades)}", color=color)
     if plot:
-        kernelview.plot(kernel, plot)
+        from cnnfilter.drawing import kernels
+
+        kernels.plot(kernel, plot)
 
 
 @kernel.command(

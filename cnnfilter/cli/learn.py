@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from cnnfilter.cli.group import CONTEXT, Examples
-from cnnfilter.cli.main import note
+from cnnfilter.cli.main import note, show_lines
 from cnnfilter.cli.types import Pair
 from cnnfilter.errors import DtypeError, FilterFileError, ParameterError
 
@@ -81,7 +81,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     help="Between layers: relu, leaky_relu, tanh… [relu]",
 )  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), default=4000, metavar="N", help="Of training. [4000]")
-@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Of training. [0]")
+@click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Random seed of training. [0]")
 @click.option("--resume", is_flag=True, help="Go on from FILTER.checkpoint.")
 @click.option("--report", metavar="FILE.png", help="Draw kernel, residual and pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
@@ -113,9 +113,11 @@ def learn(
         raise click.ClickException(str(error)) from error
     learned.filter.save(output)
     _checkpoint(output).unlink(missing_ok=True)
-    click.echo(json.dumps(learned.report.record()) if as_json else learned.report.text())
+    show_lines(json.dumps(learned.report.record()) if as_json else learned.report.text())
     if report:
-        learned.report.draw(report)
+        from cnnfilter.drawing.reports import draw_report
+
+        draw_report(learned.report, report)
 
 
 def _refuse_contradictions(ctx: click.Context, layers: int | None, values: dict[str, Any]) -> None:
@@ -134,16 +136,16 @@ def _refuse_contradictions(ctx: click.Context, layers: int | None, values: dict[
 
 def _require_places(output: str, report: str | None, *, one_kernel: bool) -> None:
     """See that what will be learned can be written, before the work."""
-    from cnnfilter.learning.filterfile import require_suffix
+    from cnnfilter.files.filterfile import require_suffix
 
     try:
         require_suffix(output, one_kernel=one_kernel)
     except FilterFileError as error:
         raise click.UsageError(str(error)) from error
     if report:
-        from cnnfilter.nn.draw import require_matplotlib
+        from cnnfilter.drawing.figure import SUFFIXES, require_matplotlib
 
-        if os.path.splitext(report)[1].lower() not in (".png", ".pdf", ".svg"):
+        if os.path.splitext(report)[1].lower() not in SUFFIXES:
             raise click.UsageError(f"--report {report}: give a name that ends in .png, .pdf or .svg")
         require_matplotlib()
     for path in filter(None, (output, report)):
@@ -231,7 +233,7 @@ def _files(before: str | None, after: str | None, pairs: tuple[str, str] | None)
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    from cnnfilter.imagefile import FORMS
+    from cnnfilter.files import FORMS
 
     suffixes = {suffix for suffixes in FORMS.values() for suffix in suffixes}
     return [path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file()]
@@ -255,9 +257,9 @@ def _pictures(files: list[tuple[Path, Path]]) -> tuple[list["Array"], list["Arra
 
 
 def _frames(path: Path) -> list["Array"]:
-    from cnnfilter import imagefile
+    from cnnfilter.files import read
 
-    picture = imagefile.read(path)
+    picture = read(path)
     return [_colours(frame, picture.alpha) for frame in picture.frames]
 
 

@@ -1,6 +1,8 @@
 """The entry point: signals, and the one translation of errors to words and exit statuses."""
 
+import errno
 import gc
+import io
 import os
 import signal
 import sys
@@ -66,14 +68,29 @@ def complain(error: Exception, about: str = "") -> None:
     say(message)
 
 
+def printable(line: str) -> str:
+    r"""Escape what a terminal would take for commands: names of files, labels and kernels may hold anything.
+
+    Examples
+    --------
+    >>> print(printable("red: \x1b[31m"))
+    red: \x1b[31m
+    """
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+
+
+def show_lines(text: str) -> None:
+    """Print lines on standard output; what a terminal would take for commands is escaped."""
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
+
+
 def say(words: str) -> None:
-    """Say something on standard error, in one line; control characters, as in names of files, are escaped.
+    """Say something on standard error, in one line.
 
     Where standard error cannot be written, the work goes on: there is no place to complain.
     """
-    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
     with suppress(OSError):
-        print(f"cnnfilter: {line}", file=sys.stderr)
+        print(f"cnnfilter: {printable(words)}", file=sys.stderr)
 
 
 def reason(error: Exception) -> str:
@@ -97,6 +114,10 @@ def reason(error: Exception) -> str:
         words = error.format_message()
     elif isinstance(error, CnnFilterError):
         words = str(error)
+    elif isinstance(error, OSError) and error.errno == errno.EBADF:
+        words = "standard output is closed"
+    elif isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        words = "too many open files; fewer --jobs need less, ulimit -n allows more"
     elif isinstance(error, OSError) and error.strerror:
         words = error.strerror[:1].lower() + error.strerror[1:]
     elif isinstance(error, MemoryError):
@@ -109,15 +130,6 @@ def reason(error: Exception) -> str:
 def note(message: str) -> None:
     """Say on standard error, in one line, what may surprise; --quiet silences it."""
     say(f"note: {' '.join(message.split())}")
-
-
-def note_cut_gaussian(size: Any, sigma: Any) -> None:
-    """Tell when a size cuts off more than a hundredth of a Gaussian: it is then no longer one."""
-    from cnnfilter.core.gaussian import gaussian_cutoff
-
-    cut = gaussian_cutoff(size, sigma)
-    if cut > 0.01:
-        note(f"this size cuts off {100 * cut:.3g} % of the Gaussian; without --size nothing is lost")
 
 
 def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
@@ -146,8 +158,15 @@ def _status(error: Exception) -> int:
 def _open_closed_streams() -> None:
     """Give a standard stream that was closed (``2>&-``) a place, lest its number fall to an image file."""
     for name in ("stdin", "stdout", "stderr"):  # in this order, each gets its own number back
-        if getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if stream is None and name == "stdout":
+            sys.stdout = open(
+                os.open(os.devnull, os.O_RDONLY), "w"
+            )  # writing to it is an error, told as such
+        elif stream is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))
+        elif name == "stdout" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal of few letters is no reason to fail
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

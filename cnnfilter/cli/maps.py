@@ -11,11 +11,12 @@ import click
 import numpy as np
 
 from cnnfilter.batch.jobs import STREAM, is_folder
-from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, say
 from cnnfilter.cli.options import Settings
+from cnnfilter.drawing.figure import SUFFIXES
 from cnnfilter.errors import ImageFileError
-from cnnfilter.filters.registry import Step
-from cnnfilter.imagefile import FORMS, Picture, form_named, read, write
+from cnnfilter.files import FORMS, Picture, form_named, read, write
+from cnnfilter.filters.filter import Filter
 from cnnfilter.pixels import Applied, Array, apply, depth_dtype, quantise
 from cnnfilter.pixels.kinds import full_scale
 from cnnfilter.wholefile import whole_file
@@ -23,7 +24,7 @@ from cnnfilter.wholefile import whole_file
 _BYTES = 256 << 20  # of maps that are held at a time
 
 
-def run_maps(step: Step, settings: Settings, target: str) -> int:
+def run_maps(filter: Filter, settings: Settings, target: str) -> int:
     """Make the maps of every input and return the exit status."""
     _refuse_contradictions(settings, target)
     inputs, failed = settings.inputs or (STREAM,), 0
@@ -31,9 +32,9 @@ def run_maps(step: Step, settings: Settings, target: str) -> int:
         name = "standard input" if path == STREAM else path
         try:
             source: Any = sys.stdin.buffer if path == STREAM else path
-            picture = read(source, max_pixels=settings.max_pixels, name=name)
+            picture = read(source, max_pixels=settings.max_pixels, name=name, axes=settings.axes)
             write_maps = _write_each if is_folder(target) else _write_sheet
-            written = write_maps(step, settings, picture, target, path)
+            written = write_maps(filter, settings, picture, target, path)
         except (OSError, ValueError, TypeError) as error:
             complain(error, about=name)
             failed += 1
@@ -41,7 +42,7 @@ def run_maps(step: Step, settings: Settings, target: str) -> int:
         if settings.json:
             click.echo(json.dumps({"input": path, "output": target, "maps": written, "status": "done"}))
         elif settings.verbose:
-            click.echo(f"cnnfilter: {name} -> {target}: {written} maps", err=True)
+            say(f"{name} -> {target}: {written} maps")
     return DONE if not failed else SOME_FAILED if failed < len(inputs) else NOTHING_DONE
 
 
@@ -57,21 +58,21 @@ def _refuse_contradictions(settings: Settings, target: str) -> None:
         raise click.UsageError("no input; name image files, or pipe an image in")
     if len(settings.inputs) > 1 and not is_folder(target):
         raise click.UsageError("several images need a folder for their maps: --maps DIR/")
-    if not is_folder(target) and os.path.splitext(target)[1].lower() not in (".png", ".pdf", ".svg"):
+    if not is_folder(target) and os.path.splitext(target)[1].lower() not in SUFFIXES:
         raise click.UsageError(f"--maps {target}: a sheet is .png, .pdf or .svg; a folder ends in /")
 
 
-def _write_sheet(step: Step, settings: Settings, picture: Picture, target: str, path: str) -> int:
-    from cnnfilter.learning.sheet import draw_sheet, require_room, scaled, side_of_tiles
+def _write_sheet(filter: Filter, settings: Settings, picture: Picture, target: str, path: str) -> int:
+    from cnnfilter.drawing.sheet import draw_sheet, require_room, scaled, side_of_tiles
 
-    count = _count(step, picture)
+    count = _count(filter, picture)
     require_room(count)  # before the work
     side, white = side_of_tiles(count), full_scale(picture.dtype)
     tiles, ranges = [], []
-    for plane in _maps(step, settings, picture):
+    for plane in _maps(filter, settings, picture):
         ranges.append((float(plane.min()) / white, float(plane.max()) / white))
         tiles.append(scaled(plane / plane.dtype.type(white), side))
-    kernel = "x".join(map(str, step.arguments["filter"].layers[0].weights.shape[2:]))
+    kernel = "x".join(map(str, filter.arguments["filter"].layers[0].weights.shape[2:]))
     size = "x".join(map(str, picture.frames[0].shape[:2]))
     name = "standard input" if path == STREAM else os.path.basename(path)
     title = f"{name}, {size}: {count} maps, kernels {kernel}; 1 is white"
@@ -79,15 +80,15 @@ def _write_sheet(step: Step, settings: Settings, picture: Picture, target: str, 
     return count
 
 
-def _write_each(step: Step, settings: Settings, picture: Picture, folder: str, path: str) -> int:
+def _write_each(filter: Filter, settings: Settings, picture: Picture, folder: str, path: str) -> int:
     form = form_named(settings.format) if settings.format else "PNG"
     depth = depth_dtype(settings.depth) if settings.depth else picture.dtype
-    value_range = settings.range or (None if depth.kind == "f" else step.range)
-    count = _count(step, picture)
+    value_range = settings.range or (None if depth.kind == "f" else filter.range)
+    count = _count(filter, picture)
     digits = len(str(count - 1))
     stem = "stdin" if path == STREAM else os.path.splitext(os.path.basename(path))[0]
     os.makedirs(folder, exist_ok=True)
-    for k, plane in enumerate(_maps(step, settings, picture)):
+    for k, plane in enumerate(_maps(filter, settings, picture)):
         target = os.path.join(folder, f"{stem}-{k:0{digits}}{FORMS[form][0]}")
         if settings.skip_existing and os.path.exists(target):
             continue
@@ -105,21 +106,21 @@ def _write_each(step: Step, settings: Settings, picture: Picture, folder: str, p
     return count
 
 
-def _count(step: Step, picture: Picture) -> int:
-    learned, shape = step.arguments["filter"], picture.frames[0].shape
+def _count(filter: Filter, picture: Picture) -> int:
+    learned, shape = filter.arguments["filter"], picture.frames[0].shape
     channels = (shape[2] if len(shape) == 3 else 1) - picture.alpha
     return int(channels if learned.each_channel else learned.outputs)
 
 
-def _maps(step: Step, settings: Settings, picture: Picture) -> Iterator[Array]:
+def _maps(filter: Filter, settings: Settings, picture: Picture) -> Iterator[Array]:
     """Yield the maps of the first frame one by one, computing a few at a time; in pixel values."""
-    frame, learned = picture.frames[0], step.arguments["filter"]
+    frame, learned = picture.frames[0], filter.arguments["filter"]
     most = max(1, _BYTES // (4 * frame.shape[0] * frame.shape[1]))
     parts = [learned]
     if learned.outputs > most:
         parts = [learned.only(k, min(k + most, learned.outputs)) for k in range(0, learned.outputs, most)]
     for part in parts:
-        one = Step.of(step.name, **{**step.arguments, "filter": part})
+        one = filter.changed(filter=part)
         values = apply(
             frame,
             partial(one.run, threads=settings.threads),

@@ -1,14 +1,14 @@
 """The options that image commands share, each defined once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import Examples
-from cnnfilter.cli.types import STEP, Boundary, Padding, Pixels
-from cnnfilter.filters.registry import Range
+from cnnfilter.cli.types import SIZE, STEP, Axes, Boundary, KernelText, Padding, Pair, Pixels, Place, Sigma
+from cnnfilter.filters.filter import Numbers, Option, Range
 
 Parameters = list[click.Parameter]
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -26,6 +26,7 @@ class Settings(NamedTuple):
     recursive: bool
     files_from: str | None
     null: bool
+    axes: str | None
     range: Range | None
     linear: bool
     depth: str | None
@@ -40,6 +41,8 @@ class Settings(NamedTuple):
     verbose: bool
     json: bool
     explain: bool
+    matrix: str | None
+    at: tuple[int, ...] | None
 
     @classmethod
     def taken_from(cls, values: dict[str, Any]) -> "Settings":
@@ -54,36 +57,53 @@ def inputs(complete: Complete | None = None) -> click.Argument:
     return click.Argument(["inputs"], nargs=-1, metavar="[INPUT]...", type=kind, shell_complete=complete)
 
 
-def geometry(*names: str, stride: str = "1", padding: str = "same") -> Parameters:
-    """Say where the kernel goes and what it sees there: the options of `names`, in this order."""
-    known = {
-        "stride": click.Option(
-            ["--stride"], type=STEP, metavar="N|NYxNX", help=f"Pixels from one output to the next. [{stride}]"
-        ),
-        "padding": click.Option(
-            ["--padding"],
-            type=Padding(),
-            metavar="P|PYxPX",
-            help=f"same, narrow, wide or pixels a side. [{padding}]",
-        ),
-        "boundary": click.Option(
-            ["--boundary"],
-            type=Boundary(),
-            default="reflect",
-            metavar="NAME",
-            help="reflect dcb|abcd, symmetric cba|abcd, edge, wrap, zero, constant:V, renormalize. [reflect]",
-        ),
-        "dilation": click.Option(
-            ["--dilation"], type=STEP, metavar="N|NYxNX", help="Pixels from one weight to the next. [1]"
-        ),
-        "accuracy": click.Option(
-            ["--accuracy"],
-            type=click.Choice(["exact", "fast"]),
-            metavar="exact|fast",
-            help="fast may approximate. [exact]",
-        ),
-    }
-    return [known[name] for name in names]
+def own(options: Iterable[Option]) -> Parameters:
+    """Say what a filter takes for itself."""
+    made: Parameters = []
+    for option in options:
+        kind, metavar = _read(option.form)
+        shown = option.metavar or metavar
+        if option.positional:
+            made.append(click.Argument([option.name], type=kind, metavar=shown))
+        else:
+            made.append(
+                click.Option(
+                    [f"--{option.name}"],
+                    type=kind,
+                    default=option.default,
+                    required=option.required,
+                    metavar=shown,
+                    help=option.help,
+                )
+            )
+    return made
+
+
+def _read(form: str | tuple[str, ...] | Numbers) -> tuple[Any, str]:
+    """Return how the text of a form of option is read, and what help shows for it."""
+    if isinstance(form, str):
+        return _FORMS[form]
+    if isinstance(form, Numbers):
+        return Pair(*form), "N|NYxNX"
+    return _choices(form)
+
+
+def _choices(names: tuple[str, ...]) -> tuple[click.Choice[str], str]:
+    return click.Choice(names, case_sensitive=names == tuple(map(str.lower, names))), "|".join(names)
+
+
+_FORMS: dict[str, tuple[Any, str]] = {
+    "size": (SIZE, "N|UxV"),
+    "lengths": (Sigma(), "S|SYxSX"),
+    "number": (float, "X"),
+    "steps": (STEP, "N|NYxNX"),
+    "padding": (Padding(), "P|PYxPX"),
+    "boundary": (Boundary(), "NAME"),
+    "kernel": (KernelText(), "K"),
+    "file": (click.Path(), "FILE"),
+    "text": (str, "TEXT"),
+}
+"""How the text of each form of option is read, and what help shows for it."""
 
 
 def value_range(default: str) -> click.Option:
@@ -122,10 +142,10 @@ def _pixels() -> Parameters:
 
 def _outputs() -> Parameters:
     return [
-        click.Option(["-o", "--output"], metavar="FILE|DIR/|-", help="Where to. [standard output]"),
+        click.Option(["-o", "--output"], metavar="FILE|DIR/|-", help="Where to write. [standard output]"),
         click.Option(["--name"], metavar="PATTERN", help="Names in DIR/, as '{stem}-{command}{ext}'."),
         click.Option(["--overwrite"], is_flag=True, help="Replace what is in DIR/ already."),
-        click.Option(["--skip-existing"], is_flag=True, help="Leave what is there already, and go on."),
+        click.Option(["--skip-existing"], is_flag=True, help="Skip what is in DIR/ already."),
         click.Option(["--in-place"], is_flag=True, help="Replace the inputs."),
     ]
 
@@ -135,6 +155,7 @@ def _inputs() -> Parameters:
         click.Option(["-r", "--recursive"], is_flag=True, help="Take the images in folders, too."),
         click.Option(["--files-from"], metavar="FILE|-", help="Read more inputs' names, one a line."),
         click.Option(["-0", "--null", "null"], is_flag=True, help="NUL ends the names in --files-from."),
+        click.Option(["--axes"], type=Axes(), metavar="NHWC|…", help="What the axes of a .npy are. [HWC]"),
         click.Option(
             ["--max-pixels"],
             type=Pixels(),
@@ -164,6 +185,10 @@ def _running() -> Parameters:
         click.Option(["-v", "--verbose"], is_flag=True, help="Say what was done to each file."),
         click.Option(["--json"], is_flag=True, help="One JSON object a line for each file."),
         click.Option(["--explain"], is_flag=True, help="Print the plan and do nothing."),
+        click.Option(["--matrix"], metavar="TEXT", help="An input that is typed: '1 2 3; 4 5 6'."),
+        click.Option(
+            ["--at"], type=Place(), metavar="ROW,COL", help="Print the arithmetic of one value, do nothing."
+        ),
     ]
 
 

@@ -6,10 +6,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import CONTEXT
-from cnnfilter.cli.images import OWN, default_range, step
-from cnnfilter.cli.options import ImageCommand, Settings, inputs, shared
+from cnnfilter.cli.options import ImageCommand, Settings, inputs, own, shared
 from cnnfilter.cli.options import value_range as range_option
-from cnnfilter.filters.registry import Step
+from cnnfilter.filters.filter import Filter
+from cnnfilter.registry import FILTERS, filter_named
 
 SEPARATOR, JOINT = "--", "then"
 
@@ -41,19 +41,19 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     step = list(ctx.obj)
     while JOINT in step:
         step = step[step.index(JOINT) + 1 :]
-    offered = list(OWN) if not step else [JOINT]
-    if step and step[0] in OWN:
-        offered += [name for option in OWN[step[0]] for name in option.opts if name.startswith("--")]
+    offered = list(FILTERS) if not step else [JOINT]
+    if step and step[0] in FILTERS:
+        offered += [f"--{option.name}" for option in filter_named(step[0]).options if not option.positional]
     return [CompletionItem(word) for word in offered if word.startswith(incomplete)]
 
 
-def parse_steps(words: list[str]) -> tuple[Step, ...]:
+def parse_steps(words: list[str]) -> tuple[Filter, ...]:
     """Read ``gaussian --sigma 2 then pool max``.
 
     Examples
     --------
-    >>> [step.name for step in parse_steps("mean --size 5 then pool max".split())]
-    ['mean', 'pool max']
+    >>> parse_steps("mean --size 5 then pool max".split())
+    (Mean(size=5, boundary='reflect'), Pool(kind='max', size=2))
     """
     parts: list[list[str]] = [[]]
     for word in words:
@@ -64,24 +64,25 @@ def parse_steps(words: list[str]) -> tuple[Step, ...]:
     return tuple(_parse_step(part) for part in parts)
 
 
-def _parse_step(words: list[str]) -> Step:
-    known = ", ".join(OWN)
+def _parse_step(words: list[str]) -> Filter:
+    known = ", ".join(FILTERS)
     if not words:
         raise click.UsageError(f"a filter is missing beside 'then' or '--'; filters are {known}")
     name, *arguments = words
-    if name not in OWN:
+    if name not in FILTERS:
         raise click.UsageError(f"no filter {name!r} to pipe through; filters are {known}")
+    filter = filter_named(name)
     command = click.Command(
-        name, params=[*OWN[name], range_option(default_range(name))], context_settings=CONTEXT
+        name, params=[*own(filter.options), range_option(filter.default_range)], context_settings=CONTEXT
     )
     values = command.make_context(f"cnnfilter pipe -- {name}", arguments).params
-    return step(name, values, values.pop("range"))
+    return filter.read(values, values.pop("range"))
 
 
 def _run(**values: Any) -> int:
     from cnnfilter.cli.run import run_images
 
-    steps: tuple[Step, ...] = click.get_current_context().obj
+    steps: tuple[Filter, ...] = click.get_current_context().obj
     return run_images(steps, Settings.taken_from(values), command="pipe")
 
 
@@ -90,7 +91,7 @@ pipe = PipeCommand(
     params=[inputs(_complete), range_option("the filter's"), *shared()],
     callback=_run,
     help=f"Run filters one after another: floats between them, rounded once, at the end. Filters: "
-    f"{', '.join(OWN)}, with the options of these commands that concern the filter.",
+    f"{', '.join(FILTERS)}, with the options of these commands that concern the filter.",
     examples=[
         "cnnfilter pipe photo.jpg -o soft.jpg -- gaussian --sigma 2 then mean",
         "cnnfilter pipe < photo.png > small.png -- mean --size 5 then pool max",

@@ -6,8 +6,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from cnnfilter.batch.jobs import STREAM, Job
-from cnnfilter.batch.process import Outcome
-from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, Interrupted, complain, reason, say
+from cnnfilter.batch.process import Outcome, OutputExists
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, Interrupted, complain, note, reason, say
+from cnnfilter.errors import ImageFileError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -24,6 +25,8 @@ class Report:
         Nothing but errors; a line for each file; a JSON object for each file.
     progress : bool or None
         Whether to draw a bar; None draws it for several files on a terminal.
+    unreadable : int
+        How many folders of the inputs could not be searched.
     stream : TextIO
         Where JSON goes.
     """
@@ -36,11 +39,15 @@ class Report:
         verbose: bool = False,
         as_json: bool = False,
         progress: bool | None = None,
+        unreadable: int = 0,
         stream: TextIO | None = None,
     ) -> None:
         self.total, self.quiet, self.verbose, self.as_json = total, quiet, verbose, as_json
         self.stream = stream or sys.stdout
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
+        self.losses: dict[str, list[str]] = {}
+        self.existing: list[tuple[str, OutputExists]] = []
+        self.unreadable = unreadable
         self.started = time.perf_counter()
         self.bar = None
         if progress or (progress is None and total > 1 and not quiet and sys.stderr.isatty()):
@@ -58,8 +65,12 @@ class Report:
         if self.bar is not None:
             self.bar.close()
         interrupted = isinstance(error, Interrupted)
-        if (error is None or interrupted) and self.total > 1 and not self.quiet:
-            self._sum_up(interrupted)
+        if self.existing:
+            self._tell_existing()
+        if (error is None or interrupted) and not self.quiet:
+            self._tell_losses()
+            if self.total > 1:
+                self._sum_up(interrupted)
         return False
 
     def add(self, job: Job, outcome: Outcome | Exception | None) -> None:
@@ -68,10 +79,15 @@ class Report:
         self.counts[status] += 1
         if self.bar is not None and (status == "failed" or self.verbose or self.as_json):
             self.bar.clear()
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, OutputExists):
+            self.existing.append((_called(job.source), outcome))
+        elif isinstance(outcome, Exception):
             complain(outcome, about=_called(job.source))
         elif self.verbose:
             say(_line(job, outcome))
+        elif outcome is not None:
+            for loss in outcome.losses:
+                self.losses.setdefault(loss, []).append(_called(job.source))
         if self.as_json:
             self._write_json(job, status, outcome)
         if self.bar is not None:
@@ -80,7 +96,7 @@ class Report:
     @property
     def status(self) -> int:
         """The exit status: 0 all done, 1 nothing was done, 3 some files failed."""
-        if not self.counts["failed"]:
+        if not self.counts["failed"] and not self.unreadable:
             return DONE
         return SOME_FAILED if self.counts["done"] + self.counts["skipped"] else NOTHING_DONE
 
@@ -92,8 +108,22 @@ class Report:
             entry["error"] = reason(outcome)
         elif outcome is not None:
             entry |= outcome._asdict() | {"seconds": round(outcome.seconds, 4)}
+            del entry["losses"]  # the notes hold them too
         # ensure_ascii: names that are not UTF-8 come out as escapes, and survive the way back.
         print(json.dumps(entry), file=self.stream, flush=True)
+
+    def _tell_existing(self) -> None:
+        """Complain of the outputs that are there already: of hundreds in one line."""
+        (source, first), count = self.existing[0], len(self.existing)
+        if count == 1:
+            complain(first, about=source)
+        else:
+            complain(ImageFileError(f"{first.path} and {count - 1} more outputs exist already; {first.WAYS}"))
+
+    def _tell_losses(self) -> None:
+        """Say what did not get from the inputs into the outputs: each loss once, however many had it."""
+        for loss, files in self.losses.items():
+            note(f"{files[0]}: {loss}" if len(files) == 1 else f"{len(files)} files ({files[0]}, …): {loss}")
 
     def _sum_up(self, interrupted: bool) -> None:
         done, skipped, failed = self.counts.values()

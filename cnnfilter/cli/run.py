@@ -16,44 +16,30 @@ from cnnfilter.batch.jobs import (
     into_folder,
     is_folder,
     make_folders,
-    refuse_collisions,
+    refuse_losses,
 )
 from cnnfilter.batch.process import Process
 from cnnfilter.batch.workers import run
-from cnnfilter.cli.inputs import sources, usage
-from cnnfilter.cli.main import NOTHING_DONE, complain, note, note_cut_gaussian
+from cnnfilter.cli.inputs import is_matrix, sources, usage
+from cnnfilter.cli.main import NOTHING_DONE, complain, note
 from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
 from cnnfilter.core import threads
 from cnnfilter.errors import ImageFileError
-from cnnfilter.filters.registry import Step
-from cnnfilter.imagefile import FORMS, form_named, form_of
+from cnnfilter.files import FORMS, form_named, form_of
+from cnnfilter.filters.filter import Filter
 from cnnfilter.wholefile import remove_stale
 
 
-def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
+def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int:
     """Filter all inputs and return the exit status."""
     _refuse_contradictions(settings)
     if settings.quiet:
         warnings.simplefilter("ignore")
     else:
         for step in steps:
-            if step.name == "gaussian" and "size" in step.arguments:
-                note_cut_gaussian(step.arguments["size"], step.arguments["sigma"])
-    if settings.explain:
-        from cnnfilter.cli.explain import explain_images
-
-        return explain_images(steps, settings, _sources(settings, stdin=False))
-    jobs = make_jobs(settings, _sources(settings), command)
-    if not jobs:
-        complain(click.ClickException("no image was found in the inputs; nothing was done"))
-        return NOTHING_DONE
-    make_folders(jobs)
-    gc.freeze()
-    gc.enable()
-    if settings.output and is_folder(settings.output):
-        remove_stale(settings.output)
-    workers = min(settings.jobs or threads.processors(), len(jobs))
+            for remark in step.remarks():
+                note(remark)
     process = Process(
         tuple(steps),
         value_range=settings.range,
@@ -63,14 +49,41 @@ def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
         quality=settings.quality,
         compression=settings.compression,
         max_pixels=settings.max_pixels,
-        threads=settings.threads or max(1, threads.count() // workers),
+        axes=settings.axes,
+        threads=settings.threads,
     )
+    if settings.at is not None or settings.matrix is not None or _is_text(settings):
+        from cnnfilter.cli import numbers
+
+        if settings.at is None:
+            return numbers.run_matrices(process, settings)
+        return numbers.run_at(process, settings, [] if settings.matrix is not None else _sources(settings)[0])
+    if settings.explain:
+        from cnnfilter.cli.explain import explain_images
+
+        return explain_images(process, settings, _sources(settings, stdin=False)[0])
+    sources, unreadable = _sources(settings)
+    jobs = make_jobs(settings, sources, command)
+    if not jobs:
+        complain(click.ClickException("no image was found in the inputs; nothing was done"))
+        return NOTHING_DONE
+    if settings.json or jobs[0].target == STREAM:
+        os.write(sys.stdout.fileno(), b"")  # fails before the work is done, if it is closed
+    make_folders(jobs)
+    gc.freeze()
+    gc.enable()
+    for folder in {os.path.dirname(job.target) for job in jobs if job.target != STREAM}:
+        remove_stale(folder or os.curdir)
+    workers = min(settings.jobs or threads.processors(), len(jobs))
+    if not settings.threads:
+        process = process._replace(threads=max(1, threads.count() // workers))
     report = Report(
         len(jobs),
         quiet=settings.quiet,
         verbose=settings.verbose,
         as_json=settings.json,
         progress=settings.progress,
+        unreadable=unreadable,
         stream=sys.stderr if jobs[0].target == STREAM else sys.stdout,
     )
     with report:
@@ -79,7 +92,7 @@ def run_images(steps: Sequence[Step], settings: Settings, command: str) -> int:
                 raise outcome
             report.add(job, outcome)
     if settings.verbose:
-        from cnnfilter.core import compiled
+        from cnnfilter.core.jit import compiled
 
         if reason := compiled.note():
             note(f"filters were compiled for this run alone: {reason}")
@@ -105,13 +118,23 @@ def _refuse_contradictions(settings: Settings) -> None:
         form_named(settings.format)
 
 
-def _sources(settings: Settings, *, stdin: bool = True) -> list[Source]:
+def _is_text(settings: Settings) -> bool:
+    """Tell whether the input is a matrix in a text file, which folders and lists are not searched for."""
+    matrices = [path for path in settings.inputs if is_matrix(path)]
+    if matrices and len(settings.inputs) > 1:
+        raise usage(f"{matrices[0]}: matrices in text are filtered one at a time")
+    return bool(matrices)
+
+
+def _sources(settings: Settings, *, stdin: bool = True) -> tuple[list[Source], int]:
     return sources(
         settings.inputs,
         settings.files_from,
         null=settings.null,
         recursive=settings.recursive,
+        quiet=settings.quiet,
         stdin=stdin,
+        output=settings.output,
     )
 
 
@@ -135,7 +158,7 @@ def make_jobs(settings: Settings, sources: Sequence[Source], command: str) -> li
         )
     else:
         jobs = _one_job(settings, sources)
-    refuse_collisions(jobs, in_place=settings.in_place)
+    refuse_losses(jobs, in_place=settings.in_place)
     return jobs
 
 

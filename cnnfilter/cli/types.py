@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -11,8 +11,13 @@ from cnnfilter.errors import CnnFilterError
 
 Number = int | float
 
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # takes no [Any] when it runs under click 8.2 and 8.3
 
-class Pair(click.ParamType[Any]):
+
+class Pair(ParamType):
     """A number for rows and columns alike, or one for each: ``5x7`` is 5 rows by 7 columns."""
 
     name = "pair"
@@ -42,7 +47,7 @@ class Sigma(Pair):
         super().__init__(float, math.ulp(0.0), 512.0, "a length in pixels, above 0 and up to 512, or two")
 
 
-class Padding(click.ParamType[Any]):
+class Padding(ParamType):
     """A named padding, a number, ``PYxPX``, or ``TOP,BOTTOMxLEFT,RIGHT``."""
 
     name = "padding"
@@ -78,7 +83,7 @@ class Padding(click.ParamType[Any]):
         return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
 
 
-class Boundary(click.ParamType[Any]):
+class Boundary(ParamType):
     """What lies outside the image: a name, or ``constant:VALUE``."""
 
     name = "boundary"
@@ -108,7 +113,7 @@ class Boundary(click.ParamType[Any]):
         return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
 
 
-class KernelText(click.ParamType[Any]):
+class KernelText(ParamType):
     """A kernel: a file, a name such as ``sobel-x`` or ``log:9:1.4``, or inline text."""
 
     name = "kernel"
@@ -117,7 +122,7 @@ class KernelText(click.ParamType[Any]):
         """Read the kernel; what is wrong with it is an error of usage."""
         if not isinstance(value, str):
             return value
-        from cnnfilter.kernelfile import kernel_from
+        from cnnfilter.kernels.kernelfile import kernel_from
 
         try:
             return kernel_from(value)
@@ -130,13 +135,28 @@ class KernelText(click.ParamType[Any]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer the named kernels, then files."""
-        from cnnfilter.core.templates import names
+        from cnnfilter.kernels.templates import names
 
         found = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
         return found or [CompletionItem(incomplete, type="file")]
 
 
-class Pixels(click.ParamType[Any]):
+class Place(ParamType):
+    """A row and a column, counted from 0: ``2,3``; of a signal one number will do."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read one or two whole numbers."""
+        if not isinstance(value, str):
+            return value
+        parts = value.split(",")
+        if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
+            self.fail(f"{value!r} is no place, such as 2,3 (row and column, counted from 0)", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+class Pixels(ParamType):
     """A number of pixels: ``500000000``, ``500M`` or ``2G``."""
 
     name = "pixels"
@@ -154,6 +174,23 @@ class Pixels(click.ParamType[Any]):
         if count < 1:
             self.fail(f"{value!r} is not a number of pixels, such as 500M", param, ctx)
         return count
+
+
+class Axes(click.ParamType[Any]):
+    """What the axes of an array are: ``NHWC``, ``CHW``, ``HW`` and so on."""
+
+    name = "axes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read letters of NHWC in any order, each once."""
+        letters = value.upper()
+        if "W" not in letters or not set(letters) <= set("NHWC") or len(set(letters)) < len(letters):
+            self.fail(
+                f"{value!r} is no order of axes; use N (images), H (rows), W (columns) and C (channels)",
+                param,
+                ctx,
+            )
+        return letters
 
 
 SIZE = Pair(int, 1, 4097, "a number of pixels from 1 to 4097, or two")

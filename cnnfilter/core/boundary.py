@@ -15,11 +15,12 @@ SciPy calls `symmetric` "reflect" and `reflect` "mirror"; OpenCV's default, BORD
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnfilter.errors import ParameterError
+from cnnfilter.core.geometry import Geometry, Pair
+from cnnfilter.errors import ParameterError, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +31,7 @@ BOUNDARIES = ("zero", "constant", "edge", "reflect", "symmetric", "wrap", "renor
 def check_boundary(name: object) -> str:
     """Return the boundary's name, or raise `ParameterError` with the list."""
     if not isinstance(name, str) or name not in BOUNDARIES:
-        raise ParameterError(f"unknown boundary {name!r}; use one of {', '.join(BOUNDARIES)}")
+        raise ParameterError(f"unknown boundary {shown(name)}; use one of {', '.join(BOUNDARIES)}")
     return name
 
 
@@ -77,3 +78,54 @@ def index_map(length: int, before: int, after: int, boundary: str) -> NDArray[np
         return np.minimum(place, 2 * length - 1 - place)
     place[(place < 0) | (place >= length)] = -1
     return place
+
+
+def boundary_pair(boundary: object) -> tuple[str, str]:
+    """Return the boundaries of rows and of columns, given as one name or a pair of names.
+
+    Examples
+    --------
+    >>> boundary_pair("wrap"), boundary_pair(("edge", "wrap"))
+    (('wrap', 'wrap'), ('edge', 'wrap'))
+    """
+    if not isinstance(boundary, tuple | list):
+        name = check_boundary(boundary)
+        return name, name
+    if len(boundary) != 2:
+        raise ParameterError(
+            f"boundary {shown(boundary)} has {len(boundary)} names; give one, or a pair (rows, columns)"
+        )
+    return check_boundary(boundary[0]), check_boundary(boundary[1])
+
+
+def one_boundary(
+    image: NDArray[Any], geometry: Geometry, boundaries: tuple[str, str], constant: float
+) -> tuple[NDArray[Any], tuple[Pair, Pair], str]:
+    """Put beside the image what stands there along one axis, so that one boundary is left for the other.
+
+    Of two different boundaries that of the rows is put there first, so that in the corners the columns'
+    holds; a `renormalize` holds in the corners in any case.
+
+    Parameters
+    ----------
+    image : array of shape (H, W, C)
+        Its type holds the constant.
+    boundaries : pair of str
+        Of rows and of columns.
+
+    Returns
+    -------
+    image, padding, boundary
+        What is left to do; nothing is copied where one boundary will do for both.
+    """
+    padding = geometry.padding
+    names = {name for name, sides in zip(boundaries, padding, strict=True) if sides != (0, 0)}
+    if len(names) < 2:
+        return image, padding, names.pop() if names else boundaries[1]
+    axis = 1 if boundaries[0] == "renormalize" else 0
+    places = index_map(image.shape[axis], *padding[axis], boundaries[axis])
+    image = image.take(places, axis)  # -1 takes the last pixel, which is replaced
+    outside = (slice(None),) * axis + (places < 0,)
+    image[outside] = constant if boundaries[axis] == "constant" else 0
+    none = (0, 0)
+    return image, (padding[0], none) if axis else (none, padding[1]), boundaries[1 - axis]

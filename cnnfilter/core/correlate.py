@@ -1,134 +1,37 @@
-"""Correlation and convolution of arrays: validate, plan, execute."""
+"""Correlation of arrays of the five native types: validate, plan, execute."""
 
 from __future__ import annotations
 
 import math
+import os
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnnfilter.core import threads as threading
-from cnnfilter.core.boundary import check_boundary, index_map
-from cnnfilter.core.geometry import Axis, Geometry, Number, Padding, make_geometry, number_pair
-from cnnfilter.core.kernel import Kernel
+from cnnfilter.core.boundary import check_boundary
+from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry, number_pair
+from cnnfilter.core.keeping import kept
 from cnnfilter.core.memory import aligned_empty
-from cnnfilter.core.methods import direct, fft, recursive, running, separable
-from cnnfilter.core.methods.work import FORMS, Array, Work
+from cnnfilter.core.methods import direct, fft, recursive, renormalized, running, separable
+from cnnfilter.core.methods.work import FORMS, Array, Prepared, Task
 from cnnfilter.core.plan import Plan, make_plan, sums_to_one
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.kernels.kernel import Kernel
 
 KernelLike: TypeAlias = Kernel | ArrayLike
 DtypeLike: TypeAlias = Any
 
+FEW_WEIGHTS = 10_000
+"""Weights of an array that is looked up by its content; to compare more takes longer than to check them."""
+
+LONGEST_STRIP = 20_000_000
+"""Nanoseconds of estimated work after which a call may be interrupted."""
+
 LEAST_WORK = 400_000
 """Nanoseconds of estimated work for each thread; handing a strip to another thread costs about 100 000."""
-
-
-def correlate(
-    image: ArrayLike,
-    kernel: KernelLike,
-    *,
-    stride: Number = 1,
-    padding: Padding = "same",
-    boundary: str = "zero",
-    constant: float = 0.0,
-    dilation: Number = 1,
-    dtype: DtypeLike = None,
-    accuracy: str = "exact",
-    method: str = "auto",
-    threads: int | None = None,
-) -> NDArray[Any]:
-    r"""Cross-correlate an image with a kernel, which is not flipped (equations 13 and 14).
-
-    .. math:: y_{ij} = \sum_{u=1}^{U} \sum_{v=1}^{V} w_{uv}\, x_{i+u-1,\, j+v-1}
-
-    Parameters
-    ----------
-    image : array of shape (N,), (H, W) or (H, W, C)
-        uint8, uint16, int16, float32 or float64; channels last, each filtered on its own.
-    kernel : Kernel or array of shape (U, V) or (V,)
-        Finite weights.
-    stride, dilation : int or pair of int, default 1
-        Rows and columns from one output, or tap, to the next.
-    padding : str, int, pair or pair of pairs, default "same"
-        How much stands beside the image: "narrow", "wide", "same", or numbers; see `core.geometry`.
-    boundary : str, default "zero"
-        What stands there; see `core.boundary`. The filters `mean`, `gaussian` and `second_derivative` and
-        the command line default to "reflect" instead, because zero darkens the border of a photograph.
-    constant : float, default 0
-        The value of ``boundary="constant"``; it must be a value of the image's dtype.
-    dtype : dtype, optional
-        Type of the result. By default float32, or float64 for float64 images. An integer type rounds half to
-        even and saturates.
-    accuracy : {"exact", "fast"}
-        "fast" allows approximations, with the bound that `explain` states.
-    method : str, default "auto"
-        Forces a method: "direct", "separable", "low rank", "running sums", "fft", "recursive".
-    threads : int, optional
-        Default: ``CNNFILTER_THREADS``, else all cores.
-
-    Returns
-    -------
-    array
-        As many dimensions as the image; along each axis ``floor((M - K + P) / S) + 1``.
-
-    Raises
-    ------
-    DtypeError
-        An image, kernel or dtype of another type.
-    ParameterError
-        Impossible geometry, unknown names, kernels or constants that are not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> correlate(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.uint8), [[1, 2, 3], [4, 5, 6], [7, 8, 9]])
-    array([[9., 8., 7.],
-           [6., 5., 4.],
-           [3., 2., 1.]], dtype=float32)
-    >>> correlate(np.arange(5, dtype=np.uint8), [1, 0, -1], padding="narrow")
-    array([-2., -2., -2.], dtype=float32)
-    """
-    return filtered(
-        image, as_kernel(kernel), stride=stride, padding=padding, boundary=boundary, constant=constant,
-        dilation=dilation, dtype=dtype, accuracy=accuracy, method=method, threads=threads,
-    )  # fmt: skip
-
-
-def convolve(
-    image: ArrayLike,
-    kernel: KernelLike,
-    *,
-    stride: Number = 1,
-    padding: Padding = "same",
-    boundary: str = "zero",
-    constant: float = 0.0,
-    dilation: Number = 1,
-    dtype: DtypeLike = None,
-    accuracy: str = "exact",
-    method: str = "auto",
-    threads: int | None = None,
-) -> NDArray[Any]:
-    r"""Convolve an image with a kernel: correlation with the kernel turned by 180 degrees (8, 15).
-
-    .. math:: y_{ij} = \sum_{u=1}^{U} \sum_{v=1}^{V} w_{uv}\, x_{i-u+1,\, j-v+1}
-
-    The arguments are those of `correlate`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> convolve(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], np.uint8), [[1, 2, 3], [4, 5, 6], [7, 8, 9]])
-    array([[1., 2., 3.],
-           [4., 5., 6.],
-           [7., 8., 9.]], dtype=float32)
-    """
-    return correlate(
-        image, as_kernel(kernel).rotated(), stride=stride, padding=padding, boundary=boundary,
-        constant=constant,
-        dilation=dilation, dtype=dtype, accuracy=accuracy, method=method, threads=threads,
-    )  # fmt: skip
 
 
 def explain(
@@ -145,30 +48,13 @@ def explain(
     method: str = "auto",
     sigmas: tuple[float, float] | None = None,
 ) -> Plan:
-    """Return the plan that `correlate` would follow, without touching a pixel.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of the image, (N,), (H, W) or (H, W, C).
-    dtype : dtype
-        Type of the image.
-    kernel : Kernel or array
-    output : dtype, optional
-        Type of the result, `dtype` in `correlate`.
-    sigmas : pair of float, optional
-        Standard deviations, if the kernel is a Gaussian; with ``accuracy="fast"``.
-
-    Examples
-    --------
-    >>> plan = explain((480, 640), "uint8", [[1, 2, 1], [2, 4, 2], [1, 2, 1]], stride=2)
-    >>> plan.method, plan.output_shape, plan.padding
-    ('direct', (240, 320), ((1, 1), (1, 1)))
-    """
+    """Return the plan that `filtered` follows; see `core.linear.explain`, which takes every type."""
     source = checked_dtype("image", dtype)
     if len(shape) not in (1, 2, 3):
         raise ParameterError(f"an image has 1, 2 or 3 dimensions, not {len(shape)} (shape {shape})")
-    kernel = _fitted(as_kernel(kernel), len(shape))
+    kernel = as_kernel(kernel)
+    sigmas = kernel.sigmas if sigmas is None else sigmas
+    kernel = _fitted(kernel, len(shape))
     geometry = _geometry(shape, kernel, stride, padding, dilation)
     return make_plan(
         kernel, geometry, source.name, _output_dtype(source, output).name,
@@ -178,7 +64,7 @@ def explain(
 
 
 def filtered(
-    image: ArrayLike,
+    pixels: NDArray[Any],
     kernel: Kernel,
     *,
     stride: Number,
@@ -190,63 +76,116 @@ def filtered(
     accuracy: str,
     method: str,
     threads: int | None,
-    sigmas: tuple[float, float] | None = None,
 ) -> NDArray[Any]:
-    """Correlate; what `correlate` and the filters have in common."""
-    pixels = checked_image(image)
+    """Correlate an image of a native type; `core.linear` takes every type and every other argument."""
+    key = (
+        kernel, pixels.shape, pixels.dtype, stride, padding, boundary, constant, dilation, dtype, accuracy,
+        method, kernel.sigmas,
+    )  # fmt: skip
+    # 1, 1.0 and True are equal, but not all of them are a stride: what differs in type is not the same call.
+    typed = _types(stride, padding, dilation, constant)
+    try:
+        filtering = _filtering(typed, *key)
+    except TypeError:
+        # A list cannot be looked up; whatever else is wrong is told without the look-up.
+        frozen = map(tuple_of, key)
+        filtering = _filtering.__wrapped__(typed, *frozen)  # type: ignore[attr-defined]
+    return filtering.run(pixels, threads)
+
+
+def _types(*values: Any) -> list[Any] | tuple[Any, ...]:
+    return tuple([_types(*value) if type(value) in (tuple, list) else type(value) for value in values])
+
+
+@dataclass(frozen=True)
+class Filtering:
+    """A kernel made ready for images of one shape and type.
+
+    `shape` is that of the output as the core knows it, (H, W, C), and `cost` the estimated nanoseconds.
+    """
+
+    plan: Plan
+    method: Prepared
+    border: renormalized.Border | None
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    cost: float
+
+    def run(self, pixels: NDArray[Any], threads: int | None) -> NDArray[Any]:
+        """Filter an image of the shape and type that this was made for."""
+        image = three_dimensional(pixels)
+        out = aligned_empty(self.shape, self.dtype)
+        useful = max(1, int(self.cost / LEAST_WORK))
+        if useful > 1 or threads is not None or threading.VARIABLE in os.environ:
+            useful = min(threading.count(threads), useful)
+        self.method.run(image, out, threading.Workers(useful, max(useful, int(self.cost / LONGEST_STRIP))))
+        if self.border is not None:
+            self.border.run(image, out)
+        return out.reshape(self.plan.output_shape)
+
+
+@kept
+def _filtering(
+    typed: Any,
+    kernel: Kernel,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    stride: Number,
+    padding: Padding,
+    boundary: str,
+    constant: float,
+    dilation: Number,
+    output: DtypeLike,
+    accuracy: str,
+    method: str,
+    sigmas: tuple[float, float] | None,
+) -> Filtering:
+    """Make ready what the next call of the same kind finds again."""
     plan = explain(
-        pixels.shape, pixels.dtype, kernel, stride=stride, padding=padding, boundary=boundary,
-        dilation=dilation, output=dtype, accuracy=accuracy, method=method, sigmas=sigmas,
+        shape, dtype, kernel, stride=stride, padding=padding, boundary=boundary, dilation=dilation,
+        output=output, accuracy=accuracy, method=method, sigmas=sigmas,
     )  # fmt: skip
-    constant = _checked_constant(constant, pixels.dtype) if boundary == "constant" else 0.0
-    geometry = _geometry(pixels.shape, plan.kernel, stride, padding, dilation)
-    image3 = three_dimensional(pixels)
-    height, width = geometry.output_shape
-    out = aligned_empty((height, width, image3.shape[2]), np.dtype(plan.dtype))
-    outside = "zero" if boundary == "renormalize" else boundary
-    work = Work(
-        image3, out, geometry,
-        index_map(geometry.rows.length, geometry.rows.before, geometry.rows.after, outside),
-        index_map(geometry.columns.length, geometry.columns.before, geometry.columns.after, outside),
-        constant, "f64" if plan.accumulator == "float64" else "f32", _useful_threads(plan, threads),
-    )  # fmt: skip
-    execute(plan, work)
-    if boundary == "renormalize":
-        _renormalize(plan, work)
-    return out.reshape(plan.output_shape)
+    constant = _checked_constant(constant, dtype) if boundary == "constant" else 0.0
+    geometry = _geometry(shape, plan.kernel, stride, padding, dilation)
+    task = Task(
+        geometry,
+        shape[2] if len(shape) == 3 else 1,
+        FORMS[dtype.name],
+        FORMS[plan.dtype],
+        "f64" if plan.accumulator == "float64" else "f32",
+        "zero" if boundary == "renormalize" else boundary,
+        constant,
+    )
+    border = renormalized.border(task, plan.kernel) if boundary == "renormalize" else None
+    shape3 = (*geometry.output_shape, task.channels)
+    cost = math.prod(shape3) * plan.cost
+    return Filtering(plan, _method(plan, task), border, shape3, np.dtype(plan.dtype), cost)
 
 
-def _useful_threads(plan: Plan, threads: int | None) -> int:
-    """Return how many threads are worth their start: each is to have some work to do."""
-    nanoseconds = float(np.prod(plan.output_shape)) * plan.cost
-    return max(1, min(threading.count(threads), int(nanoseconds / LEAST_WORK)))
-
-
-def execute(plan: Plan, work: Work) -> None:
-    """Fill `work.out` by the plan's method."""
+def _method(plan: Plan, task: Task) -> Prepared:
+    """Make the plan's method ready."""
     kernel = plan.kernel
-    pivot = work.target.startswith("f") and sums_to_one(kernel)
-    if plan.method == "direct":
-        direct.run(work, kernel.array, pivot)
-    elif plan.method == "fft":
-        fft.run(work, kernel.array, 1.0 if sums_to_one(kernel) else kernel.sum)
-    elif plan.method == "recursive":
-        assert plan.sigmas is not None, "a recursive plan has sigmas"
-        if not recursive.run(work, plan.sigmas):
-            _separable(plan, work, pivot)
-    elif plan.method == "running sums":
-        running.run(work)
-    elif plan.method == "separable":
-        _separable(plan, work, pivot)
-    else:
-        terms = [(column / kernel.divisor, row) for column, row in kernel.terms()]
-        separable.run(work, terms, pivot=False)
+    snapping = task.target.startswith("f") and sums_to_one(kernel)
+    match plan.method:
+        case "direct":
+            return direct.prepare(task, kernel.array, snapping)
+        case "fft":
+            return fft.prepare(task, kernel.array, 1.0 if sums_to_one(kernel) else kernel.sum)
+        case "recursive":
+            assert plan.sigmas is not None, "a recursive plan has sigmas"
+            return recursive.prepare(task, plan.sigmas, _separable(kernel, task, snapping))
+        case "running sums":
+            return running.prepare(task)
+        case "separable":
+            return _separable(kernel, task, snapping)
+    terms = [(column / kernel.divisor, row) for column, row in kernel.terms()]
+    return separable.prepare(task, terms, snapping=False)
 
 
-def _separable(plan: Plan, work: Work, pivot: bool) -> None:
-    factors = plan.kernel.factors()
+def _separable(kernel: Kernel, task: Task, snapping: bool) -> Prepared:
+    factors = kernel.factors()
     assert factors is not None, "a separable plan has factors"
-    separable.run(work, [_normalised(*factors, plan.kernel)], pivot)
+    return separable.prepare(task, [_normalised(*factors, kernel)], snapping)
 
 
 def _normalised(
@@ -259,75 +198,30 @@ def _normalised(
     return column / kernel.divisor, row
 
 
-def _renormalize(plan: Plan, work: Work) -> None:
-    """Compute the border again: the sum over the pixels that exist over the sum of their weights."""
-    height, width = work.out.shape[:2]
-    top, bottom = work.geometry.rows.interior
-    left, right = work.geometry.columns.interior
-    top, left = min(top, height), min(left, width)
-    bottom, right = min(max(bottom, top), height), min(max(right, left), width)
-    for rows, columns in (
-        ((0, top), (0, width)),
-        ((bottom, height), (0, width)),
-        ((top, bottom), (0, left)),
-        ((top, bottom), (right, width)),
-    ):
-        if rows[0] < rows[1] and columns[0] < columns[1]:
-            _renormalize_part(plan, work, rows, columns)
-
-
-def _renormalize_part(plan: Plan, work: Work, rows: tuple[int, int], columns: tuple[int, int]) -> None:
-    down, first_row, last_row = work.geometry.rows.part(*rows)
-    across, first_column, last_column = work.geometry.columns.part(*columns)
-    pixels = work.image[first_row:last_row, first_column:last_column].astype(np.float64)
-    # Differences from one pixel, so that a constant stays the same to the last bit.
-    first = work.pivots(sums_to_one(plan.kernel))[: work.channels].astype(np.float64)
-    pixels -= first
-    sums = aligned_empty((down.output, across.output, work.channels), np.dtype(np.float64))
-    part = Work(
-        pixels, sums, Geometry(down, across),
-        index_map(down.length, down.before, down.after, "zero"),
-        index_map(across.length, across.before, across.after, "zero"), 0.0, "f64", 1,
-    )  # fmt: skip
-    direct.run(part, plan.kernel.array, pivot=False)
-    weights = _inside(down) @ plan.kernel.array @ _inside(across).T
-    magnitudes = _inside(down) @ np.abs(plan.kernel.array) @ _inside(across).T
-    least = 1e-9 * float(np.abs(plan.kernel.array).sum())
-    if not (np.abs(weights) > least).all():
-        cause = (
-            "its negative weights cancel the others near the border"
-            if (magnitudes > least).all()
-            else "near the border all its weights but zeros lie outside (less dilation or padding may help)"
-        )
-        raise ParameterError(
-            "boundary 'renormalize' divides by the sum of the weights that lie on the image, which is 0 for "
-            f"this kernel: {cause}; use another boundary, such as 'edge'"
-        )
-    exact = sums * (plan.kernel.sum / weights)[:, :, None] + first
-    target = work.out[rows[0] : rows[1], columns[0] : columns[1]]
-    if target.dtype.kind != "f":
-        limits = np.iinfo(target.dtype)
-        exact = np.clip(np.rint(exact), limits.min, limits.max)
-    target[...] = exact
-
-
-def _inside(axis: Axis) -> NDArray[np.float64]:
-    """Return for each output (row) and tap (column) 1 where the tap lies on the image, else 0."""
-    places = (
-        np.arange(axis.output)[:, None] * axis.stride + np.arange(axis.kernel) * axis.dilation - axis.before
-    )
-    return ((places >= 0) & (places < axis.length)).astype(np.float64)
+def tuple_of(value: Any) -> Any:
+    """Return a list, and lists in it, as tuples."""
+    return tuple(map(tuple_of, value)) if isinstance(value, list | tuple) else value
 
 
 def as_kernel(kernel: KernelLike) -> Kernel:
     """Return a `Kernel`; a bare array becomes one."""
     if isinstance(kernel, Kernel):
         return kernel
+    if isinstance(kernel, np.ndarray) and kernel.dtype.kind in "iuf" and kernel.size <= FEW_WEIGHTS:
+        return _kernel_of(kernel.tobytes(), kernel.dtype.str, kernel.shape)
     if isinstance(kernel, str | bytes):
         raise DtypeError(
             f"a kernel cannot be the text {kernel!r}; use templates.named(...), Kernel.parse(...) or an array"
         )
     return Kernel(kernel)
+
+
+@kept
+def _kernel_of(weights: bytes, dtype: str, shape: tuple[int, ...]) -> Kernel:
+    return Kernel(np.frombuffer(weights, dtype).reshape(shape))
+
+
+_NATIVE = {np.dtype(name) for name in FORMS}
 
 
 def checked_dtype(what: str, dtype: DtypeLike) -> np.dtype[Any]:
@@ -336,8 +230,11 @@ def checked_dtype(what: str, dtype: DtypeLike) -> np.dtype[Any]:
         found = np.dtype(dtype)
     except TypeError as error:
         raise DtypeError(f"{dtype!r} is not a dtype; use one of {', '.join(FORMS)}") from error
+    if found in _NATIVE:
+        return found
     if found.name not in FORMS:
         raise DtypeError(f"{what} dtype {found.name} is not supported; use one of {', '.join(FORMS)}")
+    # The same numbers in the other byte order.
     return np.dtype(found.name)
 
 
@@ -352,12 +249,14 @@ def checked_image(image: ArrayLike) -> NDArray[Any]:
         )
     if 0 in pixels.shape:
         raise ParameterError(f"the image is empty (shape {pixels.shape}); every side needs at least 1")
-    return pixels.astype(dtype, copy=False)
+    return pixels if pixels.dtype == dtype else pixels.astype(dtype)
 
 
 def three_dimensional(pixels: NDArray[Any]) -> Array:
     """Return an (H, W, C) view whose rows are stored without gaps; copy only if there is no such view."""
     image = pixels[None, :, None] if pixels.ndim == 1 else pixels[:, :, None] if pixels.ndim == 2 else pixels
+    if pixels.flags.c_contiguous and pixels.flags.aligned:
+        return image
     size, channels = image.itemsize, image.shape[2]
     packed = (channels == 1 or image.strides[2] == size) and (
         image.shape[1] == 1 or image.strides[1] == size * channels

@@ -23,10 +23,11 @@ With an even kernel `same` puts the extra pixel after. A kernel of four taps on 
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.errors import DtypeError, ParameterError, shown
 
 Pair: TypeAlias = tuple[int, int]
 Number: TypeAlias = int | Pair
@@ -174,18 +175,28 @@ def number_pair(name: str, value: object, least: int) -> Pair:
     items = tuple(value) if isinstance(value, tuple | list) else (value, value)
     if len(items) != 2:
         raise ParameterError(
-            f"{name} {value!r} has {len(items)} numbers; give one, or a pair (rows, columns)"
+            f"{name} {shown(value)} has {len(items)} numbers; give one, or a pair (rows, columns)"
         )
     return _integer(name, value, items[0], least), _integer(name, value, items[1], least)
 
 
 def _integer(name: str, whole: object, value: object, least: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise DtypeError(f"{name} {whole!r} is not made of integers; give an integer of at least {least}")
-    number = int(value.__index__())
+    number = whole_number(value)
+    if number is None:
+        raise DtypeError(f"{name} {shown(whole)} is not made of integers; give an integer, {least} or more")
     if not least <= number <= LARGEST:
-        raise ParameterError(f"{name} {whole!r} is out of range; give {least} to {LARGEST}")
+        raise ParameterError(f"{name} {shown(whole)} is out of range; give {least} to {LARGEST}")
     return number
+
+
+def whole_number(value: object) -> int | None:
+    """Return an integer of any type as an int; None for everything else, such as True."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def _paddings(padding: object, kernel: Pair, dilation: Pair) -> tuple[Pair, Pair]:
@@ -193,13 +204,13 @@ def _paddings(padding: object, kernel: Pair, dilation: Pair) -> tuple[Pair, Pair
         name = PADDING_NAMES.get(padding)
         if name is None:
             raise ParameterError(
-                f"unknown padding {padding!r}; use {', '.join(PADDING_NAMES)}, a number, (rows, columns) "
-                "or ((top, bottom), (left, right))"
+                f"unknown padding {shown(padding)}; use {', '.join(PADDING_NAMES)}, a number, "
+                "(rows, columns) or ((top, bottom), (left, right))"
             )
         return _named_padding(name, kernel[0], dilation[0]), _named_padding(name, kernel[1], dilation[1])
     if isinstance(padding, tuple | list) and any(isinstance(item, tuple | list) for item in padding):
         if len(padding) != 2:
-            raise ParameterError(f"padding {padding!r} is not ((top, bottom), (left, right))")
+            raise ParameterError(f"padding {shown(padding)} is not ((top, bottom), (left, right))")
         return number_pair("padding", padding[0], 0), number_pair("padding", padding[1], 0)
     rows, columns = number_pair("padding", padding, least=0)
     return (rows, rows), (columns, columns)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 from collections import deque
 from time import monotonic
 from typing import Any
@@ -57,7 +58,8 @@ def release_memory() -> None:
     """Give back to the system all memory that is kept for later calls.
 
     That is the memory of results that nobody holds any more, at most 256 MiB, and what was made for kernels,
-    at most 32 MiB. Calls that follow take a little longer, once. Results that are held stay as they are.
+    at most 32 MiB, and the calling thread's working memory. Calls that follow take a little longer, once.
+    Results that are held stay as they are.
 
     Examples
     --------
@@ -65,20 +67,25 @@ def release_memory() -> None:
     """
     _free.clear()
     keeping.forget()
+    _mine.__dict__.clear()
     _trim()
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return an uninitialised, writeable array that starts on a cache line.
+    """Return an uninitialised, writeable array; a large one starts on a cache line.
 
     Examples
     --------
-    >>> aligned_empty((480, 640), np.dtype("f4")).ctypes.data % 64
+    >>> aligned_empty((480, 1640), np.dtype("f4")).ctypes.data % 64
     0
     """
     size = math.prod(shape) * dtype.itemsize
     if size > sys.maxsize - CACHE_LINE:
         raise MemoryError(f"no memory holds {'x'.join(map(str, shape))} values")
+    if size < LEAST_BYTES:
+        if _free:
+            _taken(size)
+        return np.empty(shape, dtype)
     raw = _memory(size + CACHE_LINE)
     start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + size].view(dtype).reshape(shape)
@@ -86,9 +93,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def _memory(size: int) -> Piece:
     piece = _taken(size) if _free else None
-    if piece is None:
-        piece = np.empty(size, np.uint8)
-    return piece if size < LEAST_BYTES else np.asarray(_Lease(piece))
+    return np.asarray(_Lease(np.empty(size, np.uint8) if piece is None else piece))
 
 
 def _taken(size: int) -> Piece | None:
@@ -120,3 +125,28 @@ def _trim() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(ctypes.c_size_t(0))
+
+
+SCRATCH_BYTES = 8 << 20
+"""Most bytes of working memory that a thread keeps from one strip to the next."""
+
+_mine = threading.local()
+
+
+def scratch(*parts: tuple[int, np.dtype[Any]]) -> list[int]:
+    """Return where working memory of this thread begins, one address for each `(elements, dtype)`.
+
+    It holds zeros or what an earlier strip left there, and is good until the thread asks again. Fresh memory
+    for every strip would be zeroed by the system page by page, which for small images takes longer than
+    the filter.
+    """
+    starts, size = [], CACHE_LINE
+    for elements, dtype in parts:
+        starts.append(size)
+        size += -(-elements * dtype.itemsize // CACHE_LINE) * CACHE_LINE
+    held = getattr(_mine, "size", 0)
+    if held < size or held > max(size, SCRATCH_BYTES):
+        _mine.memory, _mine.size = np.zeros(size, np.uint8), size
+        _mine.first = _mine.memory.__array_interface__["data"][0] // CACHE_LINE * CACHE_LINE
+    first: int = _mine.first
+    return [first + start for start in starts]

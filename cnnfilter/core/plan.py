@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from cnnfilter.core.geometry import Geometry, Pair
-from cnnfilter.core.kernel import Kernel
+from cnnfilter.core.keeping import kept
+from cnnfilter.core.loops.fft import OUTLIER
 from cnnfilter.core.methods import fft, recursive
 from cnnfilter.errors import ParameterError
+from cnnfilter.kernels.kernel import Kernel
 
 METHODS = ("direct", "separable", "low rank", "running sums", "fft", "recursive")
 ACCURACIES = ("exact", "fast")
@@ -28,6 +29,9 @@ LOW_RANK_SIDE = 64
 
 LONGEST_FLOAT32 = 512
 """Longest sum in float32 for float32 results: sums of 2404 terms strayed by 1.7e-6 of sum|k| max|x|."""
+
+LONGEST_MEAN = 400
+"""The same for weights that sum to 1: what counts as a constant, for rounding, is to stay within 2e-6."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,9 @@ class Plan:
     kernel: Kernel = field(repr=False)
     sigmas: tuple[float, float] | None = None
 
+    def __str__(self) -> str:
+        return self.text()
+
     def text(self) -> str:
         """Return the plan as lines for people."""
         values = int(np.prod(self.output_shape))
@@ -114,6 +121,13 @@ class _Question:
     def sides(self) -> Pair:
         return self.kernel.shape
 
+    @property
+    def whole(self) -> bool:
+        """Tell whether sums of whole numbers are wanted as they are: to stay whole, none may be split."""
+        weights = self.kernel.weights
+        rounded = self.target[0] != "f"
+        return self.source[0] != "f" and not rounded and bool((weights == np.rint(weights)).all())
+
 
 @dataclass(frozen=True)
 class _Offer:
@@ -129,7 +143,7 @@ def sums_to_one(kernel: Kernel) -> bool:
     return abs(kernel.sum - 1) < 1e-12
 
 
-@lru_cache(maxsize=64)
+@kept
 def make_plan(
     kernel: Kernel,
     geometry: Geometry,
@@ -196,8 +210,9 @@ def _cheapest(question: _Question) -> tuple[str, _Offer]:
 def _direct(question: _Question) -> _Offer:
     taps = int(np.count_nonzero(question.kernel.weights))
     accumulator = _accumulator(question, taps)
-    cost = _in_type(accumulator, 0.10 + 0.020 * taps)
     rows, columns = question.sides
+    # Four rows of a kernel share the pixels that they load; one row, or two, wait for loads.
+    cost = _in_type(accumulator, 0.35 + {1: 0.05, 2: 0.035}.get(rows, 0.024) * taps)
     zeros = rows * columns - taps
     skipped = f", {zeros} zero weights are skipped" if zeros else ""
     reason = f"{taps} multiply-adds a value for {rows}x{columns}{skipped}"
@@ -216,6 +231,8 @@ def _separable(question: _Question) -> _Offer | str:
 
 def _low_rank(question: _Question) -> _Offer | str:
     rows, columns = question.sides
+    if question.whole:
+        return "sums of whole numbers are to come out whole"
     if min(rows, columns) > LOW_RANK_SIDE:
         return f"kernels above {LOW_RANK_SIDE} rows and columns are not decomposed"
     if question.kernel.separable():
@@ -224,11 +241,9 @@ def _low_rank(question: _Question) -> _Offer | str:
     rank = len(terms)
     size = sum(np.abs(column).sum() * np.abs(row).sum() for column, row in terms)
     growth = float(size / np.abs(question.kernel.weights).sum())
-    # Terms that cancel each other cost digits, and a sum of terms cannot take differences from a pivot:
-    # float64 sums give a constant back to the last bit of float32.
+    # Terms that cancel each other cost digits, and a constant's mean is not recognised in a sum of terms:
+    # float64 sums give it back to the last bit of float32.
     accumulator = "float64"
-    if question.target == "float64" and question.smoothing and question.source.startswith("f"):
-        growth *= 2
     operations = rank * (rows + columns)
     reason = f"rank {rank}: {rank} x ({rows} + {columns}) multiply-adds a value, not {rows * columns}"
     error = growth * _rounding(accumulator, operations)
@@ -241,19 +256,26 @@ def _running(question: _Question) -> _Offer | str:
         return "the weights are not all the same with the sum 1"
     if question.geometry.stride != (1, 1) or question.geometry.dilation != (1, 1):
         return "stride and dilation must be 1"
-    if question.source == "float64":
-        return "sums of float64 pixels are not exact"
     rows, columns = question.sides
-    operations = 4 + 2 * columns**0.5
-    cost = (0.15 if question.source == "uint8" else 0.60) + 0.02 * columns**0.5
+    if question.source.startswith("f"):
+        accumulator = "float64" if "float64" in (question.source, question.target) else "float32"
+        operations = 2 * (rows**0.5 + columns**0.5)
+        cost = _in_type(accumulator, 0.8 + 0.1 * operations + 0.002 * (rows + columns))
+        error = _rounding(accumulator, int(operations) + 4)
+    else:
+        accumulator = "float32" if (question.source, question.target) == ("uint8", "uint8") else "float64"
+        operations = 4 + 2 * columns**0.5
+        cost = (0.15 if question.source == "uint8" else 0.60) + 0.02 * columns**0.5
+        error = _rounding(accumulator, 2)
     reason = f"all {rows * columns} weights are equal: about {operations:.0f} additions a value"
-    accumulator = "float32" if question.source == "uint8" else "float64"
-    return _Offer(operations, cost, accumulator, UNIT * 4, reason)
+    return _Offer(operations, cost, accumulator, error, reason)
 
 
 def _fft(question: _Question) -> _Offer | str:
     if question.geometry.stride != (1, 1):
         return "stride must be 1"
+    if question.whole:
+        return "sums of whole numbers are to come out whole"
     reach = question.geometry.rows.reach
     if 2 * reach > fft.SIZES[-1]:
         return f"kernels above {fft.SIZES[-1] // 2} rows do not fit a tile"
@@ -263,7 +285,8 @@ def _fft(question: _Question) -> _Offer | str:
     concentration = float(
         np.linalg.norm(question.kernel.array) / max(np.abs(question.kernel.array).sum(), 1e-300)
     )
-    spread = min(1.0, 4 * concentration) * 16 * UNIT
+    # What a transform spreads is the rounding of pixels up to OUTLIER times those near an output.
+    spread = min(1.0, 4 * concentration) * 16 * UNIT * (OUTLIER if question.source[0] == "f" else 1)
     accumulator = _accumulator(question, 0)
     largest = float(np.abs(question.kernel.array).sum()) * LARGEST_PIXEL["uint8"]
     if question.source == "uint8" and question.target != "float32" and spread * largest > 5e-4:
@@ -273,7 +296,7 @@ def _fft(question: _Question) -> _Offer | str:
         f"not {np.count_nonzero(question.kernel.weights)}"
     )
     error = spread if accumulator == "float32" else spread * UNIT
-    return _Offer(operations, _in_type(accumulator, 0.4 + 0.042 * operations), accumulator, error, reason)
+    return _Offer(operations, _in_type(accumulator, 0.9 + 0.04 * operations), accumulator, error, reason)
 
 
 def _recursive(question: _Question) -> _Offer | str:
@@ -305,9 +328,9 @@ _OFFERS: dict[str, Callable[[_Question], _Offer | str]] = {
 
 
 def _passes(question: _Question, rank: int) -> float:
-    """Estimate `rank` separable passes in nanoseconds: taps along a row meet unaligned pixels."""
+    """Estimate `rank` separable passes in nanoseconds."""
     rows, columns = question.sides
-    return 0.17 + rank * (0.020 * rows + 0.033 * columns)
+    return 0.45 + rank * (0.1 + 0.024 * rows + 0.022 * columns)
 
 
 def _in_type(accumulator: str, cost: float) -> float:
@@ -330,7 +353,8 @@ def _accumulator(question: _Question, operations: int) -> str:
     if question.source in ("uint16", "int16", "float64") or question.target == "float64":
         return "float64"
     if question.source == "float32" or question.target == "float32":
-        return "float32" if operations <= LONGEST_FLOAT32 else "float64"
+        longest = LONGEST_MEAN if question.smoothing else LONGEST_FLOAT32
+        return "float32" if operations <= longest else "float64"
     largest = float(np.abs(question.kernel.array).sum()) * LARGEST_PIXEL["uint8"]
     if _is_dyadic(question.kernel.array, largest) or 2 * operations**0.5 * UNIT * largest < 5e-4:
         return "float32"

@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cnnfilter.core.container import processor_quota
-from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.core.geometry import whole_number
+from cnnfilter.errors import DtypeError, ParameterError, shown
 
 if TYPE_CHECKING:
     from queue import SimpleQueue
@@ -32,11 +33,11 @@ def count(threads: int | None = None) -> int:
     """
     if threads is None:
         return _usual()
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
-        raise DtypeError(f"threads {threads!r} is not an integer; use 1 to {LARGEST}")
-    number = int(threads.__index__())
+    number = whole_number(threads)
+    if number is None:
+        raise DtypeError(f"threads {shown(threads)} is not an integer; use 1 to {LARGEST}")
     if not 1 <= number <= LARGEST:
-        raise ParameterError(f"threads {threads!r} is out of range; use 1 to {LARGEST}")
+        raise ParameterError(f"threads {shown(threads)} is out of range; use 1 to {LARGEST}")
     return number
 
 
@@ -55,27 +56,40 @@ def _usual() -> int:
     return int(text)
 
 
-def run_strips(function: Callable[[int, int], None], rows: int, threads: int, least: int) -> None:
+class Workers(NamedTuple):
+    """How many threads are to work, and on how many strips in all.
+
+    More strips than threads let a long call be interrupted: only between two strips the calling thread is
+    back in Python, where a signal becomes an exception.
+    """
+
+    threads: int
+    strips: int
+
+
+def run_strips(function: Callable[[int, int], None], rows: int, workers: int | Workers, least: int) -> None:
     """Call `function(first, last)` for strips that cover `range(rows)`, each of `least` rows or more.
 
     The calling thread takes strips as the others do, so it never waits for a thread that has no time. The
     first exception is raised again here, once no strip runs any more; strips not begun by then are left out.
-    Called from within a strip it runs in one piece.
+    Called from within a strip it runs in one piece. A number of workers stands for as many strips.
     """
-    strips = max(1, min(threads, rows // max(least, 1)))
+    threads, strips = workers if isinstance(workers, Workers) else (workers, workers)
+    strips = max(1, min(strips, rows // max(least, 1)))
     if strips == 1 or getattr(_inside, "strip", False):
         function(0, rows)
         return
     edges = [rows * strip // strips for strip in range(strips + 1)]
+    helpers = min(threads, strips) - 1
     work = _Work(function, pairwise(edges))
     _inside.strip = True
     try:
-        _pool.offer(work, strips - 1)
+        _pool.offer(work, helpers)
         work.take()
     finally:
         _inside.strip = False
         work.close()
-        _pool.withdraw(strips - 1)
+        _pool.withdraw(helpers)
     if work.errors:
         # Taken off the list, so that the error does not keep itself and the image alive.
         raise work.errors.pop(0)

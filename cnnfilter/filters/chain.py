@@ -5,55 +5,32 @@ strip needs, and so on up to the frame. Each keeps the rows that the next strip 
 no row is computed twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnfilter.core.geometry import Geometry
-from cnnfilter.core.threads import count, run_strips
-from cnnfilter.filters.registry import Range, Step
-from cnnfilter.pixels import Applied, Array, apply, copy_pixels, depth_dtype, extremes, white_of
-
-STRIP = 1 << 20
-"""Values of a strip: 4 MiB of float32 stay in the caches while they are filtered, rounded and stored."""
+from cnnfilter.core.threads import run_strips
+from cnnfilter.filters.filter import Filter
+from cnnfilter.filters.plan import ChainPlan
+from cnnfilter.pixels import Applied, Array, apply, copy_pixels, extremes
 
 Rows = Callable[[int, int], Array]
 
 
-def run_chain(
-    steps: Sequence[Step],
-    frame: Array,
-    *,
-    alpha: bool = False,
-    linear: bool = False,
-    value_range: Range | None = None,
-    depth: str | None = None,
-    overwrite: bool = False,
-    threads: int | None = None,
-) -> Applied:
+def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Applied:
     """Run one frame through filters; values stay floats between them and are rounded once.
 
     Parameters
     ----------
-    steps : sequence of Step
-        At least one.
+    plan : ChainPlan
+        What `plan_chain` says for such frames.
     frame : array of shape (H, W) or (H, W, C)
         uint8, uint16, int16, float32 or float64.
-    alpha : bool, default False
-        Whether the last channel is transparency.
-    linear : bool, default False
-        Whether to filter in linear light.
-    value_range : {"clip", "abs", "offset", "stretch"}, optional
-        What becomes of the last filter's values outside the pixels' range; default the filter's own
-        choice, and nothing for floats. Between filters it is always the filter's own choice.
-    depth : {"8", "16", "f32"}, optional
-        Of the result; default that of the frame.
     overwrite : bool, default False
         Whether the frame is no longer needed: the result may then take its memory.
-    threads : int, optional
-        Default: one for each processor.
 
     Returns
     -------
@@ -62,97 +39,37 @@ def run_chain(
 
     Examples
     --------
+    >>> from cnnfilter.filters.mean import Mean
+    >>> from cnnfilter.filters.plan import plan_chain
+    >>> from cnnfilter.filters.second_derivative import SecondDerivative
     >>> ramp = np.arange(0, 250, 50, dtype=np.uint8)[None].repeat(3, axis=0)
-    >>> run_chain([Step.of("mean", size=3), Step.of("second-derivative", axis="x")], ramp).array[1]
+    >>> plan = plan_chain([Mean(size=3), SecondDerivative(axis="x")], ramp.shape, ramp.dtype)
+    >>> run_chain(plan, ramp).array[1]
     array([33, 33,  0, 33, 33], dtype=uint8)
     """
-    target = depth_dtype(depth) if depth else frame.dtype
-    if value_range is None and target.kind != "f":
-        value_range = steps[-1].range
-    chain = _Chain(steps, frame, _settings(steps, frame.dtype, target, value_range, alpha, linear))
-    # What is hidden is filled from everywhere, not from a strip.
-    at_once = chain.is_lean() or (alpha and any(step.colours_only for step in steps))
-    geometries = None if at_once else _geometries(steps, frame.shape)
-    edges = geometries and _edges(geometries, frame.shape)
-    if not geometries or not edges:
-        return chain.whole(threads)
-    strips = _Strips(chain, geometries, edges, count(threads))
-    ends = strips.extremes() if value_range == "stretch" else None
-    taken = overwrite and _fits(frame, target, geometries)
-    result = frame if taken else np.empty((*geometries[-1].output_shape, *frame.shape[2:]), target)
+    if plan.strips == 1:
+        return _whole(plan, frame)
+    strips = _Strips(plan, frame)
+    ends = strips.extremes() if plan.value_range == "stretch" else None
+    taken = overwrite and plan.keeps_the_frame and frame.flags.writeable
+    result = frame if taken else np.empty(plan.shapes[-1], plan.target)
     return Applied(result, strips.fill(result, ends))
 
 
-def _fits(frame: Array, target: np.dtype[Any], geometries: list[Geometry]) -> bool:
-    """Whether the result can lie where the frame lies."""
-    return (
-        frame.flags.writeable
-        and frame.dtype == target
-        and all(geometry.output_shape == frame.shape[:2] for geometry in geometries)
-    )
-
-
-def _settings(
-    steps: Sequence[Step],
-    source: np.dtype[Any],
-    target: np.dtype[Any],
-    value_range: Range | None,
-    alpha: bool,
-    linear: bool,
-) -> list[dict[str, Any]]:
-    """Return what `apply` is told for each step: as a pipe of commands does, but for the rounding."""
-    white = white_of(source)
-    common = {"alpha": alpha, "linear": linear, "white": white}
-    floats = np.dtype(np.float64 if source == np.float64 else np.float32)
-    # Pixels that will be signed at the end stay so on the way.
-    limited = white is not None and target.kind != "f"
-    between = [
-        common | {"value_range": step.range if limited else None, "depth": floats} for step in steps[:-1]
-    ]
-    return [*between, common | {"value_range": value_range, "depth": target}]
-
-
-class _Chain(NamedTuple):
-    """The filters, with all that `apply` is told beside them."""
-
-    steps: Sequence[Step]
-    frame: Array
-    settings: list[dict[str, Any]]
-
-    @property
-    def alpha(self) -> bool:
-        """Whether the last channel is transparency."""
-        return bool(self.settings[-1]["alpha"])
-
-    def is_lean(self) -> bool:
-        """Whether the core itself writes the result in one pass, so that there are no floats to avoid."""
-        last = self.settings[-1]
-        target, value_range = last["depth"], last["value_range"]
-        return (
-            len(self.steps) == 1
-            and target == self.frame.dtype
-            and not last["alpha"]
-            and not last["linear"]
-            and (self.steps[-1].bounded if target.kind != "f" else value_range is None)
-            and value_range in (None, "clip")
-        )
-
-    def whole(self, threads: int | None) -> Applied:
-        """Run one frame after the other."""
-        frame, clipped = self.frame, 0
-        for step, settings in zip(self.steps, self.settings, strict=True):
-            frame, more = _apply(step, frame, settings, threads)
-            clipped += more
-        return Applied(frame, clipped)
+def _whole(plan: ChainPlan, frame: Array) -> Applied:
+    """Run one filter after the other."""
+    clipped = 0
+    for filter, settings in zip(plan.filters, plan.settings, strict=True):
+        frame, more = _apply(filter, frame, settings, plan.unit, plan.threads)
+        clipped += more
+    return Applied(frame, clipped)
 
 
 class _Strips(NamedTuple):
-    """A chain over strips: which rows of the result each strip has, and how many threads take them."""
+    """A chain at work on a frame, strip by strip."""
 
-    chain: _Chain
-    geometries: list[Geometry]
-    edges: list[int]
-    threads: int
+    plan: ChainPlan
+    frame: Array
 
     def fill(self, result: Array, ends: tuple[float, float] | None) -> int:
         """Store the result, which may be the frame itself; `ends` are the extremes that a stretch needs."""
@@ -167,7 +84,7 @@ class _Strips(NamedTuple):
         found: list[tuple[float, float]] = []
 
         def look(first: int, last: int, strip: Array) -> None:
-            pair = extremes(strip[..., :-1] if self.chain.alpha else strip)
+            pair = extremes(strip[..., :-1] if self.plan.alpha else strip)
             if pair:
                 found.append(pair)
 
@@ -181,40 +98,40 @@ class _Strips(NamedTuple):
         once no other reads the rows of the frame where it lies: after the strip below it has been made, and
         at the upper and lower end of a part after all parts.
         """
-        settings = [*self.chain.settings[:-1], self.chain.settings[-1] | last_settings]
+        settings = [*self.plan.settings[:-1], self.plan.settings[-1] | last_settings]
         clipped: list[int] = []
         late: list[tuple[int, int, Array]] = []
 
         def work(first: int, last: int) -> None:
-            stages = self._stages(settings, self.edges[last])
+            stages = self._stages(settings, self.plan.edges[last])
             made: list[tuple[int, int, Array]] = []
             for index in range(first, last):
-                top, bottom = self.edges[index : index + 2]
+                top, bottom = self.plan.edges[index : index + 2]
                 made.append((top, bottom, stages[-1].rows(top, bottom)))
                 if index > first + 1:
                     use(*made.pop(1))
             late.extend(made)
             clipped.append(sum(stage.clipped for stage in stages))
 
-        run_strips(work, len(self.edges) - 1, self.threads, 1)
+        run_strips(work, self.plan.strips, self.plan.threads, 1)
         for strip in late:
             use(*strip)
         return sum(clipped)
 
     def _stages(self, settings: list[dict[str, Any]], end: int) -> list["_Stage"]:
         """Return the filters at work on one part of the image, which ends before the row `end`."""
-        limits = [geometry.rows.output for geometry in self.geometries]
+        plan, frame = self.plan, self.frame
+        limits = [geometry.rows.output for geometry in plan.geometries]
         if end < limits[-1]:  # each limit is the row where the next part will begin
             limits[-1] = end
             for index in range(len(limits) - 1, 0, -1):
-                _, limits[index - 1], _ = self.geometries[index].rows.part(limits[index], limits[index] + 1)
-        frame = self.chain.frame
+                _, limits[index - 1], _ = plan.geometries[index].rows.part(limits[index], limits[index] + 1)
         stages: list[_Stage] = []
-        for step, geometry, one, limit in zip(
-            self.chain.steps, self.geometries, settings, limits, strict=True
+        for filter, geometry, told, limit in zip(
+            plan.filters, plan.geometries, settings, limits, strict=True
         ):
             source = stages[-1].rows if stages else lambda first, last: frame[first:last]
-            stages.append(_Stage(step, geometry, one, source, limit))
+            stages.append(_Stage(partial(_apply, filter, unit=plan.unit), geometry, told, source, limit))
         return stages
 
 
@@ -222,9 +139,14 @@ class _Stage:
     """One filter at work: it is asked for rows from top to bottom and keeps those of its last answer."""
 
     def __init__(
-        self, step: Step, geometry: Geometry, settings: dict[str, Any], source: Rows, limit: int
+        self,
+        apply: Callable[..., Applied],
+        geometry: Geometry,
+        settings: dict[str, Any],
+        source: Rows,
+        limit: int,
     ) -> None:
-        self.step, self.geometry, self.settings = step, geometry, settings
+        self.apply, self.geometry, self.settings = apply, geometry, settings
         self.source, self.limit = source, limit
         self.kept: Array | None = None
         self.first = self.done = self.clipped = 0
@@ -245,49 +167,28 @@ class _Stage:
             return np.concatenate((self._filtered(first, self.limit), self._filtered(self.limit, last)))
         part, start, stop = self.geometry.rows.part(first, last)
         padding = ((part.before, part.after), self.geometry.padding[1])
-        applied = _apply(self.step, self.source(start, stop), self.settings, 1, padding)
+        applied = self.apply(self.source(start, stop), self.settings, threads=1, padding=padding)
         if first < self.limit:  # values from there on are counted by the next part
             self.clipped += applied.clipped
         return applied.array
 
 
 def _apply(
-    step: Step, values: Array, settings: dict[str, Any], threads: int | None, padding: Any = None
+    filter: Filter,
+    values: Array,
+    settings: dict[str, Any],
+    unit: float,
+    threads: int | None,
+    padding: Any = None,
 ) -> Applied:
     return apply(
         values,
-        partial(step.run, threads=threads, padding=padding),
-        gain=step.gain,
-        bias=step.bias,
-        bounded=step.bounded,
-        colours_only=step.colours_only,
+        partial(filter.run, threads=threads, padding=padding, unit=unit),
+        gain=filter.gain,
+        bias=filter.bias,
+        bounded=filter.bounded,
+        colours_only=filter.colours_only,
+        span=filter.span,
         threads=threads,
         **settings,
     )
-
-
-def _geometries(steps: Sequence[Step], shape: tuple[int, ...]) -> list[Geometry] | None:
-    """Return the geometry of every step, or None if one of them needs the whole image at a time."""
-    if any(step.range == "stretch" for step in steps[:-1]):
-        return None
-    geometries = []
-    for step in steps:
-        geometry = step.geometry((shape[0], shape[1]))
-        if geometry is None:
-            return None
-        geometries.append(geometry)
-        shape = geometry.output_shape
-    return geometries
-
-
-def _edges(geometries: list[Geometry], shape: tuple[int, ...]) -> list[int] | None:
-    """Divide the rows of the output into strips: where they begin and end. None for one strip.
-
-    A strip is higher than the kernels together, so that what is mirrored at the last row lies within it.
-    """
-    rows, columns = geometries[-1].output_shape
-    widest = max(columns, *(geometry.columns.length for geometry in geometries))
-    reach = sum(geometry.rows.reach + geometry.rows.before + geometry.rows.after for geometry in geometries)
-    channels = int(np.prod(shape[2:]))
-    strips = rows // max(2 * reach, STRIP // (widest * channels), 1)
-    return [rows * strip // strips for strip in range(strips + 1)] if strips > 1 else None

@@ -1,14 +1,19 @@
 """A learned filter as a step of a chain of filters: an array in, an array of the wanted type out."""
 
-from typing import Any
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
-from cnnfilter.core.correlate import correlate
-from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry
-from cnnfilter.learning.learnedfilter import LearnedFilter
-from cnnfilter.pixels.kinds import full_scale
+from cnnfilter.errors import ParameterError
+from cnnfilter.filters.filter import GEOMETRY, Filter, Option, Planned, Range, planned
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from cnnfilter.core.geometry import Geometry, Number, Padding, Pair
+    from cnnfilter.kernels.kernel import Kernel
+    from cnnfilter.learning.learnedfilter import LearnedFilter
 
 
 def apply(
@@ -48,18 +53,23 @@ def apply(
 
     Examples
     --------
-    >>> from cnnfilter.learning.learnedfilter import ConvolutionLayer
+    >>> import numpy as np
+    >>> from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
     >>> half = LearnedFilter((ConvolutionLayer(np.full((1, 1, 1, 1), 0.5)),), each_channel=True)
     >>> apply(np.array([[100, 51]], np.uint8), half, dtype="float32")
     array([[50. , 25.5]], dtype=float32)
     """
+    import numpy as np
+
+    from cnnfilter.core.linear import correlate
+    from cnnfilter.pixels.kinds import full_scale
+
     pixels = np.asarray(image)
     target = pixels.dtype if dtype is None else np.dtype(dtype)
-    kernel = filter.kernel()
-    if kernel is not None:
+    if filter.is_kernel:
         return correlate(
-            pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant,
-            dtype=target, threads=threads,
+            pixels, filter.layers[0].weights[0, 0], stride=stride, padding=padding, boundary=boundary,
+            constant=constant, dtype=target, threads=threads,
         )  # fmt: skip
     place = geometry_of(filter, (pixels.shape[0], pixels.shape[1]), stride, padding)
     values = filter.maps(pixels, boundary=boundary, constant=constant, padding=place.padding, threads=threads)
@@ -80,11 +90,142 @@ def geometry_of(
 
     Examples
     --------
-    >>> from cnnfilter.learning.learnedfilter import ConvolutionLayer
+    >>> import numpy as np
+    >>> from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
     >>> layer = ConvolutionLayer(np.ones((1, 1, 3, 3)))
     >>> geometry_of(LearnedFilter((layer, layer)), (10, 8), 2, "narrow").output_shape
     (3, 2)
     """
+    from cnnfilter.core.geometry import make_geometry
+
     (top, bottom), (left, right) = filter.reach
     size = top + bottom + 1, left + right + 1
     return make_geometry(shape, size, stride, filter.reach if padding == "same" else padding, 1)
+
+
+class Learned(Filter):
+    """A learned filter as a filter of a chain."""
+
+    name = "learned"
+    help = "Apply a file of 'cnnfilter learn', a kernel, or a bank of kernels."
+    examples = (
+        "cnnfilter learned --filter sharp.json photo.jpg -o sharp.jpg",
+        "cnnfilter learned --filter bank.npy photo.jpg --maps sheet.png",
+    )
+    options = (
+        Option("filter", "file", "A .json, .safetensors, .npy or .npz.", required=True),
+        Option("tensor", "text", "Which tensor of FILE is the bank.", metavar="NAME"),
+        Option(
+            "order",
+            ("auto", "UVDP", "PDUV"),
+            "Axes of a bank; PDUV is PyTorch's. [by shape]",
+            "auto",
+            "UVDP|PDUV",
+        ),
+        *GEOMETRY,
+    )
+    has_maps = True
+
+    @classmethod
+    def takes(cls) -> tuple[str, ...]:
+        """Name what `apply` takes: how a file is read is no part of it."""
+        return tuple(name for name in super().takes() if name not in ("tensor", "order"))
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], value_range: Range | None = None) -> Self:
+        """Read the file of the filter."""
+        from cnnfilter.learning.learnedfilter import LearnedFilter
+
+        given = dict(values)
+        path, tensor, order = given.pop("filter"), given.pop("tensor", None), given.pop("order", "auto")
+        learned = LearnedFilter.load(path, tensor=tensor, order=order)
+        return super().read(given | {"filter": learned}, value_range)
+
+    @property
+    def learned(self) -> LearnedFilter:
+        """The filter that was learned."""
+        learned: LearnedFilter = self.arguments["filter"]
+        return learned
+
+    @property
+    def _kernel(self) -> Kernel:
+        kernel = self.learned.kernel()
+        assert kernel is not None
+        return kernel
+
+    @property
+    def gain(self) -> float:
+        """What it makes of a constant 1: the sum of its one kernel, or 1."""
+        return 1.0 if self.colours_only else float(self._kernel.sum)
+
+    @property
+    def bias(self) -> float:
+        """What its one kernel adds, as a share of white."""
+        return self.learned.bias
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it is one kernel whose weights are those of a mean."""
+        if self.colours_only or self.bias:
+            return False
+        weights = self._kernel.array
+        return bool(weights.min() >= 0 and abs(weights.sum() - 1) < 1e-12)
+
+    @property
+    def colours_only(self) -> bool:
+        """Whether it is one of layers, which cannot weigh pixels by their alpha."""
+        return not self.learned.is_kernel
+
+    @property
+    def local(self) -> bool:
+        """Whether strips will do, and the result has the channels of the image."""
+        return super().local and self.learned.inputs == self.learned.outputs
+
+    def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
+        """Call `apply`."""
+        return apply(image, **how)
+
+    def window(self) -> Pair:
+        """Return rows and columns of what one result depends on, all layers together."""
+        (top, bottom), (left, right) = self.learned.reach
+        return top + bottom + 1, left + right + 1
+
+    def geometry(self, shape: Pair) -> Geometry:
+        """Return which rows and columns of an image of `shape` each result needs."""
+        given = {name: self.arguments[name] for name in ("stride", "padding") if name in self.arguments}
+        return geometry_of(self.learned, shape, **given)
+
+    def channels(self, channels: int) -> int:
+        """Return how many maps there will be."""
+        learned = self.learned
+        if learned.each_channel:
+            return channels
+        if channels != learned.inputs:
+            raise ParameterError(
+                f"the filter takes {learned.inputs} channel(s), but the image has {channels}"
+            )
+        return learned.outputs
+
+    def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
+        """Say how the core will correlate, or which layers there are."""
+        learned = self.learned
+        if learned.is_kernel:
+            return planned(self, self._kernel, shape, dtype, output)
+        shape = self.shape(shape)
+        layers = [
+            {
+                "kernel": "x".join(map(str, layer.weights.shape[2:])),
+                "inputs": layer.inputs,
+                "outputs": len(layer.weights),
+                "activation": layer.activation,
+            }
+            for layer in learned.layers
+        ]
+        record = {"method": "layers", "output_shape": shape, "dtype": output, "layers": layers}
+        text = [
+            "method   layers",
+            *(f"layer    {k['kernel']}, {k['inputs']} to {k['outputs']}, {k['activation']}" for k in layers),
+            f"output   {'x'.join(map(str, shape))} {output}",
+            f"reach    {learned.reach}",
+        ]
+        return Planned(shape, record | {"reach": learned.reach}, "\n".join(text))

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 
-from cnnfilter.core.correlate import correlate
-from cnnfilter.core.templates import gaussian
+from cnnfilter.core.linear import correlate
 from cnnfilter.errors import ParameterError
+from cnnfilter.kernels.templates import gaussian
 from cnnfilter.learning.pairs import Array
 from cnnfilter.pixels.kinds import full_scale
 
@@ -32,8 +32,18 @@ def psnr(image: Array, reference: Array, peak: float | None = None) -> float:
     """
     difference = _pair(image, reference)
     error = float(np.mean(np.square(difference)))
-    scale = full_scale(reference.dtype) if peak is None else peak
-    return math.inf if error == 0 else 10 * math.log10(scale * scale / error)
+    return decibels(error, full_scale(reference.dtype) if peak is None else peak)
+
+
+def decibels(error: float, peak: float) -> float:
+    """PSNR of a mean squared error.
+
+    Examples
+    --------
+    >>> round(decibels(1 / 12, 255), 1)  # what rounding alone leaves
+    58.9
+    """
+    return math.inf if error == 0 else 10 * math.log10(peak * peak / error)
 
 
 def ssim(image: Array, reference: Array, peak: float | None = None) -> float:

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from cnnfilter.core.correlate import correlate
-from cnnfilter.learning.evaluation import SHOWN, busiest, ssim
+from cnnfilter.core.linear import correlate
+from cnnfilter.learning.evaluation import SHOWN, busiest, decibels, ssim
 from cnnfilter.learning.learnedfilter import LearnedFilter
 from cnnfilter.learning.moments import Moments
 from cnnfilter.learning.pairs import Array, Pair, Split
@@ -179,14 +179,3 @@ def mean_square(solutions: list[Solution], moments: list[Moments]) -> float:
     weights = [m.count * m.targets for m in moments]
     errors = [s.mean_square(m) for s, m in zip(solutions, moments, strict=True)]
     return float(np.average(errors, weights=weights))
-
-
-def decibels(error: float, peak: float) -> float:
-    """PSNR of a mean squared error.
-
-    Examples
-    --------
-    >>> round(decibels(1 / 12, 255), 1)  # what rounding alone leaves
-    58.9
-    """
-    return math.inf if error == 0 else 10 * math.log10(peak * peak / error)

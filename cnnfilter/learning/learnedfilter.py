@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.core.boundary import check_boundary, index_map
-from cnnfilter.core.correlate import correlate
-from cnnfilter.core.kernel import Kernel
+from cnnfilter.core.linear import correlate
 from cnnfilter.core.threads import count
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+from cnnfilter.files import filterfile
+from cnnfilter.kernels import kernelfile
+from cnnfilter.kernels.kernel import Kernel
 from cnnfilter.learning.pairs import Array
 from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.functional import activation, convolution
@@ -29,7 +31,7 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 _STRIP_BYTES = 32 << 20  # of the widest layer: a few dozen rows of a large photograph
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ConvolutionLayer:
     """Weights (P, D / groups, U, V), an optional bias (P,), and the activation after them."""
 
@@ -47,6 +49,11 @@ class ConvolutionLayer:
         if self.groups < 1 or self.weights.shape[0] % self.groups:
             raise ParameterError(f"groups is {self.groups}: it must divide {self.weights.shape[0]} outputs")
 
+    def __repr__(self) -> str:
+        rows, columns = self.weights.shape[2:]
+        maps = f"{rows}x{columns}, {self.inputs} to {len(self.weights)}"
+        return f"<ConvolutionLayer {maps}, {self.activation}>"
+
     @property
     def inputs(self) -> int:
         """Input channels."""
@@ -59,7 +66,7 @@ class ConvolutionLayer:
         return activation(self.activation).forward(y)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LearnedFilter:
     """A stack of layers and how it meets the channels of an image.
 
@@ -97,6 +104,11 @@ class LearnedFilter:
                 f"a residual of {self.outputs} outputs cannot be added to {self.inputs} inputs"
             )
 
+    def __repr__(self) -> str:
+        channels = "each channel" if self.each_channel else f"{self.inputs} to {self.outputs} channels"
+        residual = ", added to the image" if self.residual else ""
+        return f"<LearnedFilter of {len(self.layers)} layers, {channels}{residual}>"
+
     @property
     def inputs(self) -> int:
         """Channels that the first layer takes."""
@@ -118,11 +130,11 @@ class LearnedFilter:
     def bias(self) -> float:
         """What a filter of one kernel adds to every channel, as a share of the full range."""
         bias = self.layers[0].bias
-        return 0.0 if bias is None or not self._is_kernel else float(bias[0])
+        return 0.0 if bias is None or not self.is_kernel else float(bias[0])
 
     def kernel(self) -> Kernel | None:
         """Return the kernel of a filter that is one kernel for every channel, else None; see `bias`."""
-        if not self._is_kernel:
+        if not self.is_kernel:
             return None
         return Kernel(self.layers[0].weights[0, 0], name="learned", meta={"learned": dict(self.notes)})
 
@@ -203,7 +215,7 @@ class LearnedFilter:
         >>> half.apply(np.array([[100, 51]], np.uint8)).tolist()
         [[50, 26]]
         """
-        if self._is_kernel and not self.bias:
+        if self.is_kernel and not self.bias:
             kernel = self.layers[0].weights[0, 0]
             return correlate(
                 image, kernel, boundary=boundary, constant=constant, dtype=image.dtype, threads=threads
@@ -218,19 +230,41 @@ class LearnedFilter:
         return np.clip(np.rint(values), limits.min, limits.max).astype(image.dtype)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the filter; see `cnnfilter.learning.filterfile.save`."""
-        from cnnfilter.learning import filterfile
+        """Write kernel JSON if one kernel says it all and `path` ends in .json, else safetensors.
 
-        filterfile.save(self, path)
+        Raises
+        ------
+        FilterFileError
+            If the suffix does not fit the filter, or the file cannot be written.
+        """
+        kernel = self.kernel()
+        suffix = filterfile.require_suffix(path, one_kernel=kernel is not None)
+        if kernel is not None and suffix == ".json":
+            kernelfile.save(kernel, path, bias=self.bias)
+            return
+        layers = tuple(
+            filterfile.StoredLayer(layer.weights, layer.bias, layer.activation, layer.groups)
+            for layer in self.layers
+        )
+        filterfile.save(
+            filterfile.StoredFilter(layers, self.each_channel, self.residual, dict(self.notes)), path
+        )
 
     @classmethod
     def load(
         cls, path: str | os.PathLike[str], *, tensor: str | None = None, order: str = "auto"
     ) -> "LearnedFilter":
-        """Read a learned filter, a kernel or a bank; see `cnnfilter.learning.filterfile.load`."""
-        from cnnfilter.learning import filterfile
-
-        return filterfile.load(path, tensor=tensor, order=order)
+        """Read a learned filter, a kernel or a bank; see `cnnfilter.files.filterfile.load`."""
+        stored = filterfile.load(path, tensor=tensor, order=order)
+        try:
+            return cls(
+                tuple(ConvolutionLayer(*layer) for layer in stored.layers),
+                stored.each_channel,
+                stored.residual,
+                stored.notes,
+            )
+        except CnnFilterError as error:
+            raise FilterFileError(f"{os.fspath(path)}: {error}") from error
 
     def _checked(self, image: Array) -> Array:
         if image.ndim not in (2, 3) or image.size == 0:
@@ -243,7 +277,7 @@ class LearnedFilter:
         return pixels
 
     @property
-    def _is_kernel(self) -> bool:
+    def is_kernel(self) -> bool:
         """Whether the filter is one kernel for every channel, perhaps with a bias."""
         return self._is_plain and self.each_channel
 

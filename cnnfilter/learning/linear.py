@@ -12,7 +12,8 @@ import numpy as np
 from cnnfilter.core.geometry import number_pair
 from cnnfilter.core.threads import count
 from cnnfilter.errors import ParameterError
-from cnnfilter.learning.judging import decibels, judged, mean_square
+from cnnfilter.learning.evaluation import decibels
+from cnnfilter.learning.judging import judged, mean_square
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.learning.moments import Moments, gather_moments
 from cnnfilter.learning.pairs import Array, Pair, Split, hold_out, pairs_of

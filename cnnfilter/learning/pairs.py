@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.pixels.kinds import DTYPES
 from cnnfilter.pixels.memory import packed
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
-
-_DTYPES = (np.uint8, np.uint16, np.int16, np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,9 @@ class Pair:
             If shapes differ, a value is NaN or infinite, the images are equal, or one of them is flat.
         """
         for side, image in (("before", before), ("after", after)):
-            if getattr(image, "dtype", None) not in _DTYPES:
+            if getattr(image, "dtype", None) not in DTYPES:
                 found = getattr(image, "dtype", type(image).__name__)
-                raise DtypeError(f"{name}: {side} is {found}: give uint8, uint16, int16, float32 or float64")
+                raise DtypeError(f"{name}: {side} is {found}: give one of {', '.join(map(str, DTYPES))}")
             if image.ndim not in (2, 3):
                 raise ParameterError(f"{name}: {side} has shape {image.shape}: give (H, W) or (H, W, C)")
         if before.dtype != after.dtype:

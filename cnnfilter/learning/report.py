@@ -1,7 +1,6 @@
-"""What was learned, in words, numbers and pictures."""
+"""What was learned, in words and numbers; `cnnfilter.drawing.reports` draws it."""
 
 import math
-import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +11,7 @@ from cnnfilter.learning.pairs import Array
 _EXPLAINED_DB = 48.0  # an error of one grey level in 255; rounding to 8 bits alone leaves 58.9 dB
 _MOST, _PART = 0.9, 0.5  # of the change
 _HELPS_DB = 3.0
+_PERFECT_DB = 100.0  # beyond it a constant explains the rounding of sums, and nothing of the picture
 
 
 @dataclass
@@ -116,13 +116,10 @@ class LinearReport:
             tried = ", ".join(f"{name} {quality:.2f} dB" for name, quality in self.sizes.items())
             lines.append(f"sizes tried   {tried}")
         moved = [(k, shift) for k, shift in enumerate(self.shifts, 1) if shift != (0, 0)]
-        lines += [
-            f"shift         pair {k}: after lies {down} rows lower, {right} columns to the right; taken out"
-            for k, (down, right) in moved
-        ]
+        lines += [f"shift         pair {k}: after lies {_moved(*shift)}; taken out" for k, shift in moved]
         if self.rank < self.taps:
             lines.append("note          the images leave weights undetermined: those stay as in the identity")
-        if self.psnr_with_bias > self.psnr_usable + _HELPS_DB:
+        if self.psnr_usable + _HELPS_DB < min(self.psnr_with_bias, _PERFECT_DB):
             lines.append(
                 f"note          a constant is missing: --bias would reach {self.psnr_with_bias:.2f} dB, not "
                 f"{self.psnr_usable:.2f}, where nothing is saturated"
@@ -150,18 +147,24 @@ class LinearReport:
         bias = None if self.bias is None else self.bias.tolist()
         return record | {"weights": self.weights.tolist(), "bias": bias, "shifts": [*map(list, self.shifts)]}
 
-    def draw(self, path: str | os.PathLike[str]) -> None:
-        """Draw the kernel, its residual or learning curve, and pictures; see `cnnfilter.learning.drawing`."""
-        from cnnfilter.learning import drawing
-
-        drawing.draw_kernel(self, path)
-
     def _rim(self) -> float:
         """Share of the kernel's absolute weight on its rim, the identity's share left out."""
         size = np.abs(self.weights).sum(axis=(0, 1))
         if min(size.shape) < 3 or not size.any():
             return 0.0
         return float(1 - size[1:-1, 1:-1].sum() / size.sum()) if min(size.shape) > 3 else 0.0
+
+
+def _moved(down: int, right: int) -> str:
+    """Say where a picture lies, without negative numbers.
+
+    Examples
+    --------
+    >>> _moved(3, -4)
+    '3 rows lower, 4 columns to the left'
+    """
+    rows = f"{abs(down)} rows {'lower' if down >= 0 else 'higher'}"
+    return f"{rows}, {abs(right)} columns to the {'right' if right >= 0 else 'left'}"
 
 
 def _plain(value: Any) -> Any:
@@ -235,9 +238,3 @@ class StackReport:
         names = "options weights steps seconds psnr psnr_identity psnr_linear ssim ssim_identity verdict"
         record = {name: _plain(getattr(self, name)) for name in names.split()}
         return record | {"curve": [[step, _plain(value)] for step, value in self.curve]}
-
-    def draw(self, path: str | os.PathLike[str]) -> None:
-        """Draw the first kernels, the learning curve and pictures; see `cnnfilter.learning.drawing`."""
-        from cnnfilter.learning import drawing
-
-        drawing.draw_stack(self, path)

@@ -16,18 +16,16 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.errors import FilterFileError, ParameterError
+from cnnfilter.files.weightsfile import read_tensors, write_tensors
+from cnnfilter.learning.evaluation import decibels
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.learning.pairs import Array, Pair, Split
-from cnnfilter.nn.functional import (
-    activation,
-    convolution,
-    convolution_bias_gradient,
-    convolution_input_gradient,
-    convolution_weights_gradient,
-)
+from cnnfilter.nn.functional import activation
+from cnnfilter.nn.layers import Activation, Convolution
+from cnnfilter.nn.layers_joining import Sequence
+from cnnfilter.nn.losses import squared_error
 from cnnfilter.nn.optimisers import Adam
 from cnnfilter.pixels.kinds import full_scale
-from cnnfilter.weightsfile import read_tensors, write_tensors
 
 CHECKPOINT, VERSION = "cnnfilter-checkpoint", "1"
 _JUDGED_PIXELS = 1 << 19  # at most, at each look at the held-out region
@@ -145,7 +143,7 @@ class Run:
             size, room = size + wanted.size, room - rows * pair.before.shape[1]
             if room <= 0:
                 break
-        quality = math.inf if error == 0 else 10 * math.log10(self.peak**2 * size / error)
+        quality = decibels(error / size, self.peak)
         if not self.curve or quality > max(value for _, value in self.curve):
             self.best = {name: value.copy() for name, value in self.parameters.items()}
             self.worse = 0
@@ -264,27 +262,22 @@ def gradients_of(
 
     Where `wanted` lies at one of the `ends`, a result beyond it is no error.
     """
-    f = activation(options.activation)
-    last = options.layers - 1
-    inputs = [x]
-    for k in range(options.layers):
-        y = convolution(inputs[-1], parameters[f"{k}.weight"], parameters[f"{k}.bias"])
-        inputs.append(y if k == last else f.forward(y))
-    error = inputs[-1] - wanted
+    layers = [Convolution(str(k), len(parameters[f"{k}.bias"]), options.size) for k in range(options.layers)]
+    for layer in layers:
+        layer.parameters = {key: parameters[f"{layer.name}.{key}"] for key in ("weight", "bias")}
+    layers[0].reads_image = True
+    between = itertools.chain(*((layer, Activation(options.activation)) for layer in layers[:-1]))
+    stack = Sequence("", [*between, layers[-1]])
+    y = stack.forward(x, train=True)
     if options.residual:
         margin = (x.shape[2] - wanted.shape[2]) // 2
-        error += x[..., margin : margin + wanted.shape[2], margin : margin + wanted.shape[3]]
+        y += x[..., margin : margin + wanted.shape[2], margin : margin + wanted.shape[3]]
+    mask = None
     if ends is not None:
-        error[(wanted <= ends[0]) & (error < 0) | (wanted >= ends[1]) & (error > 0)] = 0
-    delta = error * np.float32(scale)
-    gradients = {}
-    for k in range(last, -1, -1):
-        weights = parameters[f"{k}.weight"]
-        gradients[f"{k}.weight"] = convolution_weights_gradient(inputs[k], delta, weights.shape[2:])
-        gradients[f"{k}.bias"] = convolution_bias_gradient(delta)
-        if k:
-            delta = f.backward(inputs[k], convolution_input_gradient(delta, weights, inputs[k].shape))
-    return gradients
+        mask = ((wanted > ends[0]) | (y >= wanted)) & ((wanted < ends[1]) | (y <= wanted))
+    _, delta = squared_error(y, wanted, mask)
+    stack.backward(delta * np.float32(scale))
+    return {f"{layer.name}.{key}": value for layer in layers for key, value in layer.gradients.items()}
 
 
 def shown(learned: LearnedFilter, pair: Pair, rows: slice, reach: int) -> tuple[Array, Array, Array]:

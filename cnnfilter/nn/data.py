@@ -6,14 +6,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+from cnnfilter.files.weightsfile import PLAUSIBLE_BYTES, PLAUSIBLE_RATIO, read_tensors
 from cnnfilter.nn.functional.windows import Array
 from cnnfilter.nn.layers import Shape
 from cnnfilter.nn.network import Preprocessing
-from cnnfilter.weightsfile import read_tensors
 
 ReadImage = Callable[[str], Array]
 """Reads an image file as float32 (H, W, C), C 1 or 3, from 0 to 1."""
@@ -114,7 +115,7 @@ def read_idx(path: str) -> Array:
         with open(path, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else open(path, "rb") as file:
-            content = file.read(_MAX_IDX_BYTES)
+            content = file.read(_MAX_IDX_BYTES) if not packed else _unpacked(file, os.path.getsize(path))
     except (OSError, EOFError, zlib.error) as error:
         raise FilterFileError(f"{path}: {error}") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES:
@@ -128,6 +129,15 @@ def read_idx(path: str) -> Array:
     if len(content) != start + size:
         raise FilterFileError(f"{path}: {len(content)} bytes, but {sides} values take {start + size}")
     return np.frombuffer(content, dtype, offset=start).reshape(sides).astype(dtype.newbyteorder("="))
+
+
+def _unpacked(file: gzip.GzipFile | IO[bytes], size: int) -> bytes:
+    """Read what a gzip file of `size` bytes holds; what would fill the memory is no data set."""
+    most = max(PLAUSIBLE_BYTES, PLAUSIBLE_RATIO * size)
+    content = file.read(min(_MAX_IDX_BYTES, most))
+    if len(content) == most:
+        raise OSError(f"{size} bytes of gzip hold more than {most}, as no data set does; unpack it yourself")
+    return content
 
 
 def prepare(image: Array, shape: Shape, how: Preprocessing) -> Array:

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
-from cnnfilter.nn.layers import Activation, Convolution, Dropout, Layer, Shape
+from cnnfilter.nn.layers import Activation, Dropout, Layer, Shape
 from cnnfilter.nn.layers_joining import Auxiliary, Highway, Inception, Residual, Sequence
 from cnnfilter.nn.network import Network
 
-Field = tuple[tuple[int, int], tuple[int, int]]
+Field = tuple[tuple[int, int], tuple[Fraction, Fraction]]
 """Pixels of the image that one pixel sees, and those between neighbours; (rows, columns) each."""
 
 
@@ -117,7 +119,7 @@ def describe(network: Network) -> Description:
     -------
     Description
     """
-    rows, _ = _traced(network.body, "", ((1, 1), (1, 1)))
+    rows, _ = _traced(network.body, "", ((1, 1), (Fraction(1), Fraction(1))))
     return Description(network.name, rows)
 
 
@@ -132,8 +134,8 @@ def times(sides: tuple[int, ...] | None) -> str:
     return "" if sides is None else "x".join(str(side) for side in sides)
 
 
-def kind_of(layer: Layer) -> str:
-    """Say what a layer does, and what its sizes do not tell: groups, table, ceil, share.
+def kind_of(layer: Any) -> str:
+    """Say what a layer does, and what its sizes do not tell: share, table, groups, dilation, ceil.
 
     Examples
     --------
@@ -141,15 +143,16 @@ def kind_of(layer: Layer) -> str:
     >>> kind_of(build("lenet5").layer("c3")), kind_of(build("alexnet").layer("conv2"))
     ('convolution by table', 'convolution in 2 groups')
     """
-    if isinstance(layer, Convolution) and layer.table is not None:
-        return f"{layer.kind} by table"
-    if isinstance(layer, Convolution) and layer.groups > 1:
-        return f"{layer.kind} in {layer.groups} groups"
+    kind = str(layer.kind)
     if isinstance(layer, Dropout):
-        return f"{layer.kind} {layer.share:g}"
-    if getattr(layer, "ceil", False):
-        return f"{layer.kind}, ceil"
-    return layer.kind
+        kind += f" {layer.share:g}"
+    if getattr(layer, "table", None) is not None:
+        kind += " by table"
+    if getattr(layer, "groups", 1) > 1:
+        kind += f" in {layer.groups} groups"
+    if layer.dilation != (1, 1):
+        kind += f", dilation {times(layer.dilation)}"
+    return kind + ", ceil" * getattr(layer, "ceil", False)
 
 
 def _numbers(values: dict[str, Any]) -> Iterator[str]:
@@ -196,11 +199,17 @@ def _widened(layer: Layer, field: Field) -> Field:
     window = layer.window()
     if window is None and layer.output[1:] == layer.input[1:] and len(layer.input) == 3:
         return field
+    if window is None and layer.factor != (1, 1):
+        window = (1, 1), (1, 1), (0, 0)
     if window is None:  # everything: as a window of the whole input
         window = ((layer.input[1], layer.input[2]) if len(layer.input) == 3 else (1, 1)), (1, 1), (0, 0)
         if len(layer.output) == 3 and layer.kind == "zero-pad":
             return field
     (seen, apart), (size, stride, _) = field, window
-    wider = tuple(s + (k - 1) * a for s, k, a in zip(seen, size, apart, strict=True))
-    steps = tuple(a * s for a, s in zip(apart, stride, strict=True))
+    reach = [(k - 1) * d for k, d in zip(size, layer.dilation, strict=True)]
+    if layer.factor != (1, 1):  # an output lies under every `factor`-th tap, and outputs lie closer
+        reach = [(r + 1 + f - 1) // f - 1 for r, f in zip(reach, layer.factor, strict=True)]
+        stride = (1, 1)
+    wider = [s + ceil(r * a) for s, r, a in zip(seen, reach, apart, strict=True)]
+    steps = [a * s / f for a, s, f in zip(apart, stride, layer.factor, strict=True)]
     return (wider[0], wider[1]), (steps[0], steps[1])

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.data import Data, augmented
 from cnnfilter.nn.functional.windows import Array
 from cnnfilter.nn.losses import loss_named
 from cnnfilter.nn.network import Network
 from cnnfilter.nn.optimisers import SGD, Adam
-from cnnfilter.weightsfile import read_tensors, write_tensors
 
 AUXILIARY_WEIGHT = 0.3
 SCHEDULES = ("constant", "cosine", "step")
@@ -253,7 +253,7 @@ def fit(network: Network, train: Data, valid: Data, settings: Settings) -> Train
 
 def predict(network: Network, images: Array, batch: int = 64) -> Array:
     """Scores (N, classes), a batch at a time."""
-    parts = [network.forward(images[i : i + batch].copy()) for i in range(0, len(images), batch)]
+    parts = [network.forward(images[i : i + batch]) for i in range(0, len(images), batch)]
     return np.concatenate(parts) if parts else np.empty((0, network.classes), np.float32)
 
 

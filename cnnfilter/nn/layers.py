@@ -52,9 +52,18 @@ class Layer:
         What is learned, its gradients after `backward`, and what is kept beside it.
     input, output : tuple of int
         Shapes of one sample, known after `connect`.
+    dilation : tuple of int
+        Rows and columns from one pixel of a window to the next.
+    factor : tuple of int
+        Rows and columns of the output for each of the input, of layers that enlarge.
+    rectifies : bool
+        Whether `forward` can do the work of a rectifier that follows: ``rectify=True``.
     """
 
     kind = "layer"
+    rectifies = False
+    dilation: tuple[int, int] = (1, 1)
+    factor: tuple[int, int] = (1, 1)
     children: "tuple[Layer, ...]" = ()
 
     def __init__(self, name: str = "") -> None:
@@ -83,7 +92,11 @@ class Layer:
         """Give parameters and buffers their first values."""
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        """Return the output; with `train`, keep what `backward` needs."""
+        """Return the output; with `train`, keep what `backward` needs.
+
+        `x` is not changed, for other layers may read it too: both ways of a residual, all branches of an
+        inception.
+        """
         raise NotImplementedError
 
     def backward(self, delta: Array) -> Array:
@@ -107,6 +120,13 @@ class Layer:
         return None
 
 
+def require_maps(what: str, shape: Shape) -> Shape:
+    """Return `shape` if it is (D, H, W), else raise."""
+    if len(shape) != 3:
+        raise ParameterError(f"{what} cannot read shape {shape}: it takes maps (D, H, W)")
+    return shape
+
+
 class Convolution(Layer):
     """Correlate with a bank of kernels: equations 34 and 35.
 
@@ -116,7 +136,7 @@ class Convolution(Layer):
     maps : int
         Output maps.
     size : int or (rows, columns)
-    stride, padding, groups
+    stride, padding, dilation, groups
         As in `functional.convolution`.
     bias : bool, default True
     table : ndarray of bool of shape (maps, D), optional
@@ -128,11 +148,12 @@ class Convolution(Layer):
     """
 
     kind = "convolution"
+    rectifies = True
 
     def __init__(
         self, name: str, maps: int, size: Number, *, stride: Number = 1, padding: Number = 0,
-        groups: int = 1, bias: bool = True, table: Array | None = None, begin: Start = he_normal,
-        bias_at: float = 0.0,
+        dilation: Number = 1, groups: int = 1, bias: bool = True, table: Array | None = None,
+        begin: Start = he_normal, bias_at: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__(name)
         self.maps, self.size, self.stride = (
@@ -141,6 +162,7 @@ class Convolution(Layer):
             number_pair("stride", stride, least=1),
         )
         self.padding, self.groups, self.has_bias = number_pair("padding", padding, least=0), groups, bias
+        self.dilation = number_pair("dilation", dilation, least=1)
         self.table, self.begin, self.bias_at = table, begin, bias_at
         self.reads_image = False
         self._x: Array | None = None
@@ -153,7 +175,7 @@ class Convolution(Layer):
             )
         if self.table is not None and self.table.shape != (self.maps, shape[0]):
             raise ParameterError(f"{self.name}: table of shape {self.table.shape} for {shape[0]} inputs")
-        return self.maps, *Windows.of(shape, self.size, self.stride, self.padding).output
+        return self.maps, *Windows.of(shape, self.size, self.stride, self.padding, self.dilation).output
 
     def shapes(self) -> dict[str, Shape]:
         """Weight (maps, D / groups, U, V) and bias (maps,)."""
@@ -175,7 +197,7 @@ class Convolution(Layer):
         self._x = x if train else None
         return convolution(
             x, self.parameters["weight"], self.parameters.get("bias"),
-            stride=self.stride, padding=self.padding, groups=self.groups, rectify=rectify,
+            **self.options, rectify=rectify,
         )  # fmt: skip
 
     def backward(self, delta: Array) -> Array:
@@ -183,8 +205,7 @@ class Convolution(Layer):
         assert self._x is not None
         x, self._x = self._x, None
         delta = np.ascontiguousarray(delta)
-        options: Any = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
-        weight = convolution_weights_gradient(x, delta, self.size, **options)
+        weight = convolution_weights_gradient(x, delta, self.size, **self.options)
         if self.table is not None:
             weight *= self.table[..., None, None]
         self.gradients = {"weight": weight}
@@ -192,7 +213,13 @@ class Convolution(Layer):
             self.gradients["bias"] = convolution_bias_gradient(delta)
         if self.reads_image:  # nobody asks for the gradient of the picture itself
             return delta
-        return convolution_input_gradient(delta, self.parameters["weight"], x.shape, **options)
+        return convolution_input_gradient(delta, self.parameters["weight"], x.shape, **self.options)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Where the windows lie, and the groups."""
+        options = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        return {**options, "groups": self.groups}
 
     def count(self) -> int:
         """Weights that the table lets be, and biases."""
@@ -244,7 +271,7 @@ class Dense(Layer):
     def forward(self, x: Array, train: bool = False) -> Array:
         """W x + b."""
         self._x = x if train else None
-        y = product(x.reshape(len(x), -1), self.parameters["weight"].T)
+        y = product(x.reshape(len(x), math.prod(self.input)), self.parameters["weight"].T)
         y += self.parameters["bias"]
         return y
 
@@ -252,7 +279,10 @@ class Dense(Layer):
         """Differentiate the product."""
         assert self._x is not None
         x, self._x = self._x, None
-        self.gradients = {"weight": product(delta.T, x.reshape(len(x), -1)), "bias": delta.sum(axis=0)}
+        self.gradients = {
+            "weight": product(delta.T, x.reshape(len(x), math.prod(self.input))),
+            "bias": delta.sum(axis=0),
+        }
         return product(delta, self.parameters["weight"]).reshape(x.shape)
 
     def connections(self) -> int:
@@ -327,9 +357,7 @@ class Activation(Layer):
         self._y: Array | None = None
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        """F(x); a ReLU that need not be undone works in place."""
-        if not train and self.kind == "relu":
-            return np.maximum(x, 0, out=x)
+        """F(x)."""
         y = self.function.forward(x)
         self.take(y, train)
         return y

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from cnnfilter.core.memory import aligned_empty
 from cnnfilter.errors import ParameterError
 from cnnfilter.nn.functional.windows import Array
-from cnnfilter.nn.layers import Activation, Convolution, Layer, Shape
+from cnnfilter.nn.layers import Activation, Layer, Shape
 
 
 class Sequence(Layer):
@@ -27,12 +28,13 @@ class Sequence(Layer):
         return shape
 
     def forward(self, x: Array, train: bool = False) -> Array:
-        """Through all, in order; a convolution does the work of the rectifier after it."""
+        """Through all, in order; a convolution or residual does the work of the rectifier after it."""
         skip = False
+        layer: Any  # of those that rectify, `forward` takes one argument more
         for layer, following in zip_longest(self.children, self.children[1:]):
             if skip:
                 skip = False
-            elif isinstance(layer, Convolution) and isinstance(following, Activation) and (
+            elif layer.rectifies and isinstance(following, Activation) and (
                 following.kind == "relu" and "forward" not in layer.__dict__ | following.__dict__
             ):  # fmt: skip
                 x, skip = layer.forward(x, train, rectify=True), True
@@ -105,6 +107,7 @@ class Residual(Layer):
     """``y = f(x) + x`` (equation 50); `shortcut` takes the place of x where sizes differ."""
 
     kind = "residual"
+    rectifies = True
 
     def __init__(self, name: str, body: Iterable[Layer], shortcut: Iterable[Layer] = ()) -> None:
         super().__init__(name)
@@ -117,11 +120,12 @@ class Residual(Layer):
             raise ParameterError(f"{self.name}: the body gives {body}, the shortcut {shortcut}")
         return body
 
-    def forward(self, x: Array, train: bool = False) -> Array:
-        """Equation 50."""
-        body, shortcut = self.children
-        y, through = body.forward(x, train), shortcut.forward(x, train)
-        return np.add(y, through, out=None if train else y)
+    def forward(self, x: Array, train: bool = False, rectify: bool = False) -> Array:
+        """Equation 50; with `rectify` what is negative becomes 0."""
+        y, through = (layer.forward(x, train) for layer in self.children)
+        out = aligned_empty(y.shape, y.dtype)
+        np.add(y, through, out=out)
+        return np.maximum(out, 0, out=out) if rectify else out
 
     def backward(self, delta: Array) -> Array:
         """Both ways."""

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from cnnfilter.errors import ParameterError
+from cnnfilter.nn.functional.arrays import require_count
 from cnnfilter.nn.functional.windows import Array
-from cnnfilter.nn.layers import Layer, Shape
+from cnnfilter.nn.layers import Layer, Shape, require_maps
 
 
 class LocalResponse(Layer):
@@ -15,7 +15,8 @@ class LocalResponse(Layer):
     Parameters
     ----------
     size : int, default 5
-        Odd number of maps in the sum.
+        Number of maps in the sum: ``size // 2`` before and ``(size - 1) // 2`` after, as PyTorch has it
+        (ONNX takes the longer side of an even size after).
     alpha : float, default 1e-4
         As the AlexNet paper means it. Caffe, PyTorch and ONNX divide theirs by `size`: set
         `alpha_over_size` for such a value, or give alpha / size here.
@@ -31,15 +32,13 @@ class LocalResponse(Layer):
         alpha_over_size: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        if size % 2 == 0:
-            raise ParameterError(f"local response size is {size}: give an odd number of maps")
-        self.size, self.beta, self.k = size, beta, k
+        self.size, self.beta, self.k = require_count(size, "local response size"), beta, k
         self.alpha = alpha / size if alpha_over_size else alpha
         self._kept: Any = None
 
     def forward(self, x: Array, train: bool = False) -> Array:
         """Apply the formula above."""
-        scale = self._neighbours(x * x)
+        scale = _neighbours(x * x, self.size // 2, (self.size - 1) // 2)
         scale *= self.alpha
         scale += self.k
         # s^0.75 by two square roots: a tenth of the time of a power
@@ -53,27 +52,36 @@ class LocalResponse(Layer):
         x, scale, power = self._kept
         self._kept = None
         direct = delta / power
-        return np.asarray(direct - 2 * self.alpha * self.beta * x * self._neighbours(direct * x / scale))
+        # the sums that a value is part of are those of the neighbours on the other side
+        through = _neighbours(direct * x / scale, (self.size - 1) // 2, self.size // 2)
+        return np.asarray(direct - 2 * self.alpha * self.beta * x * through)
 
-    def _neighbours(self, values: Array) -> Array:
-        total = values.copy()
-        for shift in range(1, min(self.size // 2 + 1, values.shape[1])):
+
+def _neighbours(values: Array, before: int, after: int) -> Array:
+    """Sum each value and so many before and after it in depth."""
+    total = values.copy()
+    for shift in range(1, min(max(before, after) + 1, values.shape[1])):
+        if shift <= before:
             total[:, shift:] += values[:, :-shift]
+        if shift <= after:
             total[:, :-shift] += values[:, shift:]
-        return total
+    return total
 
 
 class BatchNorm(Layer):
     """Bring each map to mean 0 and variance 1 over the batch, then scale and shift it.
 
-    While training by the batch's own mean and variance, afterwards by their running means.
+    While training by the batch's own mean and variance, afterwards by their running means. As in PyTorch a
+    batch is evened out by its biased variance (the sum of squares over n), and the unbiased one (over n - 1)
+    goes into the running mean. ONNX in training mode keeps the biased one there, n = N H W values a map; its
+    momentum is the share of the old, 1 minus the one here. Prediction from what was kept is the same.
 
     Parameters
     ----------
     name : str
     epsilon : float, default 1e-5
     momentum : float, default 0.1
-        Share of the batch in the running mean.
+        Share of the batch in the running means.
     """
 
     kind = "batch norm"
@@ -82,6 +90,10 @@ class BatchNorm(Layer):
         super().__init__(name)
         self.epsilon, self.momentum = epsilon, momentum
         self._kept: Any = None
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the input's, which must have rows and columns."""
+        return require_maps(self.kind, shape)
 
     def shapes(self) -> dict[str, Shape]:
         """Weight, bias, running mean and variance, each (D,)."""

@@ -16,28 +16,32 @@ from cnnfilter.nn.functional import (
     trainable_pooling_backward,
 )
 from cnnfilter.nn.functional.windows import Array, Windows
-from cnnfilter.nn.layers import Layer, Shape
+from cnnfilter.nn.layers import Layer, Shape, require_maps
 
 
 class _Pooling(Layer):
     def __init__(
-        self, size: Number, stride: Number | None = None, *, padding: Number = 0, ceil: bool = False,
-        name: str = "",
+        self, size: Number, stride: Number | None = None, *, padding: Number = 0, dilation: Number = 1,
+        ceil: bool = False, name: str = "",
     ) -> None:  # fmt: skip
         super().__init__(name)
         self.size = number_pair("size", size, least=1)
         self.stride = self.size if stride is None else number_pair("stride", stride, least=1)
         self.padding, self.ceil = number_pair("padding", padding, least=0), ceil
+        self.dilation = number_pair("dilation", dilation, least=1)
         self._kept: Any = None
 
     @property
     def options(self) -> dict[str, Any]:
         """Where the windows lie."""
-        return {"stride": self.stride, "padding": self.padding, "ceil": self.ceil}
+        return {
+            "stride": self.stride, "padding": self.padding, "dilation": self.dilation, "ceil": self.ceil,
+        }  # fmt: skip
 
     def output_shape(self, shape: Shape) -> Shape:
         """(D, H', W')."""
-        windows = Windows.of(shape, self.size, self.stride, self.padding, 1, self.ceil)
+        require_maps(self.kind, shape)
+        windows = Windows.of(shape, self.size, self.stride, self.padding, self.dilation, self.ceil)
         return shape[0], *windows.output
 
     def window(self) -> tuple[tuple[int, int], tuple[int, int], Any]:
@@ -92,6 +96,7 @@ class AdaptiveMeanPooling(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         """(D, parts, parts)."""
+        require_maps(self.kind, shape)
         return shape[0], self.parts, self.parts
 
     def forward(self, x: Array, train: bool = False) -> Array:

@@ -46,6 +46,27 @@ def radial(scores: Array, labels: Array) -> tuple[float, Array]:
     return loss, np.ascontiguousarray(delta[:, :-1])
 
 
+def squared_error(values: Array, wanted: Array, mask: Array | None = None) -> tuple[float, Array]:
+    """Half the sum of the squared errors, and its gradient: the errors themselves.
+
+    Parameters
+    ----------
+    values, wanted : ndarray of equal shape
+    mask : ndarray of bool, optional
+        Which values count; the others are no error.
+
+    Examples
+    --------
+    >>> loss, delta = squared_error(np.array([1.0, 4.0]), np.array([3.0, 3.0]), np.array([True, False]))
+    >>> loss, delta.tolist()
+    (2.0, [-2.0, 0.0])
+    """
+    delta = values - wanted
+    if mask is not None:
+        delta[~mask] = 0
+    return 0.5 * float(np.vdot(delta, delta)), delta
+
+
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "radial": radial}
 
 

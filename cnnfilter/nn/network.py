@@ -1,5 +1,6 @@
 """A network: its layers, its tensors by name, forward and backward."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,8 @@ class Network:
     >>> net = Network("line", (1, 1, 2), [Dense("fc", 3)]).initialise(seed=0)
     >>> net.forward(np.ones((5, 1, 1, 2), np.float32)).shape, sorted(net.parameters)
     ((5, 3), ['fc.bias', 'fc.weight'])
+    >>> net
+    <Network 'line', image 1x1x2, 3 scores>
     """
 
     def __init__(
@@ -58,9 +61,15 @@ class Network:
         )
         self.body = Sequence("", layers)
         self.output = self.body.connect(shape)
-        first = next((layer for _, layer in self.layers() if not layer.children), None)
+        first: Layer = self.body
+        while isinstance(first, Sequence) and first.children:
+            first = first.children[0]
         if isinstance(first, Convolution):
             first.reads_image = True
+
+    def __repr__(self) -> str:
+        image = "x".join(map(str, self.shape))
+        return f"<Network {self.name!r}, image {image}, {self.classes} scores>"
 
     @property
     def classes(self) -> int:
@@ -167,7 +176,7 @@ class Network:
         if x.shape[1:] != self.shape:
             raise ParameterError(f"batch of shape {x.shape}: {self.name} reads (N, {str(self.shape)[1:]}")
         y = self.body.forward(x, train)
-        return y.reshape(len(y), -1)
+        return y.reshape(len(y), math.prod(self.output))
 
     def backward(self, delta: Array) -> None:
         """Set the gradients of all parameters from that of the scores."""

@@ -5,7 +5,7 @@ A filter works on numbers; an image file holds sRGB-coded integers with transpar
 makes pixels again, rounding once, half to even, at the very end.
 """
 
-from cnnfilter.pixels.filtering import apply
+from cnnfilter.pixels.filtering import apply, rounds_itself, unit_of
 from cnnfilter.pixels.kinds import DEPTHS, Applied, Array, Filter, ValueRange, depth_dtype, white_of
 from cnnfilter.pixels.light import linear_to_srgb, srgb_to_linear
 from cnnfilter.pixels.memory import copy_pixels, four_channels, packed
@@ -25,6 +25,8 @@ __all__ = [
     "linear_to_srgb",
     "packed",
     "quantise",
+    "rounds_itself",
     "srgb_to_linear",
+    "unit_of",
     "white_of",
 ]

@@ -33,6 +33,7 @@ def apply(
     bias: float = 0.0,
     bounded: bool = False,
     colours_only: bool = False,
+    span: float | None = None,
     linear: bool = False,
     value_range: ValueRange | None = None,
     depth: str | DTypeLike | None = None,
@@ -64,6 +65,9 @@ def apply(
         Whether the filter cannot weigh pixels by their alpha, as layers cannot. It is then given colours
         alone, the hidden ones `filled` from around them, and alpha is kept as it is. Such a filter takes 1
         for the white of floats, and the range of integers.
+    span : float, optional
+        For a filter whose results are no brightness but, say, radians: how far they reach. Floats keep them
+        as they are; pixels, and floats that are given a range, get white times their share of the span.
     linear : bool, optional
         Filter in linear light: the sRGB curve is undone before the filter and applied after it,
         to negative values as to their absolute value. The alpha channel is linear already.
@@ -112,11 +116,12 @@ def apply(
             f"linear light of an image of {array.dtype}, whose white is unknown; "
             f"leave --linear out (such values mostly are linear already), or convert it to 8 or 16 bits"
         )
-    rounded = dtype == array.dtype and dtype.kind in "iu" and value_range in (None, "clip")
-    if bounded and rounded and not linear:
+    if bounded and not linear and rounds_itself(array.dtype, dtype, value_range):
         direct = _direct(array, function, alpha)
         if direct is not None:
             return Applied(direct, 0)
+    if span and linear:
+        raise ParameterError("the results of this filter are no brightness; leave --linear out")
     work = np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
     scale = full_scale(array.dtype) if white is None else white
     if colours_only and (alpha or linear or (array.dtype.kind == "f" and scale != 1)):
@@ -134,7 +139,23 @@ def apply(
         values = function(packed(array), work)
         if bias:
             values += work.type(bias * scale)
+    if span:
+        colours = values[..., :-1] if alpha else values
+        # Those that were filtered as shares of white have been multiplied by it.
+        share = scale / span if dtype.kind != "f" or value_range else 1.0
+        colours *= work.type(share / scale if alpha else share)
     return _ranged(values, dtype, value_range, white, ends, alpha, threads)
+
+
+def rounds_itself(source: np.dtype[Any], target: np.dtype[Any], value_range: ValueRange | None) -> bool:
+    """Whether a filter whose results stay in range may round them itself, in one pass."""
+    return target == source and target.kind in "iu" and value_range in (None, "clip")
+
+
+def unit_of(dtype: np.dtype[Any], *, alpha: bool, linear: bool, white: float | None = None) -> float:
+    """Return what one grey level is in the values that `apply` hands to a filter."""
+    scale = white_of(dtype) if white is None else white
+    return 1.0 / scale if scale and (alpha or linear) else 1.0
 
 
 def _without_alpha(values: Array, function: Filter, work: np.dtype[Any]) -> Array:

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from cnnfilter.core.methods.work import FORMS
 from cnnfilter.errors import ParameterError
 
 Array = NDArray[Any]
@@ -19,7 +20,9 @@ DEPTHS: dict[str, np.dtype[Any]] = {
 }
 """What ``--depth`` accepts."""
 
-DTYPES = tuple(np.dtype(name) for name in ("uint8", "uint16", "int16", "float32", "float64"))
+DTYPES = tuple(np.dtype(name) for name in FORMS)
+"""What the core filters."""
+
 RANGES = ("clip", "abs", "offset", "stretch")
 
 

@@ -31,21 +31,22 @@ class Entry(NamedTuple):
     commands: tuple[str, ...]
     box: tuple[int, int, int, int] | None = None
     zoom: int = 1
+    shown: int = 1
 
     @property
-    def result(self) -> str:
-        """The file that the last command writes."""
-        return shlex.split(self.commands[-1].partition(" -- ")[0])[-1]
+    def results(self) -> list[str]:
+        """The files that are shown: what the last command writes, or several."""
+        return [shlex.split(command.partition(" -- ")[0])[-1] for command in self.commands[-self.shown :]]
 
 
 ENTRIES = [
     Entry(
-        "mean", "Mean", "A square window lets some high frequencies through, turned to their negative.",
+        "mean", "Mean", "A square window lets some high frequencies through, with their sign reversed.",
         "zone_plate.png", ("cnnfilter mean --size 9 sample_images/zone_plate.png -o mean.png",),
         (256, 256, 512, 512),
     ),
     Entry(
-        "gaussian", "Gaussian", "It does not, and it is equal in all directions.",
+        "gaussian", "Gaussian", "A Gaussian does not, and it treats all directions alike.",
         "zone_plate.png", ("cnnfilter gaussian --sigma 2.6 sample_images/zone_plate.png -o gaussian.png",),
         (256, 256, 512, 512),
     ),
@@ -73,25 +74,41 @@ ENTRIES = [
     Entry(
         "derivative", "Second derivative", "1 -2 1 along x, as its absolute value.",
         "text.png", ("cnnfilter second-derivative --axis x sample_images/text.png -o lines.png",),
-        (0, 0, 240, 150),
+        (0, 0, 256, 92),
+    ),
+    Entry(
+        "gradient", "Gradient", "The hue is where it grows brighter: red to the right.",
+        "astronaut.png",
+        ("cnnfilter pipe sample_images/astronaut.png -o gradient.png"
+         " -- gaussian --sigma 1 then gradient --show colour",), FACE,
+    ),
+    Entry(
+        "unsharp", "Unsharp mask", "What a Gaussian takes away is added, where it is more than noise.",
+        "astronaut.png",
+        ("cnnfilter unsharp --sigma 2 --threshold 4 sample_images/astronaut.png -o unsharp.png",), FACE,
     ),
     Entry(
         "pool", "Pooling", "The brightest of every 8 x 8 pixels, shown 8 times as large.",
         "astronaut.png", ("cnnfilter pool max --size 8 sample_images/astronaut.png -o small.png",), FACE, 8,
     ),
     Entry(
-        "motion", "Your own kernel", "Typed in: the rows are parted by semicolons, the divisor comes last.",
+        "motion", "Your own kernel",
+        "Typed on the command line: semicolons separate the rows, the divisor comes last.",
         "rocket.jpg",
         ('cnnfilter convolve --kernel "1 0 0 0 0; 0 1 0 0 0; 0 0 1 0 0; 0 0 0 1 0; 0 0 0 0 1 / 5"'
          " sample_images/rocket.jpg -o moved.jpg",),
         (220, 100, 420, 300),
     ),
     Entry(
-        "boundary", "Boundaries", "Zeros beside the image darken its border; the commands mirror it.",
-        "steps.png", ("cnnfilter gaussian --sigma 12 --boundary zero sample_images/steps.png -o dark.png",),
+        "boundary", "Boundaries",
+        "Zeros beside the image darken its border (middle); mirrored, as by default, it stays (right).",
+        "steps.png",
+        ("cnnfilter gaussian --sigma 12 --boundary zero sample_images/steps.png -o dark.png",
+         "cnnfilter gaussian --sigma 12 sample_images/steps.png -o mirrored.png"),
+        shown=2,
     ),
     Entry(
-        "learned", "Learned", "A kernel found from a picture before and after, applied to another.",
+        "learned", "Learned", "A kernel found from a before/after pair, applied to another picture.",
         "rocket.jpg",
         ("cnnfilter convolve --kernel emboss sample_images/astronaut.png -o after.png",
          "cnnfilter learn sample_images/astronaut.png after.png -o look.json",
@@ -114,8 +131,8 @@ def main(target: Path) -> None:
             for command in entry.commands:
                 run(command, folder)
             before = part(ROOT / "sample_images" / entry.sample, entry.box)
-            after = result_part(Path(folder) / entry.result, entry)
-            save(side_by_side([before, after]), pictures / file_name(entry))
+            after = [result_part(Path(folder) / result, entry) for result in entry.results]
+            save(side_by_side([before, *after]), pictures / file_name(entry))
         save(hero(folder), pictures / "hero.png")
     (target / "gallery.md").write_text(page())
 

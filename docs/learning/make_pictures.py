@@ -20,15 +20,17 @@ HERE = ROOT / "docs" / "learning"
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.learning import image_magick  # noqa: E402
-from cnnfilter import gaussian, imagefile  # noqa: E402
+from cnnfilter import files as imagefile  # noqa: E402
+from cnnfilter import gaussian  # noqa: E402
+from cnnfilter.drawing.figure import new_figure  # noqa: E402
 from cnnfilter.learning.evaluation import psnr  # noqa: E402
-from cnnfilter.learning.filterfile import load  # noqa: E402
+from cnnfilter.learning.learnedfilter import LearnedFilter  # noqa: E402
 from cnnfilter.learning.linear import learn_kernel  # noqa: E402
-from cnnfilter.nn.draw import new_figure  # noqa: E402
 from cnnfilter.pixels import Array, packed  # noqa: E402
 
 CROP = "192x192+150+20"  # of the astronaut: face, hair and flag
 DETAIL = (slice(160, 290), slice(225, 355))  # of the rocket: tower and flame
+CLOSE = (slice(185, 240), slice(270, 325))  # so near that noise shows, and what is left of it
 
 
 def main() -> None:
@@ -90,7 +92,7 @@ def draw_clone(program: str, folder: Path) -> None:
     rocket = ROOT / "sample_images" / "rocket.jpg"
     magick(program, rocket, "-unsharp", "0x1+1+0", folder / "rocket-magick.png")
     given, wanted = read(rocket), read(folder / "rocket-magick.png")
-    ours = load(folder / "unsharp.json").apply(given)
+    ours = LearnedFilter.load(folder / "unsharp.json").apply(given)
     inner = (slice(8, -8), slice(8, -8))
     free = (wanted[inner] > 0) & (wanted[inner] < 255)
     quality = psnr(ours[inner][free], wanted[inner][free])
@@ -102,7 +104,7 @@ def draw_blur(folder: Path) -> None:
     """Draw the rocket blurred and sharp again."""
     sharp = read(ROOT / "sample_images" / "rocket.jpg")
     soft = gaussian(sharp, sigma=1.2)
-    ours = load(folder / "deblur.json").apply(soft)
+    ours = LearnedFilter.load(folder / "deblur.json").apply(soft)
     before, after = psnr(soft, sharp), psnr(ours, sharp)
     print(f"rocket, blur undone: {before:.2f} to {after:.2f} dB")
     strip(
@@ -115,14 +117,14 @@ def draw_denoiser(folder: Path) -> None:
     """Draw the rocket with noise, and without it by one kernel and by the layers."""
     sharp = read(ROOT / "sample_images" / "rocket.jpg")
     noisy = with_noise(sharp, 1)
-    ours = load(folder / "denoise.safetensors").apply(noisy)
+    ours = LearnedFilter.load(folder / "denoise.safetensors").apply(noisy)
     pairs = [[read(HERE / folder / f"{k}.png") for k in range(4)] for folder in ("noisy", "clean")]
     kernel = learn_kernel(*pairs, size=7, bias=True, register=False).filter.apply(noisy)
     named = {f"noise of sigma 25, {psnr(noisy, sharp):.1f} dB": noisy}
     named[f"one 7x7 kernel, {psnr(kernel, sharp):.1f} dB"] = kernel
     named[f"three layers, {psnr(ours, sharp):.1f} dB"] = ours
     print("rocket:", *named)
-    strip("denoise.jpg", named)
+    strip("denoise.jpg", named, CLOSE)
 
 
 def draw_failures(folder: Path) -> None:
@@ -130,7 +132,7 @@ def draw_failures(folder: Path) -> None:
     before = read(HERE / "before.png")
     rows = {}
     for name in ("median", "gamma"):
-        ours = load(folder / f"{name}.json").apply(before)
+        ours = LearnedFilter.load(folder / f"{name}.json").apply(before)
         wanted = read(HERE / f"{name}.png")
         rows |= {f"{name}": wanted, f"a kernel's, {psnr(ours, wanted):.1f} dB": ours}
     strip("failures.jpg", rows, (slice(55, 105), slice(85, 135)))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnfilter.drawing.diagram import draw_network
+from cnnfilter.drawing.networks import draw_kernels, draw_sheet
 from cnnfilter.nn.data import Data, prepare
 from cnnfilter.nn.describe import describe, times
-from cnnfilter.nn.diagram import draw_network
-from cnnfilter.nn.draw import draw_kernels, draw_sheet
 from cnnfilter.nn.fit import fit
 from cnnfilter.nn.models import MODELS, build
 from cnnfilter.nn.models.recipes import recipe

@@ -6,9 +6,8 @@ from typing import Any
 import click
 
 from cnnfilter.cli.group import CONTEXT, Examples
+from cnnfilter.cli.main import show_lines
 from cnnfilter.cli.net.weights import SET, built, complete_networks
-
-_PICTURES = (".png", ".svg", ".pdf")
 
 
 @click.command(
@@ -43,8 +42,10 @@ def list_networks(as_json: bool) -> None:
 def describe(name: str, options: dict[str, Any], as_json: bool, markdown: bool, output: str | None) -> None:
     """Show the layers with sizes, parameters and costs."""
     network = built(name, options)
-    if output and output.lower().endswith(_PICTURES):
-        from cnnfilter.nn.diagram import draw_network
+    from cnnfilter.drawing.figure import SUFFIXES
+
+    if output and output.lower().endswith(SUFFIXES):
+        from cnnfilter.drawing.diagram import draw_network
 
         draw_network(network, output)
         return
@@ -58,4 +59,4 @@ def describe(name: str, options: dict[str, Any], as_json: bool, markdown: bool, 
         with whole_file(output) as file:
             file.write(f"{text}\n".encode())
     else:
-        click.echo(text)
+        show_lines(text)

@@ -19,7 +19,6 @@ from cnnfilter.errors import ParameterError
 if TYPE_CHECKING:
     from cnnfilter.nn.functional.windows import Array
 
-_PICTURES = (".png", ".svg", ".pdf")
 _LUMA = (0.299, 0.587, 0.114)  # how a network of grey images sees a colour one
 
 
@@ -43,7 +42,7 @@ def features(
     """Draw what a layer makes of an image, before the activation that follows."""
     from cnnfilter.nn.data import prepare
 
-    _require_suffix(output, *_PICTURES, ".npy")
+    _require_form(output, ".npy")
     loaded, _ = load_network(weights, network, options)
     layer = layer or first_convolution(loaded)
     loaded.layer(layer)
@@ -52,7 +51,7 @@ def features(
     if output.endswith(".npy"):
         _write_array(maps, output)
         return
-    from cnnfilter.nn.draw import draw_sheet, draw_values
+    from cnnfilter.drawing.networks import draw_sheet, draw_values
 
     title = f"{loaded.name} {layer}, {'x'.join(map(str, maps.shape))}: {image}"
     if maps.size == len(maps):
@@ -90,7 +89,7 @@ def kernels(
     A bank in .npy has the axes rows, columns, inputs, outputs; one in .safetensors is a learned filter,
     its weights (outputs, inputs, rows, columns) named layers.0.weight.
     """
-    _require_suffix(output, *_PICTURES, ".npy", ".safetensors")
+    _require_form(output, ".npy", ".safetensors")
     loaded, _ = load_network(weights, network, options)
     layer = layer or first_convolution(loaded)
     found = loaded.layer(layer)
@@ -108,7 +107,7 @@ def kernels(
         notes = {"network": loaded.name, "layer": layer}
         LearnedFilter((ConvolutionLayer(bank, groups=groups),), notes=notes).save(output)
     else:
-        from cnnfilter.nn.draw import draw_kernels
+        from cnnfilter.drawing.networks import draw_kernels
 
         draw_kernels(bank, f"{loaded.name} {layer}", output)
 
@@ -126,9 +125,14 @@ def _with_inputs(bank: "Array", count: int) -> "Array":
     raise ParameterError(f"kernels of {bank.shape[1]} inputs see no picture; --for is for the first layer")
 
 
-def _require_suffix(output: str, *known: str) -> None:
-    if not output.endswith(known):
-        raise ParameterError(f"{output}: write {', '.join(known)}")
+def _require_form(output: str, *others: str) -> None:
+    """See that what will be made can be written or drawn, before the work."""
+    from cnnfilter.drawing.figure import SUFFIXES, require_matplotlib
+
+    if not output.endswith((*SUFFIXES, *others)):
+        raise ParameterError(f"{output}: write {', '.join((*SUFFIXES, *others))}")
+    if not output.endswith(others):
+        require_matplotlib()
 
 
 def _write_array(array: "Array", output: str) -> None:

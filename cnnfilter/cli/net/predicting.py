@@ -12,7 +12,7 @@ import click
 from cnnfilter.batch.jobs import STREAM
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.inputs import sources
-from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, reason
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, printable, reason
 from cnnfilter.cli.net.weights import NETWORK, SET, WEIGHTS, load_network, read_image
 from cnnfilter.cli.options import ImageCommand, inputs, shared
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
@@ -74,7 +74,7 @@ class Predictor(NamedTuple):
 @NETWORK
 @SET
 @click.option("--labels", metavar="FILE", help="Names of the classes, one a line.")
-@click.option("--top", type=click.IntRange(1), default=5, metavar="K", help="So many classes. [5]")
+@click.option("--top", type=click.IntRange(1), default=5, metavar="K", help="How many classes to show. [5]")
 @click.option("--batch", type=click.IntRange(1, 1024), default=8, metavar="N", help="Images at a time. [8]")
 @click.option("-o", "--output", metavar="FILE", help="Where to write the lines. [standard output]")
 def predict(
@@ -84,7 +84,9 @@ def predict(
     """Say what images show."""
     from cnnfilter.nn.network import frozen
 
-    images = sources(inputs, told["files_from"], null=told["null"], recursive=told["recursive"])
+    images, unreadable = sources(
+        inputs, told["files_from"], null=told["null"], recursive=told["recursive"], quiet=told["quiet"]
+    )
     if not images:
         complain(click.ClickException("no image was found in the inputs; nothing was done"))
         return NOTHING_DONE
@@ -92,14 +94,19 @@ def predict(
     names = _labels(labels, loaded.classes) if labels else names
     predictor = Predictor(frozen(loaded), names, top, max_pixels)
     with _opened(output) as stream:
-        return _report(predictor, [source.path for source in images], batch, stream, told)
+        return _report(predictor, [source.path for source in images], batch, stream, told, unreadable)
 
 
 predict.params = [inputs(), *predict.params, *(option for option in shared() if option.name in _SHARED)]
 
 
 def _report(
-    predictor: Predictor, paths: Sequence[str], batch: int, stream: TextIO, told: dict[str, Any]
+    predictor: Predictor,
+    paths: Sequence[str],
+    batch: int,
+    stream: TextIO,
+    told: dict[str, Any],
+    unreadable: int,
 ) -> int:
     """Tell of every image in its order, sum up and return the exit status."""
     started, failed = time.perf_counter(), 0
@@ -117,7 +124,7 @@ def _report(
                 print(json.dumps(_record(path, outcome)), file=stream, flush=True)
             elif not isinstance(outcome, Exception):
                 shares = ", ".join(f"{c['label']} {100 * c['probability']:.1f} %" for c in outcome)
-                print(f"{name}: {shares}", file=stream, flush=True)
+                print(printable(f"{name}: {shares}"), file=stream, flush=True)
             if bar is not None:
                 bar.update()
     if bar is not None:
@@ -127,7 +134,9 @@ def _report(
             f", {failed} failed" if failed else ""
         )
         print(f"cnnfilter: {words} in {time.perf_counter() - started:.1f} s", file=sys.stderr)
-    return DONE if not failed else SOME_FAILED if failed < len(paths) else NOTHING_DONE
+    if failed == len(paths):
+        return NOTHING_DONE
+    return SOME_FAILED if failed or unreadable else DONE
 
 
 def _record(path: str, outcome: list[dict[str, Any]] | Exception) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnfilter.cli.group import CONTEXT
-from cnnfilter.cli.main import Interrupted, note
+from cnnfilter.cli.main import Interrupted, note, show_lines
 from cnnfilter.cli.net.weights import METADATA, SET, built, complete_networks, read_image
 from cnnfilter.cli.options import ImageCommand
 from cnnfilter.errors import ParameterError
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from cnnfilter.nn.network import Network
 
 _MOST_ROWS = 40  # of a table in a terminal
-_PICTURES = (".png", ".svg", ".pdf")
 
 
 @click.command(
@@ -45,7 +44,7 @@ _PICTURES = (".png", ".svg", ".pdf")
     "--schedule", type=click.Choice(["cosine", "step", "constant"]), metavar="cosine|step|constant",
     help="How the rate falls. [cosine]",
 )  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="Of all that is random. [0]")
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Random seed. [0]")
 @click.option("--shift", type=click.FloatRange(0), metavar="X", help="Shift by up to X pixels.")
 @click.option("--angle", type=click.FloatRange(0, 180), metavar="X", help="Turn by up to X degrees.")
 @click.option("--scale", type=click.FloatRange(0, 1), metavar="X", help="Scale by up to this share.")
@@ -85,13 +84,13 @@ def train(
     network.load(training.best)
     table = counted(scores_of(network, valid.images), valid.labels)
     if curve or confusion:
-        from cnnfilter.nn import draw
+        from cnnfilter.drawing import networks as draw
 
         if curve:
             draw.draw_curve(training.history, curve, best=rules.patience > 0)
         if confusion:
             draw.draw_confusion(table, labelled.names, confusion)
-    click.echo((_json if as_json else _text)(table, labelled, training))
+    show_lines((_json if as_json else _text)(table, labelled, training))
 
 
 def _check_outputs(output: str, *pictures: str | None) -> None:
@@ -103,12 +102,12 @@ def _check_outputs(output: str, *pictures: str | None) -> None:
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder):
             raise ParameterError(f"{path}: there is no folder {folder}")
-    for path in drawn:
-        if not path.endswith(_PICTURES):
-            raise ParameterError(f"{path}: pictures are drawn as {', '.join(_PICTURES)}")
     if drawn:
-        from cnnfilter.nn.draw import require_matplotlib
+        from cnnfilter.drawing.figure import SUFFIXES, require_matplotlib
 
+        for path in drawn:
+            if not path.endswith(SUFFIXES):
+                raise ParameterError(f"{path}: pictures are drawn as {', '.join(SUFFIXES)}")
         require_matplotlib()
 
 
@@ -191,7 +190,7 @@ def _run_epoch(
 
 
 def _save(path: str, training: "Training", names: list[str]) -> None:
-    from cnnfilter.weightsfile import write_tensors
+    from cnnfilter.files.weightsfile import write_tensors
 
     network = training.network
     facts = {"network": network.name, "options": network.options, "classes": names}

@@ -92,7 +92,7 @@ def load_network(path: str, name: str | None, options: Mapping[str, Any]) -> tup
     list of str
         Names of its classes: those in the file, or their numbers.
     """
-    from cnnfilter.weightsfile import read_tensors
+    from cnnfilter.files.weightsfile import read_tensors
 
     tensors, metadata = read_tensors(path)
     tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
@@ -115,7 +115,7 @@ def read_image(path: str, max_pixels: int | None = None) -> "Array":
     """Read an image file, or ``-``, as float32 (H, W, C) from 0 to 1, C 1 or 3, without its alpha."""
     import numpy as np
 
-    from cnnfilter.imagefile import MAX_PIXELS, read
+    from cnnfilter.files import MAX_PIXELS, read
 
     source, name = (sys.stdin.buffer, "standard input") if path == "-" else (path, path)
     picture = read(source, max_pixels=max_pixels or MAX_PIXELS, name=name)

@@ -1,4 +1,4 @@
-"""Direct correlation: every tap of the kernel at every place, four output rows at a time."""
+"""Direct correlation: every tap of the kernel at every place, a few output rows at a time."""
 
 from __future__ import annotations
 
@@ -6,34 +6,61 @@ from collections.abc import Callable
 from typing import Any
 
 
-def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: bool) -> Callable[..., None]:
-    """Return the loop that correlates a strip of rows.
+def strip(
+    jit: Callable[..., Any], source: str, target: str, real: str, snapping: bool, dense: bool
+) -> Callable[..., None]:
+    """Return the loop that correlates the output rows `[first, last)` and columns `[begin, end)`.
 
-    The image is already padded where it has to be, and is read where it stands, without a copy: four rows
-    and a block of columns at a time (`blocks.four_rows`).
+    A tile of `span` output columns and a chunk of output rows at a time: the padded rows that they need are
+    laid out as lines of type `real`, boundary and all, in a ring of `held` lines that stays in the second
+    cache while every tap passes over it (`blocks.rows_together`). `dense` says that the kernel has no holes,
+    and that stride and dilation are 1.
     """
-    from cnnfilter.core.loops import vectors
-    from cnnfilter.core.loops.blocks import ROWS, four_rows
+    from cnnfilter.core.loops.blocks import line_filler, rows_together
 
-    count = vectors.lanes(real)
-    block = four_rows(jit, source, target, real, pivot)
+    fill = line_filler(jit, source, real)
+    together = rows_together(jit, dense, target, real, snapping)
+    steps, count, find, block = together.rows, together.count, together.find, together.block
 
     def run(
-        image, image_step, offsets, weights, ends, pivots, channels, out, out_stride, rows, columns, streaming
-    ):
-        # The last block of a row and the last four rows overlap those before, so nothing is read or
-        # written outside; a strip is therefore at least ROWS x count.
-        y = 0
-        while y < rows:
-            row = min(y, rows - ROWS)
-            x = 0
-            while x < columns:
-                column = min(x, columns - count)
-                block(
-                    image, row * image_step + column, offsets, weights, ends, pivots, column % channels,
-                    out, row * out_stride + column, out_stride, streaming != 0 and column == x,
-                )  # fmt: skip
-                x += count
-            y += ROWS
+        image, image_stride, row_map, column_map, before, length, channels, step, reach, constant,
+        row_step, row_reach, offsets, weights, runs, taps, kernel_columns, middle, centre, tolerance,
+        span, chunk, held, lines, line, plane, table, spare, out, out_stride, first, last, begin, end,
+    ):  # fmt: skip
+        down = row_step * line
+        for left in range(begin, end, span):
+            columns = min(span, end - left)
+            elements = columns * channels
+            places = (columns - 1) * step + reach
+            done = first * row_step
+            for top in range(first, last, chunk):
+                rows = min(chunk, last - top)
+                while done < (top + rows - 1) * row_step + row_reach:
+                    row = row_map[done]
+                    ahead = row_map[min(done + 2, (last - 1) * row_step + row_reach - 1)]
+                    fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map,
+                         left * step, places, before, length, channels, step, plane, constant, lines,
+                         done % held * line)  # fmt: skip
+                    done += 1
+                for y in range(0, rows, steps):
+                    to = (top + y) * out_stride + left * channels
+                    there = min(steps, rows - y)
+                    find(
+                        offsets, taps, middle, centre, down, (top + y) * row_step % held, held, line, table, 0
+                    )
+                    x = 0
+                    while x < elements:
+                        at = min(x, max(elements - count, 0))
+                        if elements < count or there < steps:
+                            # What has no room in the output goes to `spare` first.
+                            block(lines, at, table, 0, weights, 0, runs, taps, kernel_columns, channels,
+                                  middle, centre, tolerance, spare, 0, count)  # fmt: skip
+                            for row in range(there):
+                                for i in range(min(count, elements)):
+                                    out[to + row * out_stride + at + i] = spare[row * count + i]
+                        else:
+                            block(lines, at, table, 0, weights, 0, runs, taps, kernel_columns, channels,
+                                  middle, centre, tolerance, out, to + at, out_stride)  # fmt: skip
+                        x += count
 
     return run

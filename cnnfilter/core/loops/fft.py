@@ -11,29 +11,36 @@ from typing import Any
 
 import numpy as np
 
+OUTLIER = 8
+"""How much larger than the pixels near an output others of its columns may be, whose rounding it gets."""
 
-def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Callable[..., None]:
-    """Return the loop that correlates a strip of rows by overlap-save.
 
-    Two tiles of `size` rows are transformed at once, one as the real and one as the imaginary part: the
-    kernel is real, so they never mix. A tile gives `size - reach + 1` rows. The forward transform leaves the
-    frequencies in bit-reversed order, the table of the kernel's row spectra is in that order, and the
-    inverse transform starts from it, so nothing is ever sorted. For V columns of kernel this takes about
-    2 V size / (size - reach + 1) multiply-adds a value, where the direct loop takes U V.
+def tile(jit: Callable[..., Any], source: str, target: str, real: str, checked: bool) -> Callable[..., None]:
+    """Return the loop that correlates one pair of tiles by overlap-save.
 
-    `pivots` is taken off the pixels and `offsets`, its product with the kernel's sum, added at the end.
-    `report[0]` becomes 1 when a pixel is not finite, because a transform would spread it over its tile.
+    Two tiles of `size` rows, one below the other, are transformed at once, one as the real and one as the
+    imaginary part: the kernel is real, so they never mix. A tile gives `size - reach + 1` rows. The forward
+    transform leaves the frequencies in bit-reversed order, the table of the kernel's row spectra is in that
+    order, and the inverse transform starts from it, so nothing is ever sorted. For V columns of kernel this
+    takes about 2 V size / (size - reach + 1) multiply-adds a value, where the direct loop takes U V.
+
+    The pixel in the middle is taken off all pixels, and its product with the kernel's sum, `gain`, added at
+    the end, so that a constant comes out as it should. `report[0]` becomes 1, and nothing is written, when a
+    pixel is not finite, because a transform would spread it over its tile; and, if `checked`, when pixels
+    elsewhere in the tile are `OUTLIER` times as large as all those near some output, because it spreads
+    their rounding as well.
     """
     from cnnfilter.core.loops import vectors
-    from cnnfilter.core.loops.blocks import row_filler
+    from cnnfilter.core.loops.blocks import line_filler
 
-    count = vectors.lanes(real)
+    count = 2 * vectors.register_lanes(real)
     math = vectors.arithmetic(real, count)
     splat, fma, add, sub, mul = math.splat, math.fma, math.add, math.sub, math.mul
+    larger, magnitude = math.larger, math.size
     load = vectors.loader(real, real, count)
     keep = vectors.storer(real, real, count)
     store = vectors.storer(target, real, count)
-    fill = row_filler(jit, source, real)
+    fill = line_filler(jit, source, real)
     number = np.float32 if real == "f32" else np.float64
 
     @jit
@@ -97,62 +104,112 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
             x += count
 
     @jit
-    def take(part, at, length, pivots, channels, report):
-        check = splat(number(0))
+    def take(part, at, length, pivots, channels):
         i = 0
         while i < length:
-            value = sub(load(part, at + i), load(pivots, i % channels))
-            check = add(check, mul(value, splat(number(0))))
-            keep(value, part, at + i)
+            keep(sub(load(part, at + i), load(pivots, i % channels)), part, at + i)
             i += count
         # What lies beyond the row is transformed with it: left alone, it would fade to slow denormal numbers.
         keep(splat(number(0)), part, at + length)
-        keep(check, report, 0)
-        for i in range(count):
-            if not report[i] == number(0):
-                report[2 * count] = number(1)
 
     @jit
-    def give(part, at, columns, offsets, channels, out, to):
+    def uneven(peaks, bands, stride, block, length):
+        """Tell whether some output lies among pixels that are small beside others of its columns."""
+        blocks = -(-length // block)
+        for b in range(bands):
+            for c in range(blocks):
+                peak = number(0)
+                for x in range(c * block, min((c + 1) * block, length)):
+                    peak = max(peak, peaks[b * stride + x])
+                peaks[b * stride + c] = peak
+        for c in range(blocks):
+            whole = number(0)
+            for b in range(bands):
+                whole = max(whole, peaks[b * stride + c])
+            for b in range(bands):
+                near = number(0)
+                for i in range(max(b - 1, 0), min(b + 2, bands)):
+                    for j in range(max(c - 1, 0), min(c + 2, blocks)):
+                        near = max(near, peaks[i * stride + j])
+                if whole > near * number(OUTLIER):
+                    return True
+        return False
+
+    @jit
+    def give(part, at, columns, offsets, channels, spare, out, to):
         x = 0
         while x < columns:
-            column = min(x, columns - count)
-            store(add(load(part, at + column), load(offsets, column % channels)), out, to + column)
+            column = min(x, max(columns - count, 0))
+            value = add(load(part, at + column), load(offsets, column % channels))
+            if columns >= count:
+                store(value, out, to + column)
+            else:
+                store(value, spare, 0)
+                for i in range(columns):
+                    out[to + i] = spare[i]
             x += count
 
     def run(
-        image, image_stride, row_map, column_map, left, right, padded_columns, channels, constant,
-        size, reach, cosines, sines, kernel_re, kernel_im, taps, places, pivots, offsets,
-        re, im, stride, report, out, out_stride, rows, columns,
+        image, image_stride, row_map, column_map, before, length, channels, constant,
+        size, reach, cosines, sines, kernel_re, kernel_im, taps, places, gain,
+        re, im, stride, peaks, pivots, spare, report, out, out_stride, top, rows, left, columns,
     ):  # fmt: skip
         gives = size - reach + 1
-        length = padded_columns * channels
+        padded = columns + places[taps - 1] // channels
+        elements = padded * channels
+        bands = -(-size // reach)
         last = rows + reach - 2
-        y = 0
-        while y < rows:
+        for tile in range(2):
+            part = re if tile == 0 else im
+            for i in range(size):
+                row = row_map[top + min(tile * gives + i, last)]
+                fill(image, row * image_stride, row < 0, max(row, 0) * image_stride, column_map, left, padded,
+                     before, length, channels, 1, elements, constant, part, i * stride)  # fmt: skip
+        for i in range((2 * bands + 1) * stride):
+            peaks[i] = number(0)
+        finite = 2 * bands * stride
+        for tile in range(2):
+            part = re if tile == 0 else im
+            for i in range(size):
+                to = (tile * bands + i // reach) * stride
+                x = 0
+                while x < elements:
+                    value = load(part, i * stride + x)
+                    keep(larger(load(peaks, to + x), magnitude(value)), peaks, to + x)
+                    keep(add(load(peaks, finite + x), mul(value, splat(number(0)))), peaks, finite + x)
+                    x += count
+        for x in range(elements):
+            if not peaks[finite + x] == number(0):
+                report[0] = 1
+        if report[0] == 0 and checked:
+            if uneven(peaks, 2 * bands, stride, max(taps * channels, 64), elements):
+                report[0] = 1
+        if report[0] == 0:
+            middle = size // 2 * stride + padded // 2 * channels
+            for i in range(2 * count + channels):
+                pivots[i] = re[middle + i % channels]
             for tile in range(2):
                 part = re if tile == 0 else im
                 for i in range(size):
-                    row = row_map[min(y + tile * gives + i, last)]
-                    fill(image, row * image_stride, row < 0, column_map, left, right, padded_columns,
-                         channels, 1, length, constant, part, i * stride)  # fmt: skip
-                    take(part, i * stride, length, pivots, channels, report)
+                    take(part, i * stride, elements, pivots, channels)
             x = 0
-            while x < length:
+            while x < elements:
                 forward(re, im, x, size, stride, cosines, sines)
                 x += count
             for i in range(size):
-                along(re, im, i * stride, columns, kernel_re, kernel_im, i * taps, taps, places)
+                along(re, im, i * stride, columns * channels, kernel_re, kernel_im, i * taps, taps, places)
             x = 0
-            while x < columns:
+            while x < columns * channels:
                 inverse(re, im, x, size, stride, cosines, sines)
                 x += count
+            for i in range(2 * count + channels):
+                pivots[i] = number(np.float64(pivots[i]) * gain)
             for tile in range(2):
                 part = re if tile == 0 else im
                 for i in range(gives):
-                    row = y + tile * gives + i
+                    row = tile * gives + i
                     if row < rows:
-                        give(part, i * stride, columns, offsets, channels, out, row * out_stride)
-            y += 2 * gives
+                        give(part, i * stride, columns * channels, pivots, channels, spare, out,
+                             (top + row) * out_stride + left * channels)  # fmt: skip
 
     return run

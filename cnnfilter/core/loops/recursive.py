@@ -63,36 +63,31 @@ def _line(jit: Callable[..., Any], real: str) -> Any:
 def across(jit: Callable[..., Any], source: str, real: str) -> Callable[..., None]:
     """Return the loop that filters rows along their length; `count` rows are turned to stand side by side."""
     from cnnfilter.core.loops import vectors
-    from cnnfilter.core.loops.blocks import row_filler
+    from cnnfilter.core.loops.blocks import line_filler
 
     count = vectors.lanes(real)
-    fill = row_filler(jit, source, real)
+    fill = line_filler(jit, source, real)
     line = _line(jit, real)
-    number = np.float32 if real == "f32" else np.float64
 
     def run(
-        image, image_stride, column_map, left, right, padded_columns, channels, constant, pivots, numbers,
-        padded, turned, forth, report, out, out_stride, first_row, last_row, before, columns,
+        image, image_stride, column_map, before, image_columns, padded_columns, channels, constant, pivots,
+        numbers, padded, turned, forth, out, out_stride, first_row, last_row, radius, columns,
     ):  # fmt: skip
         length = padded_columns * channels
         top = first_row
         while top < last_row:
             rows = min(count, last_row - top)
             for lane in range(rows):
-                fill(image, (top + lane) * image_stride, False, column_map, left, right, padded_columns,
+                row = (top + lane) * image_stride
+                fill(image, row, False, row, column_map, 0, padded_columns, before, image_columns,
                      channels, 1, length, constant, padded, 0)  # fmt: skip
-                check = number(0)
                 for i in range(length):
-                    value = padded[i] - pivots[i % channels]
-                    turned[i * count + lane] = value
-                    check += value * number(0)
-                if not check == number(0):
-                    report[0] = 1
+                    turned[i * count + lane] = padded[i] - pivots[i % channels]
             for channel in range(channels):
                 line(turned, forth, channel * count, padded_columns, channels * count, numbers)
             for lane in range(rows):
                 for i in range(columns * channels):
-                    out[(top + lane) * out_stride + i] = turned[(i + before * channels) * count + lane]
+                    out[(top + lane) * out_stride + i] = turned[(i + radius * channels) * count + lane]
             top += count
 
     return run

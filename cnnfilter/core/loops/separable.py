@@ -1,4 +1,4 @@
-"""Separable correlation: along the rows, then down the columns, through a ring of finished rows."""
+"""Separable correlation: down the columns into two short lines, then along them."""
 
 from __future__ import annotations
 
@@ -7,79 +7,117 @@ from typing import Any
 
 import numpy as np
 
+RUNGS = 4
+"""Most taps of a ladder: their weights, the sums and the pixels share 16 registers."""
 
-def strip(jit: Callable[..., Any], source: str, target: str, real: str, pivot: bool) -> Callable[..., None]:
-    """Return the loop that correlates a strip of rows with a sum of `terms` separable kernels.
+REGISTERS = 8
+"""Registers of sums along a row; as many chains hide the latency of a multiply-add."""
 
-    Each padded input row is filtered along its length for every term, and kept in a ring
-    that holds only the rows which the next four output rows need; so the image is read once, the output
-    written once, and the rest stays in the caches. Down the columns four rows are summed side by side, as
-    in the direct loop. With `pivot` (one term whose factors each sum to 1) both passes sum the differences
-    from `pivots`.
+
+def strip(
+    jit: Callable[..., Any], source: str, target: str, real: str, snapping: bool, dense: bool, apart: int
+) -> Callable[..., None]:
+    """Return the loop that correlates the output rows `[first, last)` with a sum of `terms` products.
+
+    A tile of `span` output columns and a chunk of output rows at a time are laid out as padded lines, as in
+    the direct loop. A few output rows are summed down the columns, for every term, into lines of their own;
+    then each is summed along its length and written. `dense` says that the columns have no holes, and row
+    stride and dilation are 1; a column of one tap of 1 (`flat`) needs no first pass. Along the rows, taps
+    that lie `apart` registers from each other go together (`vectors.ladder`); `ends` says where the ladders
+    of 1, 2, 3 and 4 rungs end among the taps.
+
+    With `snapping` both factors are known to sum to 1: see `vectors.snapper`.
     """
     from cnnfilter.core.loops import vectors
-    from cnnfilter.core.loops.blocks import ROWS, four_rows, row_filler
+    from cnnfilter.core.loops.blocks import BEHIND, line_filler, rows_together
 
-    count = vectors.lanes(real)
-    math = vectors.arithmetic(real, count)
-    splat, fma, add, sub = math.splat, math.fma, math.add, math.sub
-    load = vectors.loader(source, real, count)
-    even = vectors.loader(real, real, count)
-    store = vectors.storer(real, real, count)
-    block = four_rows(jit, real, target, real, pivot)
-    fill = row_filler(jit, source, source)
-    number = np.float32 if real == "f32" else np.float64
+    lanes = vectors.register_lanes(real)
+    count = REGISTERS * lanes
+    fill = line_filler(jit, source, real)
+    together = rows_together(jit, dense, real, real, snapping)
+    steps, down_count, find, block = together.rows, together.count, together.find, together.block
+    one, two, three, four = (vectors.ladder(real, REGISTERS, rungs, apart) for rungs in range(1, RUNGS + 1))
+    splat = vectors.arithmetic(real, count).splat
+    load = vectors.loader(real, real, count)
+    store = vectors.storer(target, real, count)
+    snap = vectors.snapper(real, count)
+    zero = np.float32(0) if real == "f32" else np.float64(0)
 
     @jit
-    def along(padded, offsets, weights, first, taps, pivots, channels, ring, to, columns):
+    def along(lines, at, offsets, weights, ends, centre, tolerance, out, to):
+        a = splat(zero)
+        tap = 0
+        while tap < ends[0]:
+            a = one(a, lines, at + offsets[tap], weights, tap)
+            tap += 1
+        while tap < ends[1]:
+            a = two(a, lines, at + offsets[tap], weights, tap)
+            tap += 2
+        while tap < ends[2]:
+            a = three(a, lines, at + offsets[tap], weights, tap)
+            tap += 3
+        while tap < ends[3]:
+            a = four(a, lines, at + offsets[tap], weights, tap)
+            tap += 4
+        if snapping:
+            a = snap(a, load(lines, at + centre), tolerance)
+        store(a, out, to)
+
+    @jit
+    def whole_line(lines, start, offsets, weights, ends, centre, tolerance, spare, out, to, elements):
         x = 0
-        while x < columns:
-            column = min(x, columns - count)
-            a = splat(number(0))
-            if pivot:
-                centre = even(pivots, column % channels)
-                for tap in range(taps):
-                    a = fma(splat(weights[first + tap]), sub(load(padded, column + offsets[tap]), centre), a)
-                a = add(a, centre)
+        while x < elements:
+            if elements >= count:
+                at = min(x, elements - count)
+                along(lines, start + at, offsets, weights, ends, centre, tolerance, out, to + at)
             else:
-                for tap in range(taps):
-                    a = fma(splat(weights[first + tap]), load(padded, column + offsets[tap]), a)
-            store(a, ring, to + column)
+                # Less than a block: what has no room in the output goes to `spare` first.
+                along(lines, start, offsets, weights, ends, centre, tolerance, spare, 0)
+                for i in range(elements):
+                    out[to + i] = spare[i]
             x += count
 
     def run(
-        image, image_stride, row_map, column_map, left, right, padded_columns, channels, step, plane,
-        constant, across_offsets, across_weights, across_taps, pivots, terms,
-        down_rows, down_terms, down_weights, ends, row_step, span,
-        padded, ring, ring_stride, offsets,
-        out, out_stride, rows, columns, streaming,
+        image, image_stride, row_map, column_map, before, length, channels, step, reach, constant,
+        row_step, row_reach, flat, terms,
+        offsets_down, weights_down, runs, taps_down, middle_down, centre_down, tolerance_down,
+        offsets_along, weights_along, ends, centre_along, tolerance_along,
+        span, chunk, held, lines, line, plane, table, sums, spare, out, out_stride, first, last, width,
     ):  # fmt: skip
-        ring_rows = span + (ROWS - 1) * row_step
-        term_stride = ring_rows * ring_stride
-        done = 0
-        y = 0
-        while y < rows:
-            row = min(y, rows - ROWS)
-            top = row * row_step
-            done = max(done, top)
-            while done < top + ring_rows:
-                fill(image, row_map[done] * image_stride, row_map[done] < 0, column_map, left, right,
-                     padded_columns, channels, step, plane, constant, padded, 0)  # fmt: skip
-                for term in range(terms):
-                    to = term * term_stride + (done % ring_rows) * ring_stride
-                    along(padded, across_offsets, across_weights, term * across_taps, across_taps, pivots,
-                          channels, ring, to, columns)  # fmt: skip
-                done += 1
-            for tap in range(ends[8]):
-                offsets[tap] = (
-                    down_terms[tap] * term_stride + ((top + down_rows[tap]) % ring_rows) * ring_stride
-                )
-            x = 0
-            while x < columns:
-                column = min(x, columns - count)
-                block(ring, column, offsets, down_weights, ends, pivots, column % channels,
-                      out, row * out_stride + column, out_stride, streaming != 0 and column == x)  # fmt: skip
-                x += count
-            y += ROWS
+        down = row_step * line
+        needed = step * plane
+        for left in range(0, width, span):
+            columns = min(span, width - left)
+            elements = columns * channels
+            places = (columns - 1) * step + reach
+            done = first * row_step
+            for top in range(first, last, chunk):
+                rows = min(chunk, last - top)
+                while done < (top + rows - 1) * row_step + row_reach:
+                    row = row_map[done]
+                    ahead = row_map[min(done + 2, (last - 1) * row_step + row_reach - 1)]
+                    fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map,
+                         left * step, places, before, length, channels, step, plane, constant, lines,
+                         done % held * line)  # fmt: skip
+                    done += 1
+                if flat == 0:
+                    for y in range(0, rows, steps):
+                        find(offsets_down, taps_down, middle_down, centre_down, down,
+                             (top + y) * row_step % held, held, line,
+                             table, y * (taps_down + BEHIND))  # fmt: skip
+                    # Down one block of columns before the next: its pixels stay in the first cache.
+                    x = 0
+                    while x < needed:
+                        for y in range(0, rows, steps):
+                            for term in range(terms):
+                                block(lines, x, table, y * (taps_down + BEHIND), weights_down,
+                                      term * taps_down, runs, taps_down, 1, 0, middle_down, 0,
+                                      tolerance_down, sums, (term * chunk + y) * line + x, line)  # fmt: skip
+                        x += down_count
+                for y in range(rows):
+                    whole_line(sums if flat == 0 else lines,
+                               y * line if flat == 0 else (top + y) * row_step % held * line,
+                               offsets_along, weights_along, ends, centre_along, tolerance_along,
+                               spare, out, (top + y) * out_stride + left * channels, elements)  # fmt: skip
 
     return run

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
+import ctypes
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnfilter.core import compiled, threads
+from cnnfilter.core import threads
+from cnnfilter.core.geometry import Pair
+from cnnfilter.core.jit import compiled
+from cnnfilter.core.memory import scratch
 from cnnfilter.core.methods import direct
-from cnnfilter.core.methods.work import ELEMENTS, Work, lengthened, row_stride
+from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride
+from cnnfilter.core.threads import Workers
 
 SIZES = (32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 """Rows of a tile; powers of two."""
@@ -35,93 +39,86 @@ def operations(reach: int, taps: int) -> float:
     return float(size * (2 * taps + 4 * np.log2(size)) / (size - reach + 1))
 
 
-def run(work: Work, weights: NDArray[np.float64], gain: float) -> None:
-    """Correlate with `weights` (U, V), whose sum is `gain`; the stride is 1.
+def prepare(task: Task, weights: NDArray[np.float64], gain: float) -> Prepared:
+    """Make ready to correlate with `weights` (U, V), whose sum is `gain`; the stride is 1.
 
-    A strip in which a NaN or an infinity turns up is computed again by the direct method, where it reaches
-    no farther than the kernel.
+    A pair of tiles in which a NaN, an infinity or an outlier turns up is computed by the direct method, where
+    it reaches no farther than the kernel.
     """
-    height, width = work.out.shape[:2]
-    least = -(-ELEMENTS // work.channels)
-    if width < least:
-        enlarged = work.enlarged(height, least)
-        _Correlation(enlarged, weights, gain).strip(0, height)
-        work.out[...] = enlarged.out[:height, :width]
-        return
-    correlation = _Correlation(work, weights, gain)
-    threads.run_strips(correlation.strip, height, work.threads, correlation.size)
+    return _Correlation(task, weights, gain)
 
 
 class _Correlation:
-    def __init__(self, work: Work, weights: NDArray[np.float64], gain: float) -> None:
-        self.work, self.weights = work, weights
-        rows, columns = work.geometry.rows, work.geometry.columns
+    """Pairs of tiles, which begin at the same rows and columns of the output whoever computes them."""
+
+    def __init__(self, task: Task, weights: NDArray[np.float64], gain: float) -> None:
+        rows, columns = task.geometry.rows, task.geometry.columns
+        real, channels = task.real_type, task.channels
+        self.task = task
+        self.direct = direct.prepare(task, weights, snapping=gain == 1)
         self.size = best_size(rows.reach)
-        real = work.real_type
+        self.gives = self.size - rows.reach + 1
+        halo = columns.reach - 1
+        fitting = TILE_BYTES // (2 * self.size * real.itemsize * channels) - halo
+        self.columns = max(fitting, 64 // channels, halo, 1)
         self.cosines, self.sines = (table.astype(real) for table in _twiddles(self.size))
         spread = np.zeros((self.size, columns.kernel))
         spread[np.arange(rows.kernel) * rows.dilation] = weights
         spectrum = np.conj(np.fft.fft(spread, axis=0))[_bit_reversed(self.size)] / self.size
         self.kernel_re, self.kernel_im = spectrum.real.astype(real), spectrum.imag.astype(real)
-        self.places = np.arange(columns.kernel, dtype=np.int64) * columns.dilation * work.channels
-        self.pivots = work.pivots(True)
-        self.offsets = (self.pivots.astype(np.float64) * gain).astype(real)
-        source, target, form = work.source, work.target, work.real
+        self.places = np.arange(columns.kernel, dtype=np.int64) * columns.dilation * channels
+        # An odd number of cache lines a row, so that a column does not fall into one cache set.
+        self.stride = (((self.columns + halo) * channels + SLACK) // 16 | 1) * 16
+        # Half a page between the parts: a load is held up by a store at the same place in another page.
+        self.part = -(-self.size * self.stride * real.itemsize // 4096) * 4096 // real.itemsize
+        source, target, form = task.source, task.target, task.real
+        # A whole number that is rounded to another is not harmed by the rounding of larger ones.
+        checked = source.startswith("f") or target.startswith("f")
         self.loop = compiled.function(
             compiled.Loop(
                 "fft",
-                "strip",
-                (source, target, form),
-                f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, {form}, i64, i64, {form}*, {form}*, "
-                f"{form}*, {form}*, i64, i64*, {form}*, {form}*, {form}*, {form}*, i64, {form}*, "
-                f"{target}*, i64, i64, i64)",
+                "tile",
+                (source, target, form, checked),
+                f"void({source}*, i64, i64*, i64*, i64, i64, i64, {form}, i64, i64, {form}*, {form}*, "
+                f"{form}*, {form}*, i64, i64*, f64, {form}*, {form}*, i64, {form}*, {form}*, {target}*, "
+                f"i64*, {target}*, i64, i64, i64, i64, i64)",
             )
         )
-
-    def strip(self, first: int, last: int) -> None:
-        """Compute the output rows `[first, last)`, a tile of columns at a time."""
-        work = self.work
-        width = work.out.shape[1]
-        least = -(-ELEMENTS // work.channels)
-        halo = work.geometry.columns.reach - 1
-        fitting = TILE_BYTES // (2 * self.size * work.real_type.itemsize * work.channels) - halo
-        tiles = max(1, -(-width // max(fitting, least, halo)))
-        edges = [width * tile // tiles for tile in range(tiles + 1)]
-        finite = True
-        for left, right in itertools.pairwise(edges):
-            right = max(right, min(width, left + least))
-            finite &= self._tile(first, last, min(left, right - least), right)
-        if not finite:
-            direct.run(work.rows_alone(first, last), self.weights, pivot=False)
-
-    def _tile(self, first: int, last: int, left: int, right: int) -> bool:
-        work, columns = self.work, self.work.geometry.columns
-        channels, rows = work.channels, last - first
-        places = lengthened(work.column_map[left:], right - left - 1 + columns.reach)
-        inside = columns.before - left
-        begin = min(max(inside, 0), len(places))
-        end = max(min(inside + columns.length, len(places)), begin)
-        # One place more than is read, because the loop looks at the place where the image would begin.
-        column_map = np.append(places, -1)
-        row_map = lengthened(work.row_map[first:], rows + work.geometry.rows.reach - 1)
-        # An odd number of cache lines a row, so that a column does not fall into one cache set.
-        stride = ((len(places) * channels + 2 * ELEMENTS) // 16 | 1) * 16
-        # Half a page between the parts: a load is held up by a store at the same place in another page.
-        item = work.real_type.itemsize
-        part = -(-(self.size * stride + 2 * ELEMENTS) * item // 4096) * 4096 // item
-        both = np.zeros(2 * part + 2048 // item, work.real_type)
-        re, im = both[:part], both[part + 2048 // item :]
-        report = np.zeros(4 * ELEMENTS, work.real_type)
-        out = work.out[first:last, left:right]
-        self.loop(
-            work.image.ctypes.data, row_stride(work.image), row_map.ctypes.data, column_map.ctypes.data,
-            begin, end, len(places), channels, work.constant, self.size, work.geometry.rows.reach,
-            self.cosines.ctypes.data, self.sines.ctypes.data, self.kernel_re.ctypes.data,
-            self.kernel_im.ctypes.data, columns.kernel, self.places.ctypes.data, self.pivots.ctypes.data,
-            self.offsets.ctypes.data, re.ctypes.data, im.ctypes.data, stride, report.ctypes.data,
-            out.ctypes.data, row_stride(work.out), rows, (right - left) * channels,
+        self.before = (
+            address(task.row_map), address(task.column_map), columns.before, columns.length, channels,
+            task.constant, self.size, rows.reach, address(self.cosines), address(self.sines),
+            address(self.kernel_re), address(self.kernel_im), columns.kernel, address(self.places), gain,
         )  # fmt: skip
-        return not report.any()
+        self.nbytes = self.direct.nbytes + 2 * self.kernel_re.nbytes + task.row_map.nbytes
+
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
+        pair = 2 * self.gives
+        height, width = self.task.geometry.output_shape
+
+        def strip(first: int, last: int) -> None:
+            for top in range(first * pair, min(last * pair, height), pair):
+                for left in range(0, width, self.columns):
+                    rows, columns = min(pair, height - top), min(self.columns, width - left)
+                    if not self._tile(image, out, (top, rows), (left, columns)):
+                        self.direct.run_part(image, out, (top, top + rows), (left, left + columns))
+
+        threads.run_strips(strip, -(-height // pair), workers, 1)
+
+    def _tile(self, image: Array, out: Array, rows: Pair, columns: Pair) -> bool:
+        """Compute a pair of tiles (first and number of rows and columns), or return False."""
+        real, item = self.task.real_type, self.task.real_type.itemsize
+        bands = -(-self.size // self.task.geometry.rows.reach)
+        both, peaks, pivots, spare, report = scratch(
+            (2 * self.part + 4096, real), ((2 * bands + 1) * self.stride, real),
+            (SLACK + self.task.channels, real), (SLACK, out.dtype), (1, np.dtype(np.int64)),
+        )  # fmt: skip
+        found = ctypes.c_int64.from_address(report)
+        found.value = 0
+        self.loop(
+            address(image), row_stride(image), *self.before, both, both + self.part * item + 2048,
+            self.stride, peaks, pivots, spare, report, address(out), row_stride(out), *rows, *columns,
+        )  # fmt: skip
+        return not found.value
 
 
 @lru_cache(maxsize=8)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cnnfilter.core import compiled, threads
-from cnnfilter.core.memory import aligned_empty
-from cnnfilter.core.methods.work import ELEMENTS, Array, Work, row_stride
+from cnnfilter.core import threads
+from cnnfilter.core.jit import compiled
+from cnnfilter.core.memory import aligned_empty, scratch
+from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride
+from cnnfilter.core.threads import Workers
 
 POLES = ((-1.783, 0.6318), (-1.723, 1.997))
 """Decay and turn over one sigma of the two exponentials (Deriche 1993, INRIA report 1893, fourth order)."""
+
+NARROWEST = 64
+"""Fewest elements of a row; a block of either loop is no wider."""
+
+LARGEST = 1e6
+"""Largest float that is smoothed recursively: every pixel reaches over the whole image, if only faintly."""
 
 
 @lru_cache(maxsize=32)
@@ -43,86 +50,82 @@ def error_bound(sigmas: tuple[float, float], radii: tuple[int, int]) -> float:
     return float(np.prod([1 + error for error in passes]) - 1)
 
 
-def run(work: Work, sigmas: tuple[float, float]) -> bool:
-    """Smooth with standard deviations `(rows, columns)`; stride and dilation are 1.
+def prepare(task: Task, sigmas: tuple[float, float], exact: Prepared) -> Prepared:
+    """Make ready to smooth with standard deviations `(rows, columns)`; stride and dilation are 1.
 
-    Returns False, and leaves the output undefined, where a pixel is not finite: it would spread without end.
-    The whole image is held once in the type of the sums.
+    A pixel that is not finite, or very large, would spread without end; images that hold one, and those
+    narrower than a block, are given to `exact`.
     """
-    height, width = work.out.shape[:2]
-    if width * work.channels < ELEMENTS:
-        enlarged = work.enlarged(height, -(-ELEMENTS // work.channels))
-        done = run(enlarged, sigmas)
-        work.out[...] = enlarged.out[:, :width]
-        return done
-    smoothed = aligned_empty((*work.image.shape[:1], width, work.channels), work.real_type)
-    finite = _across(work, sigmas[1], smoothed)
-    if finite:
-        _down(work, sigmas[0], smoothed)
-    return finite
+    return _Recursion(task, sigmas, exact)
 
 
-def _numbers(work: Work, sigma: float, taps: int) -> NDArray[np.float64]:
-    return np.array(response(sigma, taps // 2)[0]).astype(work.real_type)
+class _Recursion:
+    """The whole image is held once in the type of the sums."""
 
-
-def _across(work: Work, sigma: float, smoothed: Array) -> bool:
-    columns, channels, real = work.geometry.columns, work.channels, work.real
-    width = smoothed.shape[1]
-    places = work.column_map[: width + columns.reach - 1]
-    column_map = np.append(places, -1)
-    begin = min(columns.before, len(places))
-    end = max(min(begin + columns.length, len(places)), begin)
-    numbers, pivots = _numbers(work, sigma, columns.kernel), work.pivots(True)
-    loop = compiled.function(
-        compiled.Loop(
-            "recursive",
-            "across",
-            (work.source, real),
-            f"void({work.source}*, i64, i64*, i64, i64, i64, i64, {real}, {real}*, {real}*, "
-            f"{real}*, {real}*, {real}*, i64*, {real}*, i64, i64, i64, i64, i64)",
+    def __init__(self, task: Task, sigmas: tuple[float, float], exact: Prepared) -> None:
+        self.task, self.exact, self.nbytes = task, exact, exact.nbytes
+        rows, columns = task.geometry.rows, task.geometry.columns
+        real, source, target = task.real, task.source, task.target
+        self.numbers_down = np.array(response(sigmas[0], rows.kernel // 2)[0]).astype(task.real_type)
+        self.numbers_across = np.array(response(sigmas[1], columns.kernel // 2)[0]).astype(task.real_type)
+        self.across = compiled.function(
+            compiled.Loop(
+                "recursive",
+                "across",
+                (source, real),
+                f"void({source}*, i64, i64*, i64, i64, i64, i64, {real}, {real}*, {real}*, "
+                f"{real}*, {real}*, {real}*, {real}*, i64, i64, i64, i64, i64)",
+            )
         )
-    )
-    report = np.zeros(1, np.int64)
-
-    def strip(first: int, last: int) -> None:
-        padded = np.empty(len(places) * channels + ELEMENTS, work.real_type)
-        turned = np.zeros((len(places) * channels + 1) * ELEMENTS, work.real_type)
-        forth = np.empty_like(turned)
-        loop(
-            work.image.ctypes.data, row_stride(work.image), column_map.ctypes.data, begin, end, len(places),
-            channels, work.constant, pivots.ctypes.data, numbers.ctypes.data,
-            padded.ctypes.data, turned.ctypes.data, forth.ctypes.data, report.ctypes.data,
-            smoothed.ctypes.data, row_stride(smoothed), first, last, columns.kernel // 2, width,
-        )  # fmt: skip
-
-    threads.run_strips(strip, work.image.shape[0], work.threads, ELEMENTS)
-    return not report[0]
-
-
-def _down(work: Work, sigma: float, smoothed: Array) -> None:
-    rows, real = work.geometry.rows, work.real
-    height = work.out.shape[0]
-    elements = smoothed.shape[1] * work.channels
-    row_map = work.row_map[: height + rows.reach - 1].copy()
-    numbers, pivots = _numbers(work, sigma, rows.kernel), work.pivots(True)
-    loop = compiled.function(
-        compiled.Loop(
-            "recursive",
-            "down",
-            (work.target, real),
-            f"void({real}*, i64, i64*, i64, {real}, {real}*, {real}*, {real}*, {real}*, i64, "
-            f"{work.target}*, i64, i64, i64, i64, i64)",
+        self.down = compiled.function(
+            compiled.Loop(
+                "recursive",
+                "down",
+                (target, real),
+                f"void({real}*, i64, i64*, i64, {real}, {real}*, {real}*, {real}*, {real}*, i64, "
+                f"{target}*, i64, i64, i64, i64, i64)",
+            )
         )
-    )
 
-    def strip(first: int, last: int) -> None:
-        column = np.empty(len(row_map) * ELEMENTS, work.real_type)
-        forth = np.empty_like(column)
-        loop(
-            smoothed.ctypes.data, row_stride(smoothed), row_map.ctypes.data, len(row_map), work.constant,
-            pivots.ctypes.data, numbers.ctypes.data, column.ctypes.data, forth.ctypes.data, work.channels,
-            work.out.ctypes.data, row_stride(work.out), height, rows.kernel // 2, first, last,
-        )  # fmt: skip
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
+        tame = image.dtype.kind != "f" or bool((np.abs(image) <= LARGEST).all())
+        if not tame or out.shape[1] * out.shape[2] < NARROWEST:
+            self.exact.run(image, out, workers)
+            return
+        task = self.task
+        # Sums of differences from one pixel begin and end near 0, and a constant comes out unchanged.
+        pivots = np.resize(image[0, 0].astype(task.real_type), 2 * NARROWEST + task.channels)
+        smoothed = aligned_empty((*image.shape[:1], *out.shape[1:]), task.real_type)
+        self._run_across(image, smoothed, pivots, workers)
+        self._run_down(smoothed, out, pivots, workers)
 
-    threads.run_strips(strip, elements, work.threads, 4 * ELEMENTS)
+    def _run_across(self, image: Array, smoothed: Array, pivots: Array, workers: int | Workers) -> None:
+        task, columns = self.task, self.task.geometry.columns
+        padded = columns.padded
+
+        def strip(first: int, last: int) -> None:
+            elements = padded * task.channels + SLACK
+            line, turned, forth = scratch(
+                (elements, task.real_type), *[(elements * NARROWEST, task.real_type)] * 2
+            )
+            self.across(
+                address(image), row_stride(image), address(task.column_map), columns.before, columns.length,
+                padded, task.channels, task.constant, address(pivots), address(self.numbers_across),
+                line, turned, forth, address(smoothed), row_stride(smoothed), first, last,
+                columns.kernel // 2, columns.output,
+            )  # fmt: skip
+
+        threads.run_strips(strip, len(image), workers, NARROWEST)
+
+    def _run_down(self, smoothed: Array, out: Array, pivots: Array, workers: int | Workers) -> None:
+        task, rows = self.task, self.task.geometry.rows
+
+        def strip(first: int, last: int) -> None:
+            column, forth = scratch(*[(rows.padded * NARROWEST, task.real_type)] * 2)
+            self.down(
+                address(smoothed), row_stride(smoothed), address(task.row_map), rows.padded, task.constant,
+                address(pivots), address(self.numbers_down), column, forth, task.channels,
+                address(out), row_stride(out), rows.output, rows.kernel // 2, first, last,
+            )  # fmt: skip
+
+        threads.run_strips(strip, out.shape[1] * out.shape[2], workers, 4 * NARROWEST)

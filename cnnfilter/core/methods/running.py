@@ -1,98 +1,147 @@
-"""Running sums: the mean over rectangles."""
+"""Means over rectangles, by running sums of whole numbers or by sums of sums of floats."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from cnnfilter.core import compiled, threads
-from cnnfilter.core.loops.running import reciprocal
-from cnnfilter.core.methods import separable
-from cnnfilter.core.methods.work import ELEMENTS, ROWS, Work, row_stride, writes_past_caches
+from cnnfilter.core import threads
+from cnnfilter.core.jit import compiled
+from cnnfilter.core.jit.processor import register_bytes
+from cnnfilter.core.loops.running import REGISTERS, reciprocal
+from cnnfilter.core.memory import scratch
+from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride, tiling
+from cnnfilter.core.threads import Workers
+
+LEAST_ROWS = 16
+"""Fewest rows for a thread: those above the first are summed up by each anew."""
 
 
-def run(work: Work) -> None:
-    """Average over the kernel's rectangle; stride and dilation are 1.
-
-    A strip in which a NaN or an infinity turns up is computed again by the separable method, where it
-    reaches no farther than the kernel.
-    """
-    height, width = work.out.shape[:2]
-    if height < ROWS or width * work.channels < 2 * ELEMENTS:
-        _separably(work, 0, height)
-        return
-    averages = _Averages(work)
-    least = max(ROWS, work.geometry.rows.reach // 2)
-    threads.run_strips(averages.strip, height, work.threads, least)
+def prepare(task: Task) -> Prepared:
+    """Make ready to average over the kernel's rectangle; stride and dilation are 1."""
+    return _Boxes(task) if task.source.startswith("f") else _Averages(task)
 
 
 def sums_types(source: str, target: str, height: int, width: int) -> tuple[str, str]:
-    """Name the types of the sums down a column and across a row.
+    """Name the types of the sums of whole numbers down a column and across a row; all of them are exact.
 
-    Down a column all sums are exact (float32 pixels: to 29 bits more than they have). Across, the sums of
-    8-bit pixels are exact as well: in 16 bits where `reciprocal` divides them, else in float32 up to 2**24.
+    Across, the sums of 8-bit pixels are kept in 16 bits where `reciprocal` divides them, else in float32 up
+    to 2**24.
     """
     if source == "u8" and 255 * height < 1 << 16:
         if target == "u8" and reciprocal(height * width):
             return "u16", "u16"
         return "u16", "f32" if 255 * height * width <= 1 << 24 and target != "f64" else "f64"
-    return "f64", "f32" if source == target == "f32" else "f64"
+    return "i32", "f64"
 
 
-_NUMPY = {"u16": np.uint16, "f32": np.float32, "f64": np.float64}
+_NUMPY: dict[str, np.dtype[Any]] = {
+    "u16": np.dtype(np.uint16),
+    "i32": np.dtype(np.int32),
+    "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
+}
 
 
 class _Averages:
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        height, width = work.geometry.rows.kernel, work.geometry.columns.kernel
-        sums, across = sums_types(work.source, work.target, height, width)
+    """Whole numbers: sums that run down the columns, exact whatever has passed through them."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        rows, columns = task.geometry.rows, task.geometry.columns
+        height, width = rows.kernel, columns.kernel
+        sums, across = sums_types(task.source, task.target, height, width)
         self.sums, self.across = _NUMPY[sums], _NUMPY[across]
         area = height * width
-        self.division = (reciprocal(area) if across == "u16" else None) or (area, 1 / area, 0)
-        pivot = work.source == work.target == "f32"
-        self.pivots = work.pivots(pivot).astype(self.across)
-        self.bases = (work.pivots(pivot).astype(np.float64) * height).astype(self.across)
-        source, target = work.source, work.target
+        division = (reciprocal(area) if across == "u16" else None) or (area, 1 / area, 0)
+        source, target = task.source, task.target
         self.loop = compiled.function(
             compiled.Loop(
                 "running",
                 "strip",
-                (source, target, sums, across, pivot),
+                (source, target, sums, across),
                 f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, {sums}, i64, i64, i64, i64, "
-                f"{across}, {across}, {across}, {across}*, {across}*, "
-                f"{sums}*, {across}*, {across}*, {target}*, i64, i64, i64, i64, i64*)",
+                f"{across}, {across}, {across}, "
+                f"{sums}*, {across}*, {across}*, {target}*, {target}*, i64, i64, i64, i64)",
             )
         )
-
-    def strip(self, first: int, last: int) -> None:
-        work = self.work
-        columns, height, width = (
-            work.geometry.columns,
-            work.geometry.rows.kernel,
-            work.geometry.columns.kernel,
-        )
-        row_map = work.row_map[first:]
-        constant = int(work.constant) if self.sums is np.uint16 else work.constant
-        padded = columns.padded
-        span = min(_tile_elements(work.channels), work.out.shape[1] * work.channels)
-        part = 1 if width < 8 else math.isqrt(width)
-        sums = np.zeros(padded * work.channels + 8 * ELEMENTS, self.sums)
-        parts = np.empty(span + width * work.channels + 8 * ELEMENTS, self.across)
-        line = np.empty_like(parts)
-        out = work.out[first:last]
-        report = np.zeros(1, np.int64)
-        self.loop(
-            work.image.ctypes.data, row_stride(work.image), row_map.ctypes.data, work.column_map.ctypes.data,
-            columns.before, columns.length, padded, work.channels, constant, height, width, part, span,
-            *self.division, self.bases.ctypes.data, self.pivots.ctypes.data,
-            sums.ctypes.data, line.ctypes.data, parts.ctypes.data, out.ctypes.data, row_stride(out),
-            last - first, out.shape[1] * work.channels,
-            writes_past_caches(work.out) and out.ctypes.data % 64 == 0, report.ctypes.data,
+        # A block at least; then no more than there is, so that nothing is written behind a row.
+        block = REGISTERS * register_bytes() // self.across.itemsize
+        self.span = max(min(_tile_elements(task.channels), columns.output * task.channels), block)
+        constant = int(task.constant) if self.sums.kind in "iu" else task.constant
+        self.before = (
+            address(task.row_map), address(task.column_map), columns.before, columns.length, columns.padded,
+            task.channels, constant, height, width, 1 if width < 8 else math.isqrt(width), self.span,
+            *division,
         )  # fmt: skip
-        if report[0]:
-            _separably(work, first, last)
+        self.nbytes = task.row_map.nbytes + task.column_map.nbytes
+
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
+        geometry, channels = self.task.geometry, self.task.channels
+        padded = geometry.columns.padded * channels + self.span + 2 * SLACK
+        parts = self.span + geometry.columns.kernel * channels + 2 * SLACK
+        start, stride, to, to_stride = address(image), row_stride(image), address(out), row_stride(out)
+
+        def strip(first: int, last: int) -> None:
+            lines = scratch(
+                (padded, self.sums), (parts, self.across), (parts, self.across), (SLACK, out.dtype)
+            )
+            self.loop(
+                start, stride, *self.before, *lines, to, to_stride, first, last,
+                geometry.columns.output * channels,
+            )  # fmt: skip
+
+        least = max(LEAST_ROWS, geometry.rows.reach // 2)
+        threads.run_strips(strip, geometry.rows.output, workers, least)
+
+
+class _Boxes:
+    """Floats: every output is the sum of its own window, so that nothing is carried along."""
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.tiles = task, tiling(task, 2)
+        rows, columns = task.geometry.rows, task.geometry.columns
+        height, width = rows.kernel, columns.kernel
+        part_down, part_along = max(1, math.isqrt(height // 2)), max(1, math.isqrt(width))
+        additions = (
+            part_down + height // part_down + part_down + part_along + width // part_along + part_along
+        )
+        tolerance = (additions + 4) * float(np.finfo(task.real_type).eps)
+        scale = 0.5 ** (height * width).bit_length()
+        source, target, real = task.source, task.target, task.real
+        self.loop = compiled.function(
+            compiled.Loop(
+                "boxes",
+                "strip",
+                (source, target, real),
+                f"void({source}*, i64, i64*, i64*, i64, i64, i64, {real}, i64, i64, i64, i64, i64, i64, "
+                f"{real}, {real}, {real}, i64, i64, {real}*, i64, {real}*, {real}*, {target}*, {target}*, "
+                f"i64, i64, i64, i64)",
+            )
+        )
+        self.before = (
+            address(task.row_map), address(task.column_map), columns.before, columns.length, task.channels,
+            task.constant, height, width, part_down, part_along, height // 2, width // 2,
+            scale, 1 / (height * width * scale), tolerance, self.tiles.span, self.tiles.chunk,
+        )  # fmt: skip
+        self.nbytes = task.row_map.nbytes + task.column_map.nbytes
+
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
+        tiles, geometry, real = self.tiles, self.task.geometry, self.task.real_type
+        lines = tiles.lines * tiles.line + SLACK
+        sums = tiles.chunk * tiles.line + SLACK
+        start, stride, to, to_stride = address(image), row_stride(image), address(out), row_stride(out)
+
+        def strip(first: int, last: int) -> None:
+            line, part, sum_, spare = scratch((lines, real), (lines, real), (sums, real), (SLACK, out.dtype))
+            self.loop(
+                start, stride, *self.before, line, tiles.line, part, sum_, spare, to, to_stride, first, last,
+                geometry.columns.output,
+            )  # fmt: skip
+
+        threads.run_strips(strip, geometry.rows.output, workers, tiles.chunk)
 
 
 def _tile_elements(channels: int) -> int:
@@ -100,12 +149,5 @@ def _tile_elements(channels: int) -> int:
 
     A few lines of this length fit the first cache together.
     """
-    least = math.lcm(channels, ELEMENTS)
+    least = math.lcm(channels, 64)
     return max(1024 // least, 1) * least
-
-
-def _separably(work: Work, first: int, last: int) -> None:
-    rows, columns = work.geometry.rows.kernel, work.geometry.columns.kernel
-    factors = [(np.full(rows, 1 / rows), np.full(columns, 1 / columns))]
-    part = work.rows_alone(first, last)
-    separable.run(part, factors, pivot=work.target.startswith("f"))

@@ -2,119 +2,154 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cnnfilter.core import compiled, threads
-from cnnfilter.core.methods import short
+from cnnfilter.core import threads
+from cnnfilter.core.jit import compiled
+from cnnfilter.core.jit.processor import register_bytes
+from cnnfilter.core.loops.blocks import BEHIND
+from cnnfilter.core.loops.separable import RUNGS
+from cnnfilter.core.memory import scratch
 from cnnfilter.core.methods.work import (
-    ELEMENTS,
-    ROWS,
+    SLACK,
     Array,
-    Work,
-    four_rows,
-    lengthened,
+    Places,
+    Prepared,
+    Task,
+    address,
+    rounding_of_a_constant,
     row_stride,
-    writes_past_caches,
+    tiling,
+    two_rows,
 )
+from cnnfilter.core.threads import Workers
 
 Terms: TypeAlias = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
-RING_BYTES = 3 << 19
-"""Bytes of finished rows kept at once; a wider image is cut into tiles of columns.
+FAR = 2**40
+"""Farther than any two taps of one line."""
 
-Measured at 4096 columns and 81 taps: 1.4 MB in one tile 90 ms, two tiles 107 ms, four tiles 96 ms."""
+MOST_APART = 3
+"""Registers between the taps of a ladder, at most; beyond, taps are summed one by one."""
 
 
-def run(work: Work, terms: Terms, pivot: bool) -> None:
-    """Correlate with the sum of `outer(column, row)` over the terms.
+def prepare(task: Task, terms: Terms, snapping: bool) -> Prepared:
+    """Make ready to correlate with the sum of `outer(column, row)` over the terms.
 
-    `pivot` says that there is one term whose factors each sum to 1.
+    `snapping` says that there is one term whose factors each sum to 1, and keeps constants to the last bit.
     """
-    height, width = work.out.shape[:2]
-    least = -(-ELEMENTS // work.channels)
-    if height < ROWS or width < least:
-        enlarged = work.enlarged(ROWS, least)
-        _Correlation(enlarged, terms, pivot).strip(0, enlarged.out.shape[0])
-        work.out[...] = enlarged.out[:height, :width]
-        return
-    if short.fits(work, len(terms)):
-        short.run(work, *terms[0], pivot)
-        return
-    correlation = _Correlation(work, terms, pivot)
-    threads.run_strips(correlation.strip, height, work.threads, max(ROWS, work.geometry.rows.reach // 2))
+    return _Correlation(task, terms, snapping)
 
 
 class _Correlation:
-    def __init__(self, work: Work, terms: Terms, pivot: bool) -> None:
-        self.work = work
-        rows, columns = work.geometry.rows, work.geometry.columns
-        self.terms = len(terms)
-        self.across_places = np.arange(columns.kernel, dtype=np.int64) * columns.dilation
-        self.across_weights = np.concatenate([row for _, row in terms]).astype(work.real_type)
-        down = np.tile(np.arange(rows.kernel, dtype=np.int64) * rows.dilation, self.terms)
-        of_term = np.repeat(np.arange(self.terms, dtype=np.int64), rows.kernel)
-        weights = np.concatenate([column for column, _ in terms])
-        taps = four_rows(down, of_term, weights, rows.stride, work.real_type)
-        self.down_rows, self.down_terms, self.down_weights, self.ends = taps
-        self.pivots = work.pivots(pivot)
-        source, target, real = work.source, work.target, work.real
+    def __init__(self, task: Task, terms: Terms, snapping: bool) -> None:
+        rows, columns, channels = task.geometry.rows, task.geometry.columns, task.channels
+        real_type, step = task.real_type, columns.stride
+        self.flat = rows.kernel == 1 and all(column[0] == 1 for column, _ in terms)
+        self.task, self.tiles, self.terms = task, tiling(task, 0 if self.flat else len(terms)), len(terms)
+        tiles = self.tiles
+
+        used = np.flatnonzero(np.any([column for column, _ in terms], axis=0))
+        self.dense = len(used) == rows.kernel and rows.stride == rows.dilation == 1
+        if self.dense:
+            self.offsets_down, self.runs = np.zeros(0, np.int64), np.zeros(0, np.int64)
+            self.weights_down = np.concatenate([column for column, _ in terms]).astype(real_type)
+            self.taps_down = rows.kernel
+        else:
+            places = used * rows.dilation
+            nowhere = np.zeros_like(places)
+            down = [two_rows(places, nowhere, column[used], rows.stride, real_type) for column, _ in terms]
+            self.offsets_down, self.runs = down[0].rows * tiles.line, down[0].runs
+            self.weights_down = np.concatenate([taps.weights for taps in down])
+            self.taps_down = len(down[0])
+
+        along = np.arange(columns.kernel, dtype=np.int64) * columns.dilation
+        offsets = along % step * tiles.plane + along // step * channels
+        term = np.arange(len(terms), dtype=np.int64)[:, None]
+        # Ladders are the same however long the lines of a tile are: those of a plane, or a term, stay apart.
+        places_along = (term * step + along % step) * FAR + along // step * channels
+        weights = np.concatenate([row for _, row in terms])
+        lanes = register_bytes() // real_type.itemsize
+        apart = channels * columns.dilation // math.gcd(lanes, channels * columns.dilation)
+        self.apart = apart if apart <= MOST_APART else 1
+        kept = np.flatnonzero(weights)
+        order, self.ends = ladders(places_along.ravel()[kept], self.apart * lanes)
+        self.offsets_along = (offsets + term * tiles.chunk * tiles.line).ravel()[kept][order]
+        self.weights_along = weights[kept][order].astype(real_type)
+
+        column, row = terms[0]
+        u, v = int(np.abs(column).argmax()), int(np.abs(row).argmax())
+        tolerances = [
+            rounding_of_a_constant(weights) if snapping else 0.0
+            for weights in (column[used].astype(real_type), self.weights_along)
+        ]
+        source, target, real = task.source, task.target, task.real
         self.loop = compiled.function(
             compiled.Loop(
                 "separable",
                 "strip",
-                (source, target, real, pivot),
-                f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, i64, i64, {real}, "
-                f"i64*, {real}*, i64, {real}*, i64, i64*, i64*, {real}*, i64*, i64, i64, "
-                f"{source}*, {real}*, i64, i64*, {target}*, i64, i64, i64, i64)",
+                (source, target, real, snapping, self.dense, self.apart),
+                f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, i64, {real}, i64, i64, i64, i64, "
+                f"i64*, {real}*, i64*, i64, i64, i64, {real}, i64*, {real}*, i64*, i64, {real}, "
+                f"i64, i64, i64, {real}*, i64, i64, i64*, {real}*, {target}*, {target}*, i64, i64, i64, i64)",
             )
         )
-
-    def strip(self, first: int, last: int) -> None:
-        """Compute the output rows `[first, last)`, a tile of columns at a time."""
-        first = min(first, self.work.out.shape[0] - ROWS)
-        last = max(last, first + ROWS)
-        width = self.work.out.shape[1]
-        rows = self.work.geometry.rows
-        ring_rows = self.terms * (rows.reach + (ROWS - 1) * rows.stride)
-        fitting = RING_BYTES // (ring_rows * self.work.real_type.itemsize * self.work.channels)
-        tiles = -(-width // max(fitting, -(-ELEMENTS // self.work.channels)))
-        edges = [width * tile // tiles for tile in range(tiles + 1)]
-        least = -(-ELEMENTS // self.work.channels)
-        for left, right in itertools.pairwise(edges):
-            right = max(right, min(width, left + least))
-            self._tile(first, last, min(left, right - least), right)
-
-    def _tile(self, first: int, last: int, left: int, right: int) -> None:
-        work, rows, columns = self.work, self.work.geometry.rows, self.work.geometry.columns
-        channels, step = work.channels, columns.stride
-        places = lengthened(work.column_map[left * step :], (right - left - 1) * step + columns.reach)
-        # One place more than is read, because the loop looks at the place where the image would begin.
-        column_map = np.append(places, -1)
-        inside = columns.before - left * step
-        begin = min(max(inside, 0), len(places))
-        end = max(min(inside + columns.length, len(places)), begin)
-        plane = -(-len(places) // step) * channels
-        across = self.across_places % step * plane + self.across_places // step * channels
-        ring_rows = rows.reach + (ROWS - 1) * rows.stride
-        elements = (right - left) * channels
-        # An odd number of cache lines a row, so that a column of the ring does not fall into one cache set.
-        ring_stride = (elements // 16 | 1) * 16 + 32
-        padded = np.zeros(step * plane + 2 * ELEMENTS, work.image.dtype)
-        ring = np.empty(self.terms * ring_rows * ring_stride + 2 * ELEMENTS, work.real_type)
-        row_map = work.row_map[first * rows.stride :]
-        offsets = np.empty(len(self.down_rows), np.int64)
-        out: Array = work.out[first:last, left:right]
-        self.loop(
-            work.image.ctypes.data, row_stride(work.image), row_map.ctypes.data, column_map.ctypes.data,
-            begin, end, len(places), channels, step, plane, work.constant,
-            across.ctypes.data, self.across_weights.ctypes.data, columns.kernel, self.pivots.ctypes.data,
-            self.terms, self.down_rows.ctypes.data, self.down_terms.ctypes.data,
-            self.down_weights.ctypes.data, self.ends.ctypes.data, rows.stride, rows.reach,
-            padded.ctypes.data, ring.ctypes.data, ring_stride, offsets.ctypes.data,
-            out.ctypes.data, row_stride(work.out), last - first, elements,
-            writes_past_caches(work.out) and out.ctypes.data % 64 == 0,
+        self.before = (
+            address(task.row_map), address(task.column_map), columns.before, columns.length, channels, step,
+            columns.reach, task.constant, rows.stride, rows.reach, int(self.flat), self.terms,
+            address(self.offsets_down), address(self.weights_down), address(self.runs),
+            self.taps_down, u, u * rows.dilation * tiles.line, tolerances[0],
+            address(self.offsets_along), address(self.weights_along), address(self.ends), int(offsets[v]),
+            tolerances[1], tiles.span, tiles.chunk, tiles.lines,
         )  # fmt: skip
+        self.nbytes = task.row_map.nbytes + task.column_map.nbytes + 3 * self.weights_along.nbytes
+
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
+        tiles, geometry, real = self.tiles, self.task.geometry, self.task.real_type
+        line_elements = tiles.lines * tiles.line + SLACK
+        sum_elements = 0 if self.flat else self.terms * tiles.chunk * tiles.line + SLACK
+        places = tiles.chunk * (self.taps_down + BEHIND)
+        start, stride, to, to_stride = address(image), row_stride(image), address(out), row_stride(out)
+
+        def strip(first: int, last: int) -> None:
+            lines, table, sums, spare = scratch(
+                (line_elements, real), (places, np.dtype(np.int64)), (sum_elements, real), (SLACK, out.dtype)
+            )
+            self.loop(
+                start, stride, *self.before, lines, tiles.line, tiles.plane, table, sums, spare, to,
+                to_stride, first, last, geometry.columns.output,
+            )  # fmt: skip
+
+        threads.run_strips(strip, geometry.rows.output, workers, tiles.chunk)
+
+
+def ladders(places: Places, apart: int) -> tuple[Places, Places]:
+    """Group taps that lie `apart` elements from each other, as `loops.separable` reads them.
+
+    Returns
+    -------
+    order : int64 array
+        The taps, those of ladders with one rung first, then two, three and four.
+    ends : int64 array of shape (4,)
+        Where the taps of each kind of ladder end.
+
+    Examples
+    --------
+    >>> ladders(np.array([0, 1, 2, 8, 10]), 8)
+    (array([1, 0, 3, 2, 4]), array([1, 5, 5, 5]))
+    """
+    number = {int(place): tap for tap, place in enumerate(places)}
+    kinds: list[list[int]] = [[] for _ in range(RUNGS)]
+    for place in sorted(number):
+        ladder: list[int] = []
+        while len(ladder) < RUNGS and place in number:
+            ladder.append(number.pop(place))
+            place += apart
+        if ladder:
+            kinds[len(ladder) - 1] += ladder
+    order = np.array([tap for kind in kinds for tap in kind], np.int64)
+    return order, np.cumsum([len(kind) for kind in kinds], dtype=np.int64)

@@ -2,97 +2,133 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cnnfilter.core.boundary import index_map
 from cnnfilter.core.geometry import Geometry
-from cnnfilter.core.memory import aligned_empty
+from cnnfilter.core.loops.blocks import STEPS
+from cnnfilter.core.threads import Workers
 
 Array: TypeAlias = NDArray[Any]
 Places: TypeAlias = NDArray[np.int64]
 
+
+class Prepared(Protocol):
+    """A method made ready for a kernel, a geometry and the types; images of that shape may come.
+
+    Attributes
+    ----------
+    nbytes : int
+        Memory that it holds, about.
+    """
+
+    nbytes: int
+
+    def run(self, image: Array, out: Array, workers: int | Workers) -> None:
+        """Filter an image (H, W, C), whose rows hold their elements side by side, into `out`, contiguous."""
+
+
 FORMS = {"uint8": "u8", "uint16": "u16", "int16": "i16", "float32": "f32", "float64": "f64"}
 
-ROWS = 4
-"""Fewest rows that a loop computes: its sums are four rows high."""
+LINE_BYTES = 320 << 10
+"""Bytes of padded lines at a time: they are to stay in the second cache with the sums beside them."""
 
-ELEMENTS = 64
-"""Fewest elements (columns x channels) of a row that a loop computes."""
+CHUNK = 16
+"""Output rows at a time, a multiple of `loops.blocks.STEPS`."""
+
+MOST_COLUMNS = 1024
+"""Most elements of a line at a time, however few lines there are."""
+
+SLACK = 512
+"""Elements behind every line and every weight that a block may read, though nothing comes of them."""
 
 
 @dataclass(frozen=True)
-class Work:
-    """One filtering: pixels in, pixels out, and how they lie to each other.
+class Task:
+    """One filtering, apart from the pixels: how they lie, and in which types they are read and written.
 
-    `image` is (H, W, C) with the elements of a row next to each other, `out` is (H', W', C), contiguous.
-    `row_map` and `column_map` name the image row and column of each padded one, or -1 for the constant.
-    `real` ("f32" or "f64") is the type in which sums are kept.
+    `outside` is the boundary as maps know it (`renormalize` is `zero` there), `real` ("f32" or "f64") the
+    type in which sums are kept.
     """
 
-    image: Array
-    out: Array
     geometry: Geometry
-    row_map: Places
-    column_map: Places
-    constant: float
+    channels: int
+    source: str
+    target: str
     real: str
-    threads: int
-
-    @property
-    def channels(self) -> int:
-        """Channels, which are filtered each on its own."""
-        return int(self.image.shape[2])
-
-    @property
-    def source(self) -> str:
-        """The loops' name for the type of the image."""
-        return FORMS[self.image.dtype.name]
-
-    @property
-    def target(self) -> str:
-        """The loops' name for the type of the output."""
-        return FORMS[self.out.dtype.name]
+    outside: str
+    constant: float = 0.0
 
     @property
     def real_type(self) -> np.dtype[Any]:
         """NumPy's name for the type of the sums."""
         return np.dtype(np.float32 if self.real == "f32" else np.float64)
 
-    def pivots(self, wanted: bool) -> Array:
-        """Return the image's first pixel over and over, as the loops read it; zeros where it is not wanted.
+    @property
+    def target_type(self) -> np.dtype[Any]:
+        """NumPy's name for the type of the output."""
+        return np.dtype(next(name for name, form in FORMS.items() if form == self.target))
 
-        Sums of differences from it make a constant image come out unchanged. A first pixel that is not
-        finite is of no use and counts as 0.
-        """
-        first = self.image[0, 0].astype(self.real_type)
-        useful = wanted and bool(np.isfinite(first).all())
-        return np.resize(first if useful else np.zeros_like(first), ELEMENTS * 2 + self.channels)
+    @cached_property
+    def row_map(self) -> Places:
+        """The image row at each padded one, or -1 for the constant."""
+        rows = self.geometry.rows
+        return index_map(rows.length, rows.before, rows.after, self.outside)
 
-    def enlarged(self, rows: int, columns: int) -> Work:
-        """Return the work with a new output of at least `rows` x `columns`; the last is repeated."""
-        height, width = max(rows, self.out.shape[0]), max(columns, self.out.shape[1])
-        down, across = self.geometry.rows, self.geometry.columns
-        return replace(
-            self,
-            out=aligned_empty((height, width, self.channels), self.out.dtype),
-            row_map=lengthened(self.row_map, (height - 1) * down.stride + down.reach),
-            column_map=lengthened(self.column_map, (width - 1) * across.stride + across.reach),
-        )
-
-    def rows_alone(self, first: int, last: int) -> Work:
-        """Return the work for the output rows `[first, last)` alone, in place."""
-        row_map = self.row_map[first * self.geometry.rows.stride :]
-        return replace(self, out=self.out[first:last], row_map=row_map, threads=1)
+    @cached_property
+    def column_map(self) -> Places:
+        """The image column at each padded one, or -1 for the constant."""
+        columns = self.geometry.columns
+        return index_map(columns.length, columns.before, columns.after, self.outside)
 
 
-def lengthened(places: Places, length: int) -> Places:
-    """Cut a map to `length` places, or repeat its last place up to there."""
-    return places[np.minimum(np.arange(length), len(places) - 1)]
+@dataclass(frozen=True)
+class Tiling:
+    """How many outputs are computed at a time, and how the padded lines for them lie.
+
+    Attributes
+    ----------
+    span, chunk : int
+        Output columns and rows of a tile.
+    plane, line : int
+        Elements of one plane of a line (with a column stride, places are dealt out to as many planes), and
+        from one line to the next.
+    lines : int
+        Lines that one chunk needs, which are held in a ring.
+    """
+
+    span: int
+    chunk: int
+    plane: int
+    line: int
+    lines: int
+
+
+def tiling(task: Task, lines_a_row: int = 1) -> Tiling:
+    """Choose the tiles of a task; results do not depend on them.
+
+    `lines_a_row` counts further lines that a method keeps for each output row.
+    """
+    rows, columns = task.geometry.rows, task.geometry.columns
+    chunk = min(CHUNK, -(-rows.output // STEPS) * STEPS)
+    lines = (chunk - 1) * rows.stride + rows.reach
+    held = lines + chunk * lines_a_row
+    elements = LINE_BYTES // (held * task.real_type.itemsize * columns.stride) - columns.reach * task.channels
+    elements = max(min(elements, MOST_COLUMNS), 128, columns.reach * task.channels // 2)
+    span = min(-(-elements // task.channels), columns.output)
+    # Equal tiles instead of a narrow last one.
+    tiles = -(-columns.output // span)
+    span = -(-columns.output // tiles)
+    places = (span - 1) * columns.stride + columns.reach
+    plane = -(-places // columns.stride) * task.channels
+    # An odd number of cache lines, so that a column of lines does not fall into one cache set.
+    line = ((columns.stride * plane + SLACK) // 16 | 1) * 16
+    return Tiling(span, chunk, plane, line, lines)
 
 
 def row_stride(array: Array) -> int:
@@ -100,16 +136,37 @@ def row_stride(array: Array) -> int:
     return array.strides[0] // array.itemsize
 
 
-def writes_past_caches(out: Array) -> bool:
-    """Tell whether every row of a large float output starts on a cache line."""
-    aligned = out.ctypes.data % 64 == 0 and out.strides[0] % 64 == 0
-    return aligned and out.dtype.kind == "f" and out.nbytes >= 8 << 20
+def address(array: Array) -> int:
+    """Where the first element of an array lies in memory."""
+    place: int = array.ctypes.data
+    return place
 
 
-def four_rows(
-    rows: Places, columns: Places, weights: Array, stride: int, real: np.dtype[Any]
-) -> tuple[Places, Places, Array, Places]:
-    """Write a list of taps as the loops read it: four output rows, `stride` input rows apart, together.
+@dataclass(frozen=True)
+class Taps:
+    """The taps of two output rows, as `loops.blocks` reads them.
+
+    Attributes
+    ----------
+    rows, columns : int64 arrays of shape (T,)
+        Where each tap lies, in padded rows and columns from the kernel's first.
+    weights : array of shape (T, 2)
+        Weight of the tap for each of the two rows, 0 where it is none of its taps.
+    runs : int64 array of shape (R, 2)
+        For which rows the next taps count (1 the first, 2 the second, 3 both), and where they end.
+    """
+
+    rows: Places
+    columns: Places
+    weights: Array
+    runs: Places
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def two_rows(rows: Places, columns: Places, weights: Array, stride: int, real: np.dtype[Any]) -> Taps:
+    """List the taps of two output rows that lie `stride` padded rows apart, in the order of the kernel.
 
     Parameters
     ----------
@@ -117,60 +174,41 @@ def four_rows(
         Where each tap lies, from the kernel's first row and column.
     weights : float64 array of shape (T,)
         Its weight.
-
-    Returns
-    -------
-    rows, columns : int64 arrays of shape (E,)
-        The taps of all four rows, seen from the first.
-    weights : array of shape (E, 4)
-        Weight of the tap for each of the four rows.
-    ends : int64 array of shape (9,)
-        Where the groups end that reach the first row only, the first two, first three, all, the last three,
-        the last two, the last only, the second only, the third only.
+    stride : int
+    real : dtype
+        Type of the weights returned.
     """
-    return _four_rows(rows.tobytes(), columns.tobytes(), weights.tobytes(), stride, real.name)
+    width = int(columns.max(initial=0)) + 1
+    keys = np.concatenate([rows * width + columns, (rows + stride) * width + columns])
+    places, where = np.unique(keys, return_inverse=True)
+    of_row = np.repeat([0, 1], len(rows))
+    table = np.zeros((len(places), 2), real)
+    table[where, of_row] = np.tile(weights, 2)
+    counts = np.zeros(len(places), np.int64)
+    np.bitwise_or.at(counts, where, 1 << of_row)
+    ends = np.append(np.flatnonzero(np.diff(counts)) + 1, len(places))[: len(places)]
+    runs = np.stack([counts[ends - 1], ends], axis=1)
+    return Taps(places // width, places % width, table, runs)
 
 
-@lru_cache(maxsize=64)
-def _four_rows(
-    row_bytes: bytes, column_bytes: bytes, weight_bytes: bytes, stride: int, real: str
-) -> tuple[Places, Places, Array, Places]:
-    rows, columns = np.frombuffer(row_bytes, np.int64), np.frombuffer(column_bytes, np.int64)
-    weights = np.frombuffer(weight_bytes, np.float64)
-    shifted = np.concatenate([rows + stride * row for row in range(ROWS)])
-    keys = np.stack([shifted, np.tile(columns, ROWS)])
-    places, where = np.unique(keys, axis=1, return_inverse=True)
-    where = where.reshape(-1)
-    table = np.zeros((places.shape[1], ROWS), real)
-    reached = np.zeros(places.shape[1], np.int64)
-    row_of = np.repeat(np.arange(ROWS), len(rows))
-    table[where, row_of] = np.tile(weights, ROWS)
-    np.bitwise_or.at(reached, where, 1 << row_of)
-    group = np.array([_GROUPS.get(int(bits), 3) for bits in reached], np.int64)
-    order = np.argsort(group, kind="stable")
-    ends = np.cumsum(np.bincount(group, minlength=9)).astype(np.int64)
-    return places[0][order].copy(), places[1][order].copy(), table[order].copy(), ends
+def rounding_of_a_constant(weights: Array) -> float:
+    """Bound how far the rounded sum of equal pixels may be from the pixel, relative to it.
 
+    Parameters
+    ----------
+    weights : array of shape (T,)
+        Of sum 1, in the type and the order in which they are summed up.
 
-_GROUPS = {0b0001: 0, 0b0011: 1, 0b0111: 2, 0b1111: 3, 0b1110: 4, 0b1100: 5, 0b1000: 6, 0b0010: 7, 0b0100: 8}
-
-
-def padded_copy(image: Array, rows: Places, columns: Places, constant: float, width: int) -> Array:
-    """Copy the named rows and columns of an (H, W, C) image; -1 names the constant.
-
-    The copy is `width` columns wide; those beyond the named ones are 0.
+    Notes
+    -----
+    Each multiply-add rounds the sum so far by half a unit in the last place at most, and the weights
+    themselves were rounded to begin with. Roundings of different weights are as good as independent: six
+    standard deviations hold them. Equal ones may all round the same way.
     """
-    out = np.zeros((len(rows), width, image.shape[2]), image.dtype)
-    starts = [0, *(np.flatnonzero(np.diff(columns) != 1) + 1).tolist(), len(columns)]
-    contiguous = rows[0] >= 0 and bool((np.diff(rows) == 1).all())
-    for start, stop in itertools.pairwise(starts):
-        first = int(columns[start])
-        if first < 0:
-            # A run that begins with the constant -1 and goes on with column 0 counts up as well.
-            out[:, start] = constant
-            start, first = start + 1, 0
-        if start < stop:
-            source = image[:, first : first + stop - start]
-            out[:, start:stop] = source[rows[0] : rows[-1] + 1] if contiguous else source[rows]
-    out[rows < 0] = constant
-    return out
+    exact = weights.astype(np.float64)
+    unit = float(np.finfo(weights.dtype).eps) / 2
+    sums = np.abs(np.cumsum(exact))
+    most = float(sums.sum()) + 1
+    if len(np.unique(exact)) > 1:
+        most = min(most, 6 * (float((sums**2).sum()) / 3 + 1) ** 0.5)
+    return 1.01 * unit * most + abs(1 - float(exact.sum()))

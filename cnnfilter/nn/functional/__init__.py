@@ -40,6 +40,12 @@ from cnnfilter.nn.functional.pooling import (
     trainable_pooling,
     trainable_pooling_backward,
 )
+from cnnfilter.nn.functional.upsampling import (
+    pixel_shuffle,
+    pixel_unshuffle,
+    transposed_convolution,
+    transposed_convolution_backward,
+)
 from cnnfilter.nn.functional.windows import Windows
 
 __all__ = [
@@ -63,6 +69,8 @@ __all__ = [
     "maxima",
     "mean_pooling",
     "mean_pooling_backward",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "relu",
     "relu_backward",
     "scaled_tanh",
@@ -75,4 +83,6 @@ __all__ = [
     "tanh_backward",
     "trainable_pooling",
     "trainable_pooling_backward",
+    "transposed_convolution",
+    "transposed_convolution_backward",
 ]

@@ -6,15 +6,25 @@ PyTorch load as they are. Results are the same to the last bit for every number 
 whose one window is the whole input, which are a product of BLAS.
 """
 
+import math
+
 import numpy as np
 
 from cnnfilter.core.geometry import Number, Padding, number_pair
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.nn.blas import product
+from cnnfilter.nn.functional.arrays import (
+    in_order,
+    require_batch,
+    require_count,
+    require_flag,
+    require_like,
+    require_shape,
+)
 from cnnfilter.nn.functional.planes import correlate, gradient_of_weights
 from cnnfilter.nn.functional.plans import backward_plan, forward_plan
-from cnnfilter.nn.functional.windows import Array, Windows, require_batch
+from cnnfilter.nn.functional.windows import Array, Windows
 
 
 def convolution(
@@ -66,24 +76,23 @@ def convolution(
     array([[[[10., 18.],
              [42., 50.]]]])
     """
-    windows = _fit(x, weights, stride, padding, dilation, groups)
-    maps = weights.shape[0]
-    if bias is not None and (bias.shape != (maps,) or bias.dtype != x.dtype):
-        raise ParameterError(f"bias is {bias.dtype} {bias.shape}: give {x.dtype} of shape ({maps},)")
-    floor = 0.0 if rectify else -np.inf
+    require_bank(require_batch(x), weights)
+    groups = require_count(groups, "groups")
+    windows = _fit(x.shape, weights.shape, stride, padding, dilation, groups)
+    maps, taps = weights.shape[0], math.prod(weights.shape[1:])
+    if bias is not None:
+        bias = in_order(require_like(bias, "bias", (maps,), x.dtype))
+    x, weights = in_order(x), in_order(weights)
+    floor = 0.0 if require_flag(rectify, "rectify") else -np.inf
     if _is_dense(windows, groups):
-        y = product(x.reshape(len(x), weights[0].size), weights.reshape(maps, -1).T)
+        y = product(x.reshape(len(x), taps), weights.reshape(maps, taps).T)
         y += 0 if bias is None else bias
-        return (
-            np.maximum(y, floor, out=y).reshape(len(x), maps, 1, 1)
-            if rectify
-            else y.reshape(len(x), maps, 1, 1)
-        )
+        if rectify:
+            np.maximum(y, floor, out=y)
+        return y.reshape(len(x), maps, 1, 1)
     planes, parts = forward_plan(windows, x.shape[1], groups)
     out = aligned_empty((x.shape[0], maps, *windows.output), x.dtype)
-    weights = np.ascontiguousarray(weights)
-    bias = None if bias is None else np.ascontiguousarray(bias)
-    correlate(x, planes, parts, weights, weights[0].size if maps else 0, 0, groups, out, bias, floor)
+    correlate(x, planes, parts, weights, taps, 0, groups, out, bias, floor)
     return out
 
 
@@ -116,16 +125,19 @@ def convolution_input_gradient(
     -------
     ndarray of shape (N, D, H, W)
     """
-    blank = np.broadcast_to(np.zeros((), delta.dtype), input_shape)
-    windows = _fit(blank, weights, stride, padding, dilation, groups)
-    _require_delta(delta, (input_shape[0], weights.shape[0], *windows.output), blank)
-    batch, maps = delta.shape[:2]
+    require_batch(delta, "delta")
+    require_bank(delta, weights, "delta")
+    shape, groups = require_shape(input_shape), require_count(groups, "groups")
+    windows = _fit(shape, weights.shape, stride, padding, dilation, groups)
+    batch, maps = shape[0], weights.shape[0]
+    delta = in_order(require_like(delta, "delta", (batch, maps, *windows.output), delta.dtype))
+    weights = in_order(weights)
     if _is_dense(windows, groups):
-        return product(delta.reshape(batch, maps), weights.reshape(maps, -1)).reshape(input_shape)
-    out = aligned_empty(input_shape, delta.dtype)
+        taps = math.prod(shape[1:])
+        return product(delta.reshape(batch, maps), weights.reshape(maps, taps)).reshape(shape)
+    out = aligned_empty(shape, delta.dtype)
     depth, area = weights.shape[1], windows.size[0] * windows.size[1]
     planes, parts = backward_plan(windows, maps, maps // groups, depth)
-    weights = np.ascontiguousarray(weights)
     jump = (maps // groups - 1) * depth * area  # group g begins at g * maps / groups * depth * area
     correlate(delta, planes, parts, weights, area, jump, groups, out)
     return out
@@ -158,21 +170,22 @@ def convolution_weights_gradient(
     -------
     ndarray of shape (P, D / groups, U, V)
     """
-    maps = delta.shape[1] if isinstance(delta, np.ndarray) and delta.ndim == 4 else groups
-    sizes = number_pair("size", size, least=1)
-    blank = np.broadcast_to(np.zeros((), x.dtype), (maps, x.shape[1] // groups, *sizes))
-    windows = _fit(x, blank, stride, padding, dilation, groups)
-    _require_delta(delta, (x.shape[0], maps, *windows.output), x)
-    batch, channels = x.shape[:2]
+    batch, channels = require_batch(x).shape[:2]
+    maps, sizes = require_batch(delta, "delta").shape[1], number_pair("size", size, least=1)
+    groups = require_count(groups, "groups")
+    bank = (maps, channels // groups, *sizes)
+    windows = _fit(x.shape, bank, stride, padding, dilation, groups)
+    x, delta = in_order(x), in_order(require_like(delta, "delta", (batch, maps, *windows.output), x.dtype))
     if _is_dense(windows, groups):
-        return product(delta.reshape(batch, maps).T, x.reshape(batch, blank[0].size)).reshape(blank.shape)
+        taps = math.prod(bank[1:])
+        return product(delta.reshape(batch, maps).T, x.reshape(batch, taps)).reshape(bank)
     planes, [part] = forward_plan(windows, channels, groups)
-    return gradient_of_weights(x, delta, planes, part, groups).reshape(blank.shape)
+    return gradient_of_weights(x, delta, planes, part, groups).reshape(bank)
 
 
 def convolution_bias_gradient(delta: Array) -> Array:
     """Gradient with respect to the bias: equations 43 and 44, the sum of `delta` over a map."""
-    return np.asarray(require_batch(delta, "delta").sum(axis=(0, 2, 3)))
+    return np.asarray(in_order(require_batch(delta, "delta")).sum(axis=(0, 2, 3)))
 
 
 def convolution_backward(
@@ -194,7 +207,8 @@ def convolution_backward(
     >>> dx[0, 0].tolist(), dw.ravel().tolist(), db.tolist()
     ([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]], [4.0, 4.0, 4.0, 4.0], [4.0])
     """
-    size = (weights.shape[-2], weights.shape[-1])
+    require_bank(require_batch(x), weights)
+    size = (weights.shape[2], weights.shape[3])
     geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     return (
         convolution_input_gradient(delta, weights, x.shape, **geometry),  # type: ignore[arg-type]
@@ -203,30 +217,32 @@ def convolution_backward(
     )
 
 
-def _fit(
-    x: Array, weights: Array, stride: Number, padding: Padding, dilation: Number, groups: int
-) -> Windows:
-    require_batch(x)
+def require_bank(x: Array, weights: Array, name: str = "x") -> None:
+    """Return if `weights` are a bank of kernels of the type of `x`, else raise."""
     require_batch(weights, "weights")
     if x.dtype != weights.dtype:
-        raise DtypeError(f"x is {x.dtype} but weights are {weights.dtype}: give both the same dtype")
-    if groups < 1 or x.shape[1] % groups or weights.shape[0] % groups:
-        raise ParameterError(
-            f"groups is {groups}: it must divide the {x.shape[1]} input channels "
-            f"and the {weights.shape[0]} output maps"
-        )
-    if weights.shape[1] * groups != x.shape[1]:
-        raise ParameterError(
-            f"weights of shape {weights.shape} in {groups} group(s) take {weights.shape[1] * groups} "
-            f"channels, but x has shape {x.shape}"
-        )
-    return Windows.of(x.shape, (weights.shape[2], weights.shape[3]), stride, padding, dilation)
+        raise DtypeError(f"{name} is {x.dtype} but weights are {weights.dtype}: give both the same dtype")
 
 
-def _require_delta(delta: Array, shape: tuple[int, ...], like: Array) -> None:
-    require_batch(delta, "delta")
-    if delta.dtype != like.dtype or delta.shape != shape:
-        raise ParameterError(f"delta is {delta.dtype} {delta.shape}: give {like.dtype} of shape {shape}")
+def _fit(
+    shape: tuple[int, ...],
+    bank: tuple[int, ...],
+    stride: Number,
+    padding: Padding,
+    dilation: Number,
+    groups: int,
+) -> Windows:
+    """Return the windows of kernels of shape `bank` on a batch of `shape`, if they fit."""
+    if shape[1] % groups or bank[0] % groups:
+        raise ParameterError(
+            f"groups is {groups}: it must divide the {shape[1]} input channels and the {bank[0]} output maps"
+        )
+    if bank[1] * groups != shape[1]:
+        raise ParameterError(
+            f"weights of shape {bank} in {groups} group(s) take {bank[1] * groups} "
+            f"channels, but x has shape {shape}"
+        )
+    return Windows.of(shape, (bank[2], bank[3]), stride, padding, dilation)
 
 
 def _is_dense(windows: Windows, groups: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnfilter.core.compiled import Loop, function
+from cnnfilter.core.jit.compiled import Loop, function
 from cnnfilter.core.threads import run_strips
 from cnnfilter.nn.blas import layer_threads
 from cnnfilter.nn.functional.plans import LANES, Part, Planes
@@ -76,6 +76,7 @@ def correlate(
     Parameters
     ----------
     x : ndarray of shape (N, channels, *planes.image)
+        Contiguous.
     planes, parts
         Of a plan.
     weights : ndarray
@@ -83,12 +84,12 @@ def correlate(
     out : ndarray of shape (N, maps, ...)
         Contiguous.
     """
-    x, parts = np.ascontiguousarray(x), tuple(parts)
+    parts = tuple(parts)
     batch, maps = out.shape[:2]
     if not (batch and maps and parts):
         return
-    if any(not part.offsets.size for part in parts):  # no window ever reads these pixels
-        out[...] = 0
+    if any(not part.offsets.size for part in parts):  # no window ever reads these pixels, or any channel
+        out[...] = 0 if bias is None else np.maximum(bias, floor)[:, None, None]
         parts = tuple(part for part in parts if part.offsets.size)
     work = sum(part.rows * part.columns * part.offsets.size for part in parts) * maps
     threads = min(layer_threads(), max(1, batch * work // _LEAST))
@@ -217,6 +218,7 @@ def gradient_of_weights(x: Array, delta: Array, planes: Planes, part: Part, grou
     ----------
     x : ndarray of shape (N, D, H, W)
     delta : ndarray of shape (N, P, H', W')
+        Both contiguous.
     planes, part
         Of the forward plan.
     """
@@ -233,7 +235,6 @@ def gradient_of_weights(x: Array, delta: Array, planes: Planes, part: Part, grou
     threads = min(layer_threads(), max(1, batch * maps * taps * length // _LEAST))
     per_map = maps >= _BLOCK * threads
     per_group = planes.channels // groups * planes.phases[0] * planes.phases[1] * planes.plane
-    x, delta = np.ascontiguousarray(x), np.ascontiguousarray(delta)
     for n, m, laid in laid_out(x, planes, 0, batch, threads, beyond=True):
         [(_, _, spread)] = laid_out(delta, deltas, n, m, threads, at_once=True)
 

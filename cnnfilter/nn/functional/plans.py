@@ -56,7 +56,7 @@ class Planes:
     @property
     def room(self) -> int:
         """Elements of a sample and of what is read after it: zeros to the right, and a register's rest."""
-        return self.size + self.before[1] + LANES
+        return self.size - (-self.before[1] // self.stride[1]) + LANES
 
     def offset(self, channel: Any, row: Any, column: Any) -> Any:
         """Where a pixel of the padded image stands."""
@@ -126,15 +126,13 @@ def backward_plan(windows: Windows, maps: int, group: int, depth: int) -> tuple[
     pitch = max(min(before[1] + windows.output[1], read[1]), read[1] - before[1], most[1])
     planes = Planes(maps, windows.output, (before[0], before[1]), (1, 1), (1, 1), read[0], pitch)
     across = [
-        [_remainder(phase, *axis[:4], axis[4][0], b) for phase in range(axis[2])]
+        [_remainder(first, *axis[:4], axis[4][0], b) for first in range(min(axis[0], axis[2]))]
         for axis, b in zip(axes, before, strict=True)
     ]
     p = np.arange(group)[:, None, None]
     area, parts = windows.size[0] * windows.size[1], []
     for begin_row, first_row, rows, row_shifts, row_taps in across[0]:
         for begin, first, columns, shifts, taps in across[1]:
-            if rows <= 0 or columns <= 0:
-                continue
             offsets = planes.offset(p, row_shifts[:, None], shifts)
             places = p * (depth * area) + row_taps[:, None] * windows.size[1] + taps
             parts.append(
@@ -153,11 +151,9 @@ def backward_plan(windows: Windows, maps: int, group: int, depth: int) -> tuple[
 
 
 def _remainder(
-    phase: int, length: int, size: int, stride: int, dilation: int, padding: int, before: int
+    first: int, length: int, size: int, stride: int, dilation: int, padding: int, before: int
 ) -> tuple[int, int, int, Array, Array]:
-    """Along one axis: first plane index, first input pixel, how many, shifts of the taps, and the taps."""
-    start = -(-(padding - phase) // stride)  # the first pixel of the image: stride * start + phase >= padding
-    first = stride * start + phase - padding
-    count = -(-(length - first) // stride)
+    """Of pixels `first`, `first` + stride... along an axis: plane index, first, how many, shifts, taps."""
+    start, phase = divmod(first + padding, stride)
     taps = np.array([k for k in range(size) if (phase - k * dilation) % stride == 0], np.int64)
-    return start, first, count, (phase - taps * dilation) // stride + before, taps
+    return start, first, -(-(length - first) // stride), (phase - taps * dilation) // stride + before, taps

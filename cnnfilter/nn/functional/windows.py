@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.core.geometry import Number, Padding, make_geometry, number_pair
-from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.errors import ParameterError
+from cnnfilter.nn.functional.arrays import require_flag
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
-
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,10 @@ class Windows:
         ceil: bool = False,
     ) -> "Windows":
         """Work out padding and output size; with `ceil` a partial last window counts (PyTorch's rule)."""
-        plane = (int(shape[-2]), int(shape[-1]))
+        if not isinstance(shape, tuple | list) or len(shape) < 2:
+            raise ParameterError(f"shape is {shape!r}: give (..., H, W)")
+        ceil = require_flag(ceil, "ceil")
+        plane = shape[-2], shape[-1]
         try:
             return _windows(plane, size, stride, padding, dilation, ceil)
         except TypeError:  # of a list there is no hash; what is wrong otherwise is told again
@@ -93,7 +95,7 @@ class Windows:
 def _windows(
     plane: tuple[int, int], size: Number, stride: Number, padding: Padding, dilation: Number, ceil: bool
 ) -> Windows:
-    sizes = number_pair("size", size, least=1)
+    plane, sizes = number_pair("shape", plane, least=0), number_pair("size", size, least=1)
     geometry = make_geometry(plane, sizes, stride, padding, dilation)
     padded, output = [], []
     for axis in (geometry.rows, geometry.columns):
@@ -106,13 +108,3 @@ def _windows(
         plane, sizes, geometry.stride, geometry.dilation,
         (padded[0], padded[1]), (output[0], output[1]), geometry.padding,
     )  # fmt: skip
-
-
-def require_batch(x: Array, name: str = "x") -> Array:
-    """Return `x` if it is a float32 or float64 batch of shape (N, D, H, W), else raise."""
-    if not isinstance(x, np.ndarray) or x.dtype not in _FLOATS:
-        found = getattr(x, "dtype", type(x).__name__)
-        raise DtypeError(f"{name} is of type {found}: give a float32 or float64 array")
-    if x.ndim != 4:
-        raise ParameterError(f"{name} has shape {x.shape}: give a batch (N, D, H, W)")
-    return x

@@ -1,0 +1,190 @@
+"""``cnnfilter animate``: a window that slides over an input, as GIF, APNG or a page."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
+from cnnfilter.cli.options import Parameters, own
+from cnnfilter.cli.pipe import SEPARATOR, PipeCommand
+from cnnfilter.cli.types import Pixels
+from cnnfilter.registry import FILTERS, filter_named
+
+PIPE = "pipe"
+
+
+class AnimateGroup(LazyGroup):
+    """A subcommand for each filter; with ``--``, a chain of filters of which the last is animated."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take filters after ``--`` as those of a pipe."""
+        if SEPARATOR in args and args[0] != PIPE:
+            args = [PIPE, *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the filters, and the chain."""
+        return [*FILTERS, PIPE]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name the subcommands, each with a line about it."""
+        return [
+            *((name, words) for name, (_, words) in FILTERS.items()),
+            (PIPE, "The last of several filters."),
+        ]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Make the subcommand of a filter."""
+        if cmd_name == PIPE:
+            return _pipe()
+        return _of_filter(cmd_name) if cmd_name in FILTERS else None
+
+
+@click.group(
+    cls=AnimateGroup,
+    context_settings=CONTEXT,
+    examples=[
+        "cnnfilter animate mean --matrix '1 2 3; 4 5 6; 7 8 9' -o mean.gif",
+        "cnnfilter animate photo.jpg -o pool.png -- gaussian --sigma 2 then pool max",
+    ],
+)
+def animate() -> None:
+    """Show a filter's window sliding over its input: flip, slide, multiply, add.
+
+    An input of up to 12 x 12 is shown in numbers, a larger one as a picture. -o FILE ends in .gif, .png or
+    .html.
+    """
+
+
+def _shared() -> Parameters:
+    kind = click.Path(readable=False, allow_dash=True)
+    return [
+        click.Argument(["input"], required=False, metavar="[INPUT]", type=kind),
+        click.Option(
+            ["--matrix"],
+            multiple=True,
+            metavar="TEXT",
+            help="An input that is typed, '1 2; 3 4'; once for each channel.",
+        ),
+        click.Option(["-o", "--output"], required=True, metavar="FILE", help="A .gif, .png or .html."),
+        click.Option(
+            ["--frames"],
+            type=click.IntRange(1, 100_000),
+            metavar="N",
+            help="Most steps; of more, N are shown. [600, or 120 of a picture]",
+        ),
+        click.Option(
+            ["--max-pixels"], type=Pixels(), default="500M", metavar="N", help="Refuse larger images. [500M]"
+        ),
+        click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors."),
+    ]
+
+
+def _of_filter(name: str) -> click.Command:
+    filter = filter_named(name)
+
+    def run(**values: Any) -> None:
+        shared = {
+            key: values.pop(key) for key in ("input", "matrix", "output", "frames", "max_pixels", "quiet")
+        }
+        _animate([filter.read(values)], **shared)
+
+    params = own(filter.options)
+    arguments = [param for param in params if isinstance(param, click.Argument)]
+    options = [param for param in params if isinstance(param, click.Option)]
+    return Examples(
+        name,
+        params=[*arguments, *_shared()[:1], *options, *_shared()[1:]],
+        callback=run,
+        help=f"Animate {name}: {FILTERS[name][1]}",
+        examples=[
+            f"cnnfilter animate {_example(name)} photo.jpg -o a.gif --frames 30",
+            f"cnnfilter animate {_example(name)} --matrix '1 2; 3 4' -o a.html",
+        ],
+        context_settings=CONTEXT,
+    )
+
+
+def _example(name: str) -> str:
+    needed = {"convolve": " --kernel sobel-x", "correlate": " --kernel sobel-x", "pool": " max"}
+    return name + needed.get(name, " --filter sharp.json" if name == "learned" else "")
+
+
+def _pipe() -> click.Command:
+    def run(**values: Any) -> None:
+        _animate(list(click.get_current_context().obj), **values)
+
+    return PipeCommand(
+        PIPE,
+        params=_shared(),
+        callback=run,
+        help="Animate the last of several filters, over what those before it make of the input.",
+        examples=[
+            "cnnfilter animate photo.jpg -o a.gif --frames 30 -- mean then pool max",
+            "cnnfilter animate photo.jpg -o a.html --frames 30 -- mean then gradient",
+        ],
+        context_settings=CONTEXT,
+    )
+
+
+def _animate(
+    steps: list[Any],
+    input: str | None,
+    matrix: tuple[str, ...],
+    output: str,
+    frames: int | None,
+    max_pixels: int,
+    quiet: bool,
+) -> None:
+    import numpy as np
+
+    from cnnfilter.cli.main import note
+    from cnnfilter.seeing import animation
+    from cnnfilter.seeing.slide import white_level
+    from cnnfilter.seeing.slides import slide_of
+
+    values = _typed(matrix, input) if matrix else _read(input, max_pixels)
+    white = white_level(values)
+    for step in steps[:-1]:
+        values = np.asarray(step.run(values, np.float64))
+    slide = replace(slide_of(steps[-1], values), white=white)
+    shown = animation.animate(slide, output, frames)
+    if shown < slide.steps and not quiet:
+        note(f"{shown} of {slide.steps} steps are shown; --frames N shows more, or fewer")
+
+
+def _typed(matrix: tuple[str, ...], input: str | None) -> Any:
+    import numpy as np
+
+    from cnnfilter.cli.inputs import usage
+    from cnnfilter.seeing.matrix import read_matrix
+
+    if input is not None:
+        raise usage("--matrix is the input; name no file beside it")
+    channels = [np.atleast_2d(read_matrix(text)) for text in matrix]
+    if len({channel.shape for channel in channels}) > 1:
+        sizes = ", ".join("x".join(map(str, channel.shape)) for channel in channels)
+        raise usage(f"matrices of {sizes} are no channels of one input; they need one size")
+    return channels[0] if len(channels) == 1 else np.stack(channels, axis=2)
+
+
+def _read(input: str | None, max_pixels: int) -> Any:
+    """Read an image without its transparency; colours stay."""
+    import numpy as np
+
+    from cnnfilter.cli.inputs import is_matrix, usage
+    from cnnfilter.cli.numbers import read_text
+    from cnnfilter.files import read
+
+    if input is None and (sys.stdin is None or sys.stdin.isatty()):
+        raise usage("no input; name an image, pipe one in, or give --matrix")
+    if input not in (None, "-") and is_matrix(str(input)):
+        return np.atleast_2d(read_text(str(input)))
+    stream: Any = sys.stdin.buffer if input in (None, "-") else input
+    picture = read(stream, max_pixels=max_pixels)
+    frame = picture.frames[0]
+    return frame[..., :-1] if picture.alpha else frame

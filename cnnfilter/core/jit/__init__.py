@@ -1,0 +1,1 @@
+"""How the loops become machine code, and where it is kept."""

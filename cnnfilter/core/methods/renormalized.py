@@ -1,0 +1,155 @@
+"""The boundary `renormalize`: near the border, the weights that lie on the image count for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnfilter.core.geometry import Axis, Geometry, Pair
+from cnnfilter.core.memory import aligned_empty
+from cnnfilter.core.methods import direct, separable
+from cnnfilter.core.methods.work import Array, Prepared, Task, rounding_of_a_constant
+from cnnfilter.errors import ParameterError
+from cnnfilter.kernels.kernel import Kernel
+
+Floats = NDArray[np.float64]
+
+
+def border(task: Task, kernel: Kernel) -> Border:
+    """Make ready to compute the border of an output again; its inside is left alone.
+
+    Raises
+    ------
+    ParameterError
+        Somewhere the weights on the image sum to 0.
+    """
+    height, width = task.geometry.output_shape
+    top, bottom = task.geometry.rows.interior
+    left, right = task.geometry.columns.interior
+    top, left = min(top, height), min(left, width)
+    bottom, right = min(max(bottom, top), height), min(max(right, left), width)
+    parts = (
+        ((0, top), (0, width)),
+        ((bottom, height), (0, width)),
+        ((top, bottom), (0, left)),
+        ((top, bottom), (right, width)),
+    )
+    pieces = [
+        _piece(task, kernel, rows, columns)
+        for rows, columns in parts
+        if rows[0] < rows[1] and columns[0] < columns[1]
+    ]
+    return Border(tuple(pieces), sum(piece.nbytes for piece in pieces))
+
+
+@dataclass(frozen=True)
+class Border:
+    """The four sides of an output."""
+
+    pieces: tuple[_Piece, ...]
+    nbytes: int
+
+    def run(self, image: Array, out: Array) -> None:
+        """Write the border of `out`."""
+        for piece in self.pieces:
+            piece.run(image, out)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One side: which outputs, which pixels they need, and what each sum is to be multiplied by."""
+
+    rows: Pair
+    columns: Pair
+    pixels: tuple[slice, slice]
+    sums: Prepared
+    shape: Pair
+    scale: Floats
+    middle: tuple[NDArray[np.int64], NDArray[np.int64]]
+    tolerance: float
+
+    @property
+    def nbytes(self) -> int:
+        return self.scale.nbytes + self.sums.nbytes
+
+    def run(self, image: Array, out: Array) -> None:
+        pixels = image[self.pixels].astype(np.float64)
+        sums = aligned_empty((*self.shape, image.shape[2]), np.dtype(np.float64))
+        self.sums.run(pixels, sums, 1)
+        exact = sums * self.scale[:, :, None]
+        if self.tolerance:
+            # As `loops.vectors.snapper`: a mean that is off by rounding alone is the pixel in the middle.
+            centre = pixels[self.middle[0][:, None], self.middle[1]]
+            near = np.abs(exact - centre) <= np.maximum(self.tolerance * np.abs(centre), 1e-320)
+            exact = np.where(near, centre, exact)
+        target = out[self.rows[0] : self.rows[1], self.columns[0] : self.columns[1]]
+        if target.dtype.kind != "f":
+            limits = np.iinfo(target.dtype)
+            exact = np.clip(np.rint(exact), limits.min, limits.max)
+        target[...] = exact
+
+
+def _piece(task: Task, kernel: Kernel, rows: Pair, columns: Pair) -> _Piece:
+    down, first_row, last_row = task.geometry.rows.part(*rows)
+    across, first_column, last_column = task.geometry.columns.part(*columns)
+    part = replace(
+        task, geometry=Geometry(down, across), source="f64", target="f64", real="f64", outside="zero"
+    )
+    smoothing = abs(kernel.sum - 1) < 1e-12
+    factors = kernel.factors()
+    sums: Prepared
+    if factors is None:
+        sums = direct.prepare(part, kernel.array, snapping=False)
+    else:
+        sums = separable.prepare(part, [(factors[0] / kernel.divisor, factors[1])], snapping=False)
+    weights = weights_inside(kernel.array, down, across)
+    least = 1e-9 * float(np.abs(kernel.array).sum())
+    if not (np.abs(weights) > least).all():
+        cancelled = (weights_inside(np.abs(kernel.array), down, across) > least).all()
+        cause = (
+            "its negative weights cancel the others near the border"
+            if cancelled
+            else "near the border all its weights but zeros lie outside (less dilation or padding may help)"
+        )
+        raise ParameterError(
+            "boundary 'renormalize' divides by the sum of the weights that lie on the image, which is 0 for "
+            f"this kernel: {cause}; use another boundary, such as 'edge'"
+        )
+    return _Piece(
+        rows, columns, (slice(first_row, last_row), slice(first_column, last_column)), sums,
+        (down.output, across.output), kernel.sum / weights, (_nearest(down), _nearest(across)),
+        4 * rounding_of_a_constant(kernel.array.ravel()) if smoothing else 0.0,
+    )  # fmt: skip
+
+
+def weights_inside(array: Floats, down: Axis, across: Axis) -> Floats:
+    """Sum up, for each output, the weights that lie on the image.
+
+    By differences of running sums in the order of the kernel, so that a value does not depend on where, or
+    beside which others, it is computed.
+    """
+    running = np.zeros((array.shape[0] + 1, array.shape[1] + 1))
+    running[1:, 1:] = array.cumsum(axis=0).cumsum(axis=1)
+    (top, bottom), (left, right) = _taps_inside(down), _taps_inside(across)
+    top, bottom = top[:, None], bottom[:, None]
+    inside: Floats = running[bottom, right] - running[top, right] - running[bottom, left] + running[top, left]
+    return inside
+
+
+def _taps_inside(axis: Axis) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each output the taps `[first, last)` that lie on the image."""
+    place = np.arange(axis.output) * axis.stride - axis.before
+    first = np.clip(-(place // axis.dilation), 0, axis.kernel)
+    last = np.clip(-((place - axis.length) // axis.dilation), first, axis.kernel)
+    return first, last
+
+
+def _nearest(axis: Axis) -> NDArray[np.int64]:
+    """Return for each output the pixel on the image that is nearest to the middle of its kernel."""
+    first, last = _taps_inside(axis)
+    tap = np.clip(axis.kernel // 2, first, np.maximum(last - 1, first))
+    place = np.arange(axis.output) * axis.stride - axis.before + tap * axis.dilation
+    nearest: NDArray[np.int64] = np.clip(place, 0, axis.length - 1)
+    return nearest

@@ -1,0 +1,126 @@
+"""Frames with their timing: GIF, WebP and AVIF, each frame whole as it is shown."""
+
+import io
+import struct
+from typing import IO, Any
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files import gif, pillow
+from cnnfilter.files.limit import Limit
+from cnnfilter.files.picture import Array, Picture, stand_upright
+
+_LOOPS_ONCE = 1
+_AVIF_HEADER = 1 << 16
+
+
+def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
+    """Read every frame as RGB, or as RGBA if one of them is transparent somewhere."""
+    encoding: dict[str, Any] = {}
+    if form == "GIF":
+        gif.check_whole(file)
+    elif form == "WEBP":
+        encoding["lossless"] = _check_webp(file)
+    deep = _deep_avif(file, limit) if form == "AVIF" else None
+    picture = Picture([], "rgb", encoding=encoding)
+    with pillow.decoding(form):
+        image = pillow.plugin(form)(file)
+        count = getattr(image, "n_frames", 1)
+        limit.spend(image.width, image.height, count)
+        for index in range(count):
+            image.seek(index)
+            picture.frames.append(_colours(image) if deep is None else deep[index])
+            if count > 1:
+                picture.delays.append(float(image.info.get("duration", 0)))
+        picture.loop = int(image.info.get("loop", _LOOPS_ONCE if form == "GIF" else 0))
+        picture.metadata = pillow.metadata(image.info)
+    if deep is not None:
+        picture.notes.append("AVIF of more than 8 bits read as 16 bits")
+    picture.frames, picture.alpha = _alike(picture.frames)
+    if form == "GIF":
+        picture.notes.append("palette expanded to colours")
+    return stand_upright(picture)
+
+
+def _colours(image: Image.Image) -> Array:
+    image.load()
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return np.asarray(image if image.mode == mode else image.convert(mode))
+
+
+def _alike(frames: list[Array]) -> tuple[list[Array], bool]:
+    """Give all frames alpha, or none if all are opaque."""
+    if any(frame.shape[-1] == 4 and frame[..., 3].min() < np.iinfo(frame.dtype).max for frame in frames):
+        return [_with_alpha(frame) for frame in frames], True
+    return [np.ascontiguousarray(frame[..., :3]) for frame in frames], False
+
+
+def _with_alpha(frame: Array) -> Array:
+    if frame.shape[-1] == 4:
+        return frame
+    return np.concatenate([frame, np.full_like(frame[..., :1], np.iinfo(frame.dtype).max)], axis=-1)
+
+
+def _check_webp(file: IO[bytes]) -> bool:
+    """Refuse a file shorter than it says; tell whether its first frame is lossless."""
+    data = file.read()
+    file.seek(0)
+    if len(data) < 8 + struct.unpack("<L", data[4:8])[0]:
+        raise ImageFileError("truncated WEBP file; get a whole copy")
+    place = 12
+    while place + 8 <= len(data):
+        name, length = data[place : place + 4], struct.unpack("<L", data[place + 4 : place + 8])[0]
+        if name in (b"VP8 ", b"VP8L"):
+            return name == b"VP8L"
+        place += 8 + (16 if name == b"ANMF" else length + length % 2)
+    raise ImageFileError("damaged WEBP file (no pixels); get a whole copy")
+
+
+def _deep_avif(file: IO[bytes], limit: Limit) -> Array | None:
+    """Decode 10 or 12 bits, of which Pillow would silently leave 8: (N, H, W, C) of 16 bits, or None."""
+    data = file.read()
+    file.seek(0)
+    place = data.find(b"av1C", 0, _AVIF_HEADER)
+    if place < 0 or len(data) < place + 7 or not data[place + 6] & 0x40:
+        return None
+    size = data.find(b"ispe", 0, _AVIF_HEADER)
+    limit.spend(*struct.unpack_from(">LL", data.ljust(size + 16, b"\0"), size + 8))
+    limit.spent = 0  # counted again with all frames, once Pillow has told their number
+    try:
+        frames = np.asarray(imagecodecs.avif_decode(data))
+    except (RuntimeError, ValueError) as error:
+        raise ImageFileError(f"damaged or truncated AVIF file ({error}); get a whole copy") from error
+    frames = frames if frames.ndim == 4 else frames[None]
+    if frames.ndim == 3:
+        frames = frames[..., None]
+    if frames.shape[-1] < 3:  # grey, and perhaps alpha
+        frames = np.concatenate([frames[..., :1].repeat(3, axis=-1), frames[..., 1:]], axis=-1)
+    white = 4095 if data[place + 6] & 0x20 else 1023
+    scaled: Array = np.rint(frames * (65535 / white)).astype(np.uint16)
+    return scaled
+
+
+def write(picture: Picture, file: IO[bytes], form: str, quality: int | None) -> None:
+    """Write WebP or AVIF."""
+    images = [pillow.image_of(frame).convert("RGBA" if picture.alpha else "RGB") for frame in picture.frames]
+    options = pillow.options(picture.metadata, "icc_profile", "exif", "xmp")
+    if form == "WEBP":
+        lossless = quality is None and picture.encoding.get("lossless", picture.form != "WEBP")
+        options |= {"lossless": lossless, "exact": True, "method": 1 if lossless else 4}
+    if quality is not None or not options.get("lossless"):
+        options["quality"] = 90 if quality is None else quality
+    if len(images) > 1:
+        durations = [round(delay) for delay in picture.delays] or [100] * len(images)
+        options |= {
+            "save_all": True,
+            "append_images": images[1:],
+            "duration": durations,
+            "loop": picture.loop,
+        }
+    pillow.plugin(form)
+    encoded = io.BytesIO()
+    images[0].save(encoded, form, **options)
+    file.write(encoded.getbuffer())

@@ -1,0 +1,60 @@
+"""BMP whose colours lie under masks of any width, which Pillow does not read; the rest is left to Pillow."""
+
+import struct
+from typing import IO
+
+import numpy as np
+
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files import pillow
+from cnnfilter.files.limit import Limit
+from cnnfilter.files.picture import Array, Picture
+
+_BITFIELDS = (3, 6)
+_METRES_PER_INCH = 0.0254
+
+
+def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
+    """Read one image."""
+    head = file.read(70)
+    file.seek(0)
+    if len(head) < 70 or struct.unpack_from("<L", head, 14)[0] < 40 or _field(head, 30) not in _BITFIELDS:
+        return pillow.read(file, form, limit)
+    offset, size = _field(head, 10), _field(head, 14)
+    width, height, _, bits = struct.unpack_from("<llHH", head, 18)
+    if bits not in (16, 32) or width < 1 or height == 0:
+        raise ImageFileError("damaged BMP file (impossible size or masks); get a whole copy")
+    limit.spend(width, abs(height))
+    row = -(-width * bits // 32) * 4
+    file.seek(offset)
+    data = file.read(row * abs(height))
+    if len(data) < row * abs(height):
+        raise ImageFileError("truncated BMP file (pixels are missing); get a whole copy")
+    words = np.frombuffer(data, f"<u{bits // 8}").reshape(abs(height), -1)[:, :width].astype(np.uint32)
+    masks = list(struct.unpack_from("<LLLL", head, 54))
+    if size == 40 and _field(head, 30) == 3:
+        masks.pop()  # what follows three masks is no fourth one
+    channels = [_under(words, mask) for mask in masks if mask]
+    if not all(masks[:3]):
+        raise ImageFileError("damaged BMP file (a colour without a mask); get a whole copy")
+    frame = np.stack(channels, axis=-1)
+    picture = Picture([np.ascontiguousarray(frame[::-1] if height > 0 else frame)], "rgb", len(channels) == 4)
+    x, y = struct.unpack_from("<ll", head, 38)
+    if min(x, y) > 0:
+        picture.metadata.dpi = (x * _METRES_PER_INCH, y * _METRES_PER_INCH)
+    return picture
+
+
+def _field(head: bytes, place: int) -> int:
+    return int.from_bytes(head[place : place + 4], "little")
+
+
+def _under(words: Array, mask: int) -> Array:
+    """Return what lies under a mask, as 0 to 255."""
+    low = (mask & -mask).bit_length() - 1
+    white = mask >> low
+    if white & (white + 1):
+        raise ImageFileError("damaged BMP file (a mask with holes); get a whole copy")
+    values = (words & np.uint32(mask)) >> np.uint32(low)
+    scaled: Array = np.rint(values * (255 / white)).astype(np.uint8)
+    return scaled

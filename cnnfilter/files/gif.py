@@ -1,0 +1,124 @@
+"""GIF: the blocks of a file, and frames of at most 256 colours."""
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import IO
+
+import numpy as np
+from PIL import Image
+
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files.picture import Array, Picture
+
+_EXTENSION, _FRAME, _TRAILER = 0x21, 0x2C, 0x3B
+_KEEP, _CLEAR = 1, 2
+_SEEN = 128  # the least alpha of a pixel that is shown
+
+
+def check_whole(file: IO[bytes]) -> None:
+    """Refuse a file that ends before its trailer; Pillow would silently leave out the last frames.
+
+    The file is put back to its beginning.
+    """
+    for _ in _frames(file.read()):
+        pass
+    file.seek(0)
+
+
+def _frames(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the blocks of pixels of each frame begin and end."""
+    place = 13 + _table_size(data, 10)
+    while True:
+        kind = _byte(data, place)
+        if kind == _TRAILER:
+            return
+        if kind == _EXTENSION:
+            place = _after_blocks(data, place + 2)
+        elif kind == _FRAME:
+            start = place + 10 + _table_size(data, place + 9)
+            place = _after_blocks(data, start + 1)
+            yield start, place
+        else:
+            raise ImageFileError("damaged GIF file (an unknown block); get a whole copy")
+
+
+def _table_size(data: bytes, place: int) -> int:
+    flags = _byte(data, place)
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _after_blocks(data: bytes, place: int) -> int:
+    while length := _byte(data, place):
+        place += 1 + length
+    return place + 1
+
+
+def _byte(data: bytes, place: int) -> int:
+    if place >= len(data):
+        raise ImageFileError("truncated GIF file (its end is missing); get a whole copy")
+    return data[place]
+
+
+def write(picture: Picture, file: IO[bytes]) -> None:
+    """Write whole frames, each with the 256 colours that suit it best."""
+    height, width = picture.frames[0].shape[:2]
+    file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
+    if len(picture.frames) > 1 and picture.loop != 1:
+        file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", min(picture.loop, 0xFFFF), 0))
+    comment = picture.metadata.text.get("Comment", "").encode("utf-8", "surrogateescape")
+    if comment:
+        file.write(b"\x21\xfe" + _blocks(comment) + b"\0")
+    delays = picture.delays or [0.0] * len(picture.frames)
+    # A frame is taken away where the next one lets it show through; otherwise it stays.
+    clears = [picture.alpha and bool((frame[..., -1] < _SEEN).any()) for frame in picture.frames[1:]]
+    for frame, delay, cleared in zip(picture.frames, delays, [*clears, False], strict=True):
+        file.write(_frame(frame, picture.alpha, delay, _CLEAR if cleared else _KEEP))
+    file.write(b"\x3b")
+
+
+def _blocks(data: bytes) -> bytes:
+    pieces = (data[place : place + 255] for place in range(0, len(data), 255))
+    return b"".join(bytes([len(piece)]) + piece for piece in pieces)
+
+
+def _frame(frame: Array, alpha: bool, delay: float, disposal: int) -> bytes:
+    """Return one frame as its control block, its table of colours and its compressed indices."""
+    height, width = frame.shape[:2]
+    indices, table, hidden = _indexed(frame, alpha, disposal == _CLEAR)
+    image = Image.frombuffer("P", (width, height), indices, "raw", "P", 0, 1)
+    image.putpalette(table.tobytes())
+    single = io.BytesIO()
+    image.save(single, "GIF", optimize=False, interlace=0)
+    start, end = next(_frames(single.getvalue()))
+    flags = disposal << 2 | (hidden is not None)
+    control = struct.pack("<BHBB", flags, min(round(delay / 10), 0xFFFF), hidden or 0, 0)
+    descriptor = struct.pack("<HHHHB", 0, 0, width, height, 0x87)
+    return b"\x21\xf9\x04" + control + b"\x2c" + descriptor + table.tobytes() + single.getvalue()[start:end]
+
+
+def _indexed(frame: Array, alpha: bool, clears: bool) -> tuple[Array, Array, int | None]:
+    """Return indices, a table of 256 colours, and the index of the pixels that are not seen."""
+    height, width = frame.shape[:2]
+    channels = frame.reshape(height, width, -1)
+    grey = channels.shape[-1] < 3
+    colours = np.ascontiguousarray(channels[..., [0, 0, 0]] if grey else channels[..., :3])
+    unseen = frame[..., -1] < _SEEN if alpha else np.zeros((height, width), bool)
+    # Some programs clear a frame to nothing only if it has a colour for nothing.
+    hidden = 255 if clears or unseen.any() else None
+    most = 256 if hidden is None else 255
+    words = colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    distinct, indices = np.unique(words[~unseen], return_inverse=True)
+    table = np.zeros((256, 3), np.uint8)
+    result = np.full((height, width), 255, np.uint8)
+    if len(distinct) <= most:
+        table[: len(distinct)] = distinct[:, None] >> np.array([16, 8, 0], np.uint32) & 255
+        result[~unseen] = indices
+        return result, table, hidden
+    image = Image.frombuffer("RGB", (width, height), colours, "raw", "RGB", 0, 1)
+    few = image.quantize(most, Image.Quantize.MEDIANCUT)
+    few = image.quantize(palette=few, dither=Image.Dither.FLOYDSTEINBERG)
+    entries = np.frombuffer(bytes(few.getpalette() or []), np.uint8).reshape(-1, 3)[:most]
+    table[: len(entries)] = entries
+    result[~unseen] = np.asarray(few)[~unseen]
+    return result, table, hidden

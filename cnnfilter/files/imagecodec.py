@@ -1,0 +1,133 @@
+"""Forms that imagecodecs reads and writes whole: JPEG XL, JPEG 2000, QOI and Radiance.
+
+The size is read here first, for the decoders take memory for whatever a header claims.
+"""
+
+import re
+import struct
+from collections.abc import Callable
+from typing import IO, Any
+
+import imagecodecs
+import numpy as np
+
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files.limit import Limit
+from cnnfilter.files.picture import Array, Model, Picture
+
+_MODELS: dict[int, tuple[Model, bool]] = {
+    1: ("grey", False), 2: ("grey", True), 3: ("rgb", False), 4: ("rgb", True)
+}  # fmt: skip
+_DTYPES = ("uint8", "uint16", "float32")
+# Boxes of a container that describe the pixels, and are not read here.
+_BOXES = {b"Exif": "EXIF", b"xml ": "XMP", b"uuid": "metadata", b"colr\x02": "colour profile"}
+_HEADER = 1 << 14
+
+
+def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
+    """Read one image, or the frames of a JPEG XL."""
+    data = file.read()
+    try:
+        width, height = _SIZES[form](data)
+        limit.spend(width, height)
+        image = np.asarray(_DECODERS[form](data))
+    except (RuntimeError, ValueError, struct.error, IndexError) as error:
+        reason = str(error) or type(error).__name__
+        raise ImageFileError(f"damaged or truncated {form} file ({reason}); get a whole copy") from error
+    stack = image if image.ndim == 4 else image[None]
+    if stack.dtype.name not in _DTYPES or 0 in stack.shape or stack.ndim not in (3, 4):
+        raise ImageFileError(f"{form} of {stack.dtype} is not read; convert it to 8 or 16 bits")
+    channels = stack.shape[3] if stack.ndim == 4 else 1
+    if channels not in _MODELS:
+        raise ImageFileError(f"{form} of {channels} channels is not read; convert it to a TIFF")
+    model, alpha = _MODELS[channels]
+    frames = [frame[..., 0] if channels == 1 and frame.ndim == 3 else frame for frame in stack]
+    picture = Picture(frames, model, alpha)
+    words = [word for mark, word in _BOXES.items() if mark in data[:_HEADER]]
+    if words and form in ("JXL", "JP2"):
+        picture.losses.append(f"{', '.join(words)} of a {form} file left out")
+    return picture
+
+
+def write(picture: Picture, file: IO[bytes], form: str, quality: int | None) -> None:
+    """Write one image, without loss unless a quality is asked for."""
+    frame = np.ascontiguousarray(picture.frames[0])
+    file.write(_ENCODERS[form](frame, quality))
+
+
+def _jxl(frame: Array, quality: int | None) -> bytes | bytearray:
+    options: dict[str, Any] = {"lossless": True} if quality is None else {"level": quality}
+    return imagecodecs.jpegxl_encode(frame, **options)
+
+
+def _jp2(frame: Array, quality: int | None) -> bytes | bytearray:
+    # Its levels are decibels: 90 of 100 is about 50, which the eye does not tell from the original.
+    options: dict[str, Any] = {"reversible": True} if quality is None else {"level": 20 + quality // 3}
+    return imagecodecs.jpeg2k_encode(frame, **options)
+
+
+_ENCODERS: dict[str, Callable[[Array, int | None], bytes | bytearray]] = {
+    "JXL": _jxl,
+    "JP2": _jp2,
+    "QOI": lambda frame, _: imagecodecs.qoi_encode(frame),
+    "HDR": lambda frame, _: imagecodecs.rgbe_encode(frame),
+}
+_DECODERS: dict[str, Callable[[bytes], Any]] = {
+    "JXL": imagecodecs.jpegxl_decode,
+    "JP2": imagecodecs.jpeg2k_decode,
+    "QOI": imagecodecs.qoi_decode,
+    "HDR": imagecodecs.rgbe_decode,
+}
+
+
+def _size_of_qoi(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from(">LL", data, 4)
+    if not data.endswith(b"\0" * 7 + b"\1"):
+        raise ImageFileError("truncated QOI file (its end is missing); get a whole copy")
+    return width, height
+
+
+def _size_of_hdr(data: bytes) -> tuple[int, int]:
+    found = re.search(rb"\n-Y (\d{1,9}) \+X (\d{1,9})\n", data[:_HEADER])
+    if found is None:
+        raise ImageFileError("HDR that does not begin at the upper left is not read; turn it first")
+    return int(found[2]), int(found[1])
+
+
+def _size_of_jp2(data: bytes) -> tuple[int, int]:
+    if b"\xff\xd9" not in data[-64:]:  # the decoder would make up what is missing
+        raise ImageFileError("truncated JP2 file (its end is missing); get a whole copy")
+    place = data.index(b"\xff\x4f\xff\x51") + 8
+    right, bottom, left, top = struct.unpack_from(">LLLL", data, place)
+    return right - left, bottom - top
+
+
+def _size_of_jxl(data: bytes) -> tuple[int, int]:
+    """Read the first bits of the codestream, the lowest first: ISO 18181-1, D.2."""
+    start = 0 if data.startswith(b"\xff\x0a") else data.index(b"\xff\x0a")
+    bits = int.from_bytes(data[start + 2 : start + 14], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value = bits & ((1 << count) - 1)
+        bits >>= count
+        return value
+
+    small = take(1)
+
+    def side() -> int:
+        return 8 * (take(5) + 1) if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    height = side()
+    ratio = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+    which = take(3)
+    width = height * ratio[which - 1][0] // ratio[which - 1][1] if which else side()
+    return width, height
+
+
+_SIZES: dict[str, Callable[[bytes], tuple[int, int]]] = {
+    "JXL": _size_of_jxl,
+    "JP2": _size_of_jp2,
+    "QOI": _size_of_qoi,
+    "HDR": _size_of_hdr,
+}

@@ -1,0 +1,235 @@
+"""The Netpbm forms: PBM, PGM, PPM, PAM and float PFM, plain and raw, up to 16 bits, one image or several.
+
+Written here and not left to a library: Pillow holds no 16 bits of colour and reads only the first image, and
+OpenCV scales no white. Pixels go straight from the file into the array.
+"""
+
+import re
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files.limit import Limit
+from cnnfilter.files.picture import Array, Model, Picture
+from cnnfilter.files.source import remaining
+from cnnfilter.pixels import packed
+
+_CHANNELS = {b"P1": 1, b"P2": 1, b"P3": 3, b"P4": 1, b"P5": 1, b"P6": 3, b"Pf": 1, b"PF": 3}
+_PLAIN, _BITS, _FLOATS = (b"P1", b"P2", b"P3"), (b"P1", b"P4"), (b"PF", b"Pf")
+_HEADER = 1 << 16
+_TOKEN = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*([^\s#]{1,20})(?=[\s#])")
+_KINDS: dict[int, tuple[Model, bool]] = {
+    1: ("grey", False),
+    2: ("grey", True),
+    3: ("rgb", False),
+    4: ("rgb", True),
+}
+_TRUNCATED = "truncated Netpbm file (pixels are missing); get a whole copy"
+
+
+class _Head(NamedTuple):
+    """What stands before the pixels; of a float form `white` is the scale. `end`: length in bytes."""
+
+    magic: bytes
+    width: int
+    height: int
+    channels: int
+    white: float
+    end: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.height, self.width, self.channels)[: 2 if self.channels == 1 else 3]
+
+
+def read(file: IO[bytes], limit: Limit) -> Picture:
+    """Read all images of a file; white other than 255 or 65535 is scaled to the next of them."""
+    picture = Picture([])
+    while head := _head(file):
+        limit.spend(head.width, head.height)
+        frame = _frame(file, head, picture)
+        model, alpha = _KINDS[head.channels]
+        if not picture.frames:
+            picture.model, picture.alpha = model, alpha
+        elif (picture.model, picture.alpha, picture.dtype) != (model, alpha, frame.dtype):
+            number = len(picture.frames) + 1
+            raise ImageFileError(f"image {number} has another kind of pixels than image 1; split the file")
+        picture.frames.append(frame)
+    if rest := remaining(file):
+        picture.losses.append(f"{rest} bytes that follow the image are left out")
+    picture.notes = list(dict.fromkeys(picture.notes))
+    return picture
+
+
+def _head(file: IO[bytes]) -> _Head | None:
+    """Read a header and leave the file at the pixels; None, and the file as it was, if there is none."""
+    start = file.tell()
+    head = file.read(_HEADER)
+    magic = head[:2]
+    if not (magic == b"P7" or magic in _CHANNELS) or not head[2:3].isspace():
+        file.seek(start if head.strip() else start + len(head))  # a last line end is no loss
+        return None
+    found = _pam(head) if magic == b"P7" else _pnm(head)
+    white = 1 if magic in _FLOATS else found.white
+    if min(found.width, found.height) < 1 or not 1 <= white <= 65535:
+        raise ImageFileError("damaged Netpbm file (impossible size or white); get a whole copy")
+    file.seek(start + found.end)
+    return found
+
+
+def _pnm(head: bytes) -> _Head:
+    magic, place = head[:2], 2
+    words: list[bytes] = []
+    while len(words) < (2 if magic in _BITS else 3):
+        match = _TOKEN.match(head, place)
+        if match is None:
+            raise ImageFileError("truncated Netpbm file (in its header); get a whole copy")
+        words.append(match.group(1))
+        place = match.end()
+    white = 1.0 if magic in _BITS else _scale(words[2]) if magic in _FLOATS else _whole(words[2])
+    return _Head(magic, _whole(words[0]), _whole(words[1]), _CHANNELS[magic], white, place + 1)
+
+
+def _pam(head: bytes) -> _Head:
+    fields: dict[bytes, bytes] = {}
+    place = 2
+    while b"ENDHDR" not in fields:
+        end = head.find(b"\n", place)
+        if end < 0:
+            raise ImageFileError("truncated Netpbm file (in its header); get a whole copy")
+        words = head[place:end].split(None, 1)
+        if words and not words[0].startswith(b"#"):
+            fields[words[0]] = words[-1].strip()
+        place = end + 1
+    width, height, channels, white = (
+        _whole(fields.get(name, b"")) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL")
+    )
+    if channels not in _KINDS:
+        raise ImageFileError(f"PAM of {channels} channels is not read; use 1 to 4 channels, or .npy")
+    return _Head(b"P7", width, height, channels, white, place)
+
+
+def _whole(word: bytes) -> int:
+    if not (word.isdigit() and len(word) <= 10):
+        raise ImageFileError(f"damaged Netpbm file ({word[:20]!r} is no whole number); get a whole copy")
+    return int(word)
+
+
+def _scale(word: bytes) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ImageFileError(f"damaged Netpbm file ({word!r} is no number); get a whole copy") from None
+
+
+def _frame(file: IO[bytes], head: _Head, picture: Picture) -> Array:
+    """Read the pixels of one image, and tell what was done to them."""
+    magic, shape, white = head.magic, head.shape, int(head.white)
+    if magic in _FLOATS:
+        order = "<" if head.white < 0 else ">"
+        return np.ascontiguousarray(_raw(file, shape, f"{order}f4")[::-1])
+    if magic in _PLAIN:
+        data = re.sub(rb"#[^\n\r]*", b"", file.read())
+        frame = _bits(data, shape) if magic == b"P1" else _numbers(data, shape, picture.losses)
+    elif magic == b"P4":
+        octets = _raw(file, (head.height, -(-head.width // 8)), "u1")
+        frame = 1 - np.unpackbits(octets, axis=1, count=head.width)
+    else:
+        frame = _raw(file, shape, "u1" if white < 256 else ">u2")
+    if magic in _BITS:
+        picture.notes.append("1-bit image filtered as grey, 0 and 255; written with 8 bits")
+    elif white not in (255, 65535):
+        picture.notes.append(f"white of {white} scaled to {255 if white < 256 else 65535}")
+    return _scaled(frame, white)
+
+
+def _raw(file: IO[bytes], shape: tuple[int, ...], dtype: str) -> Array:
+    """Read samples as they lie in the file."""
+    kind = np.dtype(dtype)
+    if int(np.prod(shape, dtype=object)) * kind.itemsize > remaining(file):
+        raise ImageFileError(_TRUNCATED)
+    array = np.empty(shape, kind)
+    count = 0
+    view = array.view(np.uint8).data.cast("B")
+    while count < len(view) and (more := file.readinto(view[count:])):  # type: ignore[attr-defined]
+        count += more
+    if count < len(view):
+        raise ImageFileError(_TRUNCATED)
+    return array.astype(kind.newbyteorder("="), copy=False)
+
+
+def _bits(data: bytes, shape: tuple[int, ...]) -> Array:
+    """Read bits written as digits; they need no space between them, and 1 is black."""
+    digits = np.frombuffer(b"".join(data.split()), np.uint8) ^ ord("0")
+    count = int(np.prod(shape, dtype=object))
+    if (digits[:count] > 1).any():
+        raise ImageFileError("damaged Netpbm file (something other than 0 and 1 as bits); get a whole copy")
+    if digits.size < count:
+        raise ImageFileError(_TRUNCATED)
+    return 1 - digits[:count].reshape(shape)
+
+
+def _numbers(data: bytes, shape: tuple[int, ...], losses: list[str]) -> Array:
+    """Read samples written as numbers: column by column of their digits, for words would fill the memory."""
+    text = np.frombuffer(b" " + data + b" ", np.uint8)
+    if data.translate(None, b"0123456789 \t\n\r\f\v"):
+        raise ImageFileError("damaged Netpbm file (something other than numbers); get a whole copy")
+    edges = np.flatnonzero(np.diff((text > ord(" ")).view(np.int8)))
+    count = int(np.prod(shape, dtype=object))
+    if edges.size < 2 * count:
+        raise ImageFileError(_TRUNCATED)
+    if edges.size > 2 * count:
+        losses.append(f"{edges.size // 2 - count} numbers that follow the image are left out")
+    starts, ends = edges[: 2 * count : 2] + 1, edges[1 : 2 * count : 2] + 1
+    longest = int((ends - starts).max())
+    if longest > 9:
+        raise ImageFileError("damaged Netpbm file (a number of more than 9 digits); get a whole copy")
+    values = np.zeros(count, np.uint32)
+    for digit in range(longest):
+        inside = starts + digit < ends
+        values[inside] = values[inside] * 10 + (text[starts[inside] + digit] - ord("0"))
+    return values.reshape(shape)
+
+
+def _scaled(frame: Array, white: int) -> Array:
+    """Scale to white at 255 or 65535, half to even."""
+    dtype = np.dtype(np.uint8 if white < 256 else np.uint16)
+    full = 255 if white < 256 else 65535
+    if (white < full or frame.dtype != dtype) and (most := int(frame.max())) > white:
+        raise ImageFileError(
+            f"damaged Netpbm file (a sample of {most} above its white, {white}); get a whole copy"
+        )
+    if white == full:
+        return frame.astype(dtype, copy=False)
+    return np.rint(frame.astype(np.float64) * full / white).astype(dtype)
+
+
+def write(picture: Picture, file: IO[bytes], form: str) -> None:
+    """Write raw samples, one image after the other: as the form says, PAM with alpha, PFM for floats."""
+    for frame in picture.frames:
+        _write_one(frame, file, form)
+
+
+def _write_one(frame: Array, file: IO[bytes], form: str) -> None:
+    height, width = frame.shape[:2]
+    channels = frame.shape[-1] if frame.ndim == 3 else 1
+    if form == "PFM":
+        file.write(b"P%s\n%d %d\n-1.0\n" % (b"f" if channels == 1 else b"F", width, height))
+        file.write(np.ascontiguousarray(frame[::-1], "<f4").data)
+        return
+    if form == "PBM":
+        if not np.isin(frame, (0, 255)).all():
+            raise ImageFileError("PBM holds black and white alone, not grey; write .pgm (--format pgm)")
+        file.write(b"P4\n%d %d\n" % (width, height))
+        file.write(np.packbits(frame == 0, axis=1).data)
+        return
+    white = 255 if frame.dtype == np.uint8 else 65535
+    if form == "PAM":
+        kind = {1: b"GRAYSCALE", 2: b"GRAYSCALE_ALPHA", 3: b"RGB", 4: b"RGB_ALPHA"}[channels]
+        fields = (width, height, channels, white, kind)
+        file.write(b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % fields)
+    else:
+        file.write(b"P%d\n%d %d\n%d\n" % (5 if channels == 1 else 6, width, height, white))
+    frame = packed(frame)
+    file.write(frame.astype(frame.dtype.newbyteorder(">"), copy=False).data)

@@ -1,0 +1,94 @@
+"""NumPy's ``.npy`` files as images: the array is the picture, a stack of pictures, or a signal."""
+
+import tokenize
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files.limit import Limit
+from cnnfilter.files.picture import Array, Model, Picture
+from cnnfilter.files.source import remaining
+
+DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
+_USUAL = {1: "W", 2: "HW", 3: "HWC"}
+_MANY = 4  # more channels are more likely to be something else
+
+
+def read(file: IO[bytes], limit: Limit, axes: str | None = None) -> Picture:
+    """Read one array; big-endian and Fortran order are made native.
+
+    Parameters
+    ----------
+    axes : str, optional
+        What the axes are: ``W`` columns, ``H`` rows, ``C`` channels, ``N`` images, in any order. Default
+        ``W``, ``HW`` or ``HWC``, by their number.
+    """
+    shape, fortran_order, dtype = _header(file)
+    if dtype.newbyteorder("=").name not in DTYPES:
+        raise ImageFileError(f"array of {dtype}; convert it to one of {', '.join(DTYPES)}")
+    named = axes or _USUAL.get(len(shape), "")
+    if len(named) != len(shape) or min(shape, default=0) < 1:
+        told = f"--axes {axes} has {len(named)} axes" if axes else "an image is (H, W) or (H, W, C)"
+        raise ImageFileError(f"array of shape {shape}; {told}; --axes NHWC names the axes of a stack")
+    sizes = dict(zip(named, shape, strict=True))
+    each = sizes.get("C", 1) * dtype.itemsize
+    limit.spend(sizes["W"], sizes.get("H", 1), sizes.get("N", 1), bytes_a_pixel=each)
+    count = int(np.prod(shape, dtype=object))
+    if count * dtype.itemsize > remaining(file):
+        raise ImageFileError(f"truncated: fewer bytes than shape {shape} of {dtype} needs; get a whole copy")
+    values = np.frombuffer(file.read(count * dtype.itemsize), dtype)
+    array = values.reshape(shape, order="F" if fortran_order else "C")
+    picture = Picture(_frames(array, named), _model(sizes.get("C")), encoding={"axes": named})
+    if not axes and len(shape) == 3 and shape[-1] > _MANY:
+        picture.losses.append(
+            f"taken for {shape[0]}x{shape[1]} pixels of {shape[2]} channels; "
+            f"--axes NHW takes {shape[0]} images"
+        )
+    return picture
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the header: Python's parser, which NumPy hands it to, raises whatever it meets."""
+    try:
+        version = npy_format.read_magic(file)
+        header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+        return header(file)
+    except (
+        ValueError, SyntaxError, TypeError, EOFError, MemoryError, RecursionError, tokenize.TokenError
+    ) as error:  # fmt: skip
+        raise ImageFileError(f"damaged or truncated NPY file ({error}); get a whole copy") from error
+
+
+def _model(channels: int | None) -> Model:
+    return "grey" if channels is None else "rgb" if channels == 3 else "channels"
+
+
+def _frames(array: Array, axes: str) -> list[Array]:
+    """Part an array into images of (H, W) or (H, W, C)."""
+    all_axes = axes + "".join(axis for axis in "NHWC" if axis not in axes)
+    whole = array.reshape(array.shape + (1,) * (4 - array.ndim))
+    stack = whole.transpose([all_axes.index(axis) for axis in "NHWC"])
+    if "C" not in axes:
+        stack = stack[..., 0]
+    return [np.ascontiguousarray(image, array.dtype.newbyteorder("=")) for image in stack]
+
+
+def write(picture: Picture, file: IO[bytes]) -> None:
+    """Write the frame as it is, or the axes in the order that they were read in."""
+    axes, frames = picture.encoding.get("axes", ""), picture.frames
+    if len({frame.shape for frame in frames}) > 1 or (len(frames) > 1 and "N" not in axes):
+        raise ImageFileError(f".npy holds one image, not {len(frames)} frames; write .tif")
+    array = frames[0] if axes in ("", "HW", "HWC") else _ordered(np.stack(frames), axes)
+    npy_format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _ordered(stack: Array, axes: str) -> Array:
+    """Bring a stack (N, H, W) or (N, H, W, C) to the axes; others of length 1 are left out."""
+    here = "NHWC"[: stack.ndim]
+    kept = [axis for axis in here if axis in axes or stack.shape[here.index(axis)] > 1]
+    stack = stack.reshape([stack.shape[here.index(axis)] for axis in kept])
+    order = [axis for axis in axes if axis in kept]
+    order += [axis for axis in kept if axis not in order]
+    return stack.transpose([kept.index(axis) for axis in order])

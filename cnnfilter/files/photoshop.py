@@ -1,0 +1,34 @@
+"""Photoshop's image resources, in which JPEG and TIFF files hold captions (IPTC), guides and copyright."""
+
+from collections.abc import Iterator
+
+_SIGNATURE = b"8BIM"
+_THUMBNAILS = (0x0409, 0x040C)
+
+
+def without_thumbnails(resources: bytes) -> bytes:
+    r"""Leave out the small copies of the image: they would show what the filter took away.
+
+    What follows a damaged resource is left out as well.
+
+    Examples
+    --------
+    >>> caption, copy = b"8BIM\x04\x04\0\0\0\0\0\x02ab", b"8BIM\x04\x0c\0\0\0\0\0\x01x\0"
+    >>> without_thumbnails(caption + copy) == caption
+    True
+    """
+    return b"".join(whole for number, whole in _resources(resources) if number not in _THUMBNAILS)
+
+
+def _resources(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield number and bytes of each resource."""
+    place = 0
+    while data[place : place + 4] == _SIGNATURE and place + 12 <= len(data):
+        name = data[place + 6] + 1
+        sizes = place + 6 + name + name % 2
+        size = int.from_bytes(data[sizes : sizes + 4], "big")
+        end = sizes + 4 + size
+        if end > len(data):
+            return
+        yield int.from_bytes(data[place + 4 : place + 6], "big"), data[place:end] + b"\0" * (size % 2)
+        place = end + size % 2

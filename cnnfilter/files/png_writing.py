@@ -1,0 +1,89 @@
+"""Writing PNG: one frame or an animation of whole frames, compressed here on several threads."""
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import IO
+
+from cnnfilter.files.deflate import FAST, png_stream
+from cnnfilter.files.picture import Metadata, Picture
+from cnnfilter.files.png import GREY, GREY_ALPHA, RGB, RGB_ALPHA, SIGNATURE
+from cnnfilter.files.pngmetadata import XMP
+
+_INCHES_PER_METRE = 1 / 0.0254
+
+
+def write(picture: Picture, file: IO[bytes], compression: int | None, threads: int | None) -> None:
+    """Write one frame, or an animation of whole frames."""
+    level = FAST if compression is None else compression
+    frames = picture.frames
+    first = frames[0]
+    channels = first.shape[-1] if first.ndim == 3 else 1
+    kind = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGB_ALPHA}[channels]
+    header = (first.shape[1], first.shape[0], first.itemsize * 8, kind, 0, 0, 0)
+    file.write(SIGNATURE)
+    _put(file, b"IHDR", struct.pack(">LLBBBBB", *header))
+    for name, content in _ancillary(picture.metadata):
+        _put(file, name, content)
+    if len(frames) == 1:
+        _put_stream(file, b"IDAT", png_stream(first, level, threads))
+    else:
+        _put_frames(file, picture, level, threads)
+    _put(file, b"IEND", b"")
+
+
+def _put(file: IO[bytes], name: bytes, content: bytes) -> None:
+    file.write(len(content).to_bytes(4, "big") + name)
+    file.write(content)
+    file.write(zlib.crc32(content, zlib.crc32(name)).to_bytes(4, "big"))
+
+
+def _put_stream(file: IO[bytes], name: bytes, parts: Iterator[bytes], number: int = 0) -> int:
+    """Write the parts of a stream as chunks, those of later frames numbered; return the next number."""
+    for part in parts:
+        numbered = struct.pack(">L", number) if name == b"fdAT" else b""
+        number += name == b"fdAT"
+        _put(file, name, numbered + part)
+    return number
+
+
+def _put_frames(file: IO[bytes], picture: Picture, level: int, threads: int | None) -> None:
+    height, width = picture.frames[0].shape[:2]
+    delays = picture.delays or [100.0] * len(picture.frames)
+    _put(file, b"acTL", struct.pack(">LL", len(picture.frames), picture.loop))
+    number = 0
+    for index, frame in enumerate(picture.frames):
+        delay = min(round(delays[index]), 0xFFFF)
+        # Nothing is disposed of, nothing blended: every frame is whole.
+        control = struct.pack(">LLLLLHHBB", number, width, height, 0, 0, delay, 1000, 0, 0)
+        _put(file, b"fcTL", control)
+        name = b"fdAT" if index else b"IDAT"
+        number = _put_stream(file, name, png_stream(frame, level, threads), number + 1)
+
+
+def _ancillary(kept: Metadata) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the chunks that say what the pixels mean, in the order that PNG asks for."""
+    if kept.icc:
+        yield b"iCCP", b"ICC profile\0\0" + zlib.compress(kept.icc)
+    for name, content in kept.chunks.items():
+        if not (kept.icc and name == b"sRGB"):  # only one of the two may be there
+            yield name, content
+    if kept.dpi:
+        per_metre = (min(round(value * _INCHES_PER_METRE), 2**31 - 1) for value in kept.dpi)
+        yield b"pHYs", struct.pack(">LLB", *per_metre, 1)
+    if kept.exif:
+        yield b"eXIf", kept.exif
+    if kept.xmp:
+        yield b"iTXt", XMP.encode() + bytes(5) + kept.xmp
+    for key, text in kept.text.items():
+        keyword = re.sub(rb"[^\x20-\x7e\xa1-\xff]", b"", key.encode("latin-1", "ignore")).strip()[:79]
+        yield b"iTXt", (keyword or b"Comment") + b"\0\0\0\0\0" + _utf8(text)
+
+
+def _utf8(text: str) -> bytes:
+    """Encode a text; bytes of a comment that were not UTF-8 are taken for Latin-1."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1").encode()

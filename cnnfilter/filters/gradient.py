@@ -1,0 +1,249 @@
+"""The gradient: how steeply brightness rises, and whereto. A root of two squared sums, so no kernel."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from cnnfilter.errors import ParameterError
+from cnnfilter.filters.filter import ACCURACY, GEOMETRY, Filter, Option, Planned, Range, planned
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from cnnfilter.core.geometry import Number, Padding, Pair
+    from cnnfilter.kernels.kernel import Kernel
+
+SMOOTHING = {"sobel": (1, 2, 1), "scharr": (3, 10, 3), "prewitt": (1, 1, 1), "central": (0, 1, 0)}
+"""Across the difference: Sobel and Feldman 1968, Scharr 2000, Prewitt 1970, and none."""
+
+OUTPUTS = ("magnitude", "direction", "x", "y")
+
+
+def gradient(
+    image: ArrayLike,
+    operator: Literal["sobel", "scharr", "prewitt", "central"] = "sobel",
+    output: Literal["magnitude", "direction", "x", "y"] = "magnitude",
+    *,
+    stride: Number = 1,
+    padding: Padding = "same",
+    boundary: str = "reflect",
+    constant: float = 0.0,
+    dtype: Any = None,
+    accuracy: str = "exact",
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Take first differences along rows and columns, and from them the gradient.
+
+    The kernels are scaled so that a ramp that rises by 1 from pixel to pixel gives 1.
+
+    Parameters
+    ----------
+    image : array of shape (N,), (H, W) or (H, W, C)
+        uint8, uint16, int16, float32 or float64; each channel on its own. A signal has no y.
+    operator : {"sobel", "scharr", "prewitt", "central"}
+        How differences are smoothed across their direction: by 1 2 1, 3 10 3, 1 1 1, or not.
+    output : {"magnitude", "direction", "x", "y"}
+        The root of both squared; the angle in radians, from -pi to pi: 0 where it grows brighter to the
+        right, pi/2 where it grows brighter downwards, 0 where nothing changes; the part along columns (x);
+        along rows (y).
+    dtype : dtype, optional
+        Type of the result; float32, signed, by default (float64 for float64 images). An integer type rounds
+        half to even and saturates.
+
+    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    ParameterError
+        An unknown operator or output, or y of a signal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> falling = np.arange(12, 0, -3, dtype=np.uint8)
+    >>> gradient(falling, boundary="edge")
+    array([1.5, 3. , 3. , 1.5], dtype=float32)
+    >>> gradient(np.tile(falling, (3, 1)), "scharr", "x")[1]
+    array([ 0., -3., -3.,  0.], dtype=float32)
+    """
+    from cnnfilter.core.correlate import checked_dtype, checked_image
+    from cnnfilter.pixels import quantise
+
+    if output not in OUTPUTS:
+        raise ParameterError(f"output {output!r} is not known; choose {', '.join(OUTPUTS)}")
+    pixels = checked_image(image)
+    how = {
+        "stride": stride, "padding": padding, "boundary": boundary, "constant": constant,
+        "accuracy": accuracy, "method": method, "threads": threads,
+    }  # fmt: skip
+    if output in ("x", "y"):
+        values = _difference(pixels, operator, output, **how)
+    else:
+        x, y = _differences(pixels, operator, **how)
+        values = _magnitude(x, y) if output == "magnitude" else _direction(x, y)
+    return values if dtype is None else quantise(values, checked_dtype("output", dtype)).array
+
+
+def kernel_of(operator: str, axis: str) -> Kernel:
+    """Make the kernel of one axis, over the sum of its absolute weights.
+
+    Examples
+    --------
+    >>> kernel_of("sobel", "y").weights, kernel_of("sobel", "y").divisor
+    (array([[-1., -2., -1.],
+           [ 0.,  0.,  0.],
+           [ 1.,  2.,  1.]]), 8.0)
+    """
+    import numpy as np
+
+    from cnnfilter.kernels.kernel import Kernel
+
+    if operator not in SMOOTHING:
+        raise ParameterError(f"operator {operator!r} is not known; choose {', '.join(SMOOTHING)}")
+    weights = np.outer(SMOOTHING[operator], (-1, 0, 1))
+    return Kernel(weights if axis == "x" else weights.T, float(np.abs(weights).sum()), f"{operator}-{axis}")
+
+
+def _difference(pixels: NDArray[Any], operator: str, axis: str, **how: Any) -> NDArray[Any]:
+    from cnnfilter.core.linear import correlate
+
+    kernel = kernel_of(operator, axis)
+    weights, divisor = kernel.weights, kernel.divisor
+    if pixels.ndim == 1:
+        if axis == "y":
+            raise ParameterError("a 1-D signal has no output 'y'; use 'x' or 'magnitude'")
+        weights, divisor = weights[1], 2 * float(weights[1, 2])
+    # Sums of whole numbers are exact, so that what rises along x alone is 0 along y.
+    values = correlate(pixels, weights, **how)
+    values /= values.dtype.type(divisor)
+    return values
+
+
+def _differences(pixels: NDArray[Any], operator: str, **how: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the differences along x and y, floats; a signal has no slope along y."""
+    x = _difference(pixels, operator, "x", **how)
+    return x, x * 0 if pixels.ndim == 1 else _difference(pixels, operator, "y", **how)
+
+
+def _magnitude(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    return np.asarray(np.hypot(x, y))
+
+
+def _direction(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    return np.asarray(np.arctan2(y + 0.0, x + 0.0))  # -0 has an angle of its own
+
+
+def _colours(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Show the direction as hue, red to the right, and the magnitude as brightness; white is 1.
+
+    Of several channels each pixel shows the one of the steepest slope.
+    """
+    import numpy as np
+
+    if x.ndim == 3:
+        steepest = np.argmax(x * x + y * y, axis=2)[..., None]
+        x, y = (np.take_along_axis(part, steepest, axis=2)[..., 0] for part in (x, y))
+    hue = _direction(x, y) * x.dtype.type(3 / math.pi)  # sixths of the circle
+    channels = [np.clip(np.abs((hue + shift) % 6 - 3) - 1, 0, 1) for shift in (0, 4, 2)]
+    return np.asarray(np.stack(channels, axis=-1) * np.minimum(_magnitude(x, y), 1)[..., None])
+
+
+class Gradient(Filter):
+    """The gradient as a filter of a chain."""
+
+    name = "gradient"
+    help = (
+        "Show how steeply brightness changes, or whereto: with --depth f32 in radians, 0 to the right, pi/2 "
+        "downwards; else one turn is the range."
+    )
+    examples = (
+        "cnnfilter gradient photo.jpg -o edges.png",
+        "cnnfilter gradient --show colour photo.jpg -o directions.png",
+    )
+    options = (
+        Option(
+            "operator",
+            tuple(SMOOTHING),
+            "sobel, scharr, prewitt or central. [sobel]",
+            "sobel",
+            "NAME",
+        ),
+        Option(
+            "show",
+            (*OUTPUTS[:2], "colour", *OUTPUTS[2:]),
+            "magnitude, direction, colour, x or y. [magnitude]",
+            "magnitude",
+            "WHAT",
+            keyword="output",
+        ),
+        *GEOMETRY,
+        ACCURACY,
+    )
+    gain = 0.0
+
+    @property
+    def show(self) -> str:
+        """What of the gradient is shown."""
+        return str(self.arguments.get("show", "magnitude"))
+
+    @property
+    def range(self) -> Range:
+        """What becomes of values outside the pixels' range: directions are signed."""
+        return self.value_range or ("offset" if self.show == "direction" else self.default_range)
+
+    @property
+    def span(self) -> float | None:
+        """A direction goes once round."""
+        return 2 * math.pi if self.show == "direction" else None
+
+    @property
+    def colours_only(self) -> bool:
+        """Whether there will be other channels than those of the image."""
+        return self.show == "colour"
+
+    @property
+    def local(self) -> bool:
+        """Whether strips will do, and the result has the channels of the image."""
+        return super().local and not self.colours_only
+
+    def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
+        """Call `gradient`, or colour what it gives."""
+        if not self.colours_only:
+            return gradient(image, **how)
+        from cnnfilter.pixels.kinds import full_scale
+
+        operator, dtype = how.pop("operator", "sobel"), how.pop("dtype")
+        del how["output"]
+        scale = full_scale(image.dtype)
+        x, y = (part / part.dtype.type(scale) for part in _differences(image, operator, **how))
+        return (_colours(x, y) * scale).astype(dtype)
+
+    def window(self) -> Pair:
+        """Return rows and columns of both kernels."""
+        return 3, 3
+
+    def channels(self, channels: int) -> int:
+        """Return the channels of the result: three for colour."""
+        return 3 if self.colours_only else channels
+
+    def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
+        """Say how the core will compute the differences."""
+        operator = self.arguments.get("operator", "sobel")
+        found = {
+            axis: planned(self, kernel_of(operator, axis), shape, dtype, output)
+            for axis in ("x", "y")
+            if self.show in (axis, *OUTPUTS[:2], "colour")
+        }
+        text = "\n".join(f"{axis}: {line}" for axis, plan in found.items() for line in plan.text.splitlines())
+        record = {"method": "differences", "output_shape": self.shape(shape), "dtype": output}
+        return Planned(self.shape(shape), record | {axis: plan.record for axis, plan in found.items()}, text)

@@ -1,0 +1,170 @@
+"""Unsharp masking: what a Gaussian takes away is added."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from cnnfilter.errors import ParameterError
+from cnnfilter.filters.filter import ACCURACY, BOUNDARY, Filter, Option, Planned, planned
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from cnnfilter.core.geometry import Number, Padding, Pair
+    from cnnfilter.kernels.kernel import Kernel
+
+
+def unsharp(
+    image: ArrayLike,
+    sigma: float | tuple[float, float] = 1.0,
+    amount: float = 1.0,
+    threshold: float = 0.0,
+    *,
+    stride: Number = 1,
+    padding: Padding = "same",
+    boundary: str = "reflect",
+    constant: float = 0.0,
+    dtype: Any = None,
+    accuracy: str = "exact",
+    method: str = "auto",
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Sharpen: ``image + amount * (image - blurred)`` where that difference exceeds a threshold.
+
+    Parameters
+    ----------
+    image : array of shape (N,), (H, W) or (H, W, C)
+        uint8, uint16, int16, float32 or float64.
+    sigma : float or pair of float, default 1
+        Of the Gaussian that blurs, in pixels, or `(rows, columns)`.
+    amount : float, default 1
+        How much of the difference is added; below 0 it is taken away.
+    threshold : float, default 0
+        In pixel values: smaller differences, such as noise, are left as they are.
+    stride, padding : 1 and "same"
+        There is no other: every pixel is compared with its own surroundings.
+    dtype : dtype, optional
+        Type of the result; that of the image by default. An integer type rounds half to even and saturates.
+    accuracy : {"exact", "fast"}
+        See `cnnfilter.gaussian`.
+
+    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    ParameterError
+        A stride or padding, a threshold below 0, or an amount or a sigma that cannot be.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unsharp(np.array([10, 10, 10, 90, 90, 90], np.uint8))
+    array([  9,   5,   0, 114,  95,  91], dtype=uint8)
+    """
+    from cnnfilter.core.correlate import checked_dtype, checked_image
+    from cnnfilter.pixels import quantise
+
+    if stride not in (1, (1, 1)) or padding not in ("same", "equal"):
+        raise ParameterError(
+            f"unsharp keeps the size: stride {stride!r} and padding {padding!r} must be 1 and 'same'"
+        )
+    pixels = checked_image(image)
+    how = {
+        "boundary": boundary, "constant": constant, "accuracy": accuracy, "method": method,
+        "threads": threads,
+    }  # fmt: skip
+    values = _sharpened(pixels, sigma, amount, threshold, **how)
+    return quantise(values, pixels.dtype if dtype is None else checked_dtype("output", dtype)).array
+
+
+def _sharpened(
+    pixels: NDArray[Any],
+    sigma: float | tuple[float, float],
+    amount: float,
+    threshold: float,
+    padding: Any = "same",
+    **how: Any,
+) -> NDArray[Any]:
+    """Return floats. Rows beside those of the result may be given instead of padding."""
+    import numpy as np
+
+    from cnnfilter.filters.gaussian import gaussian
+
+    if not math.isfinite(amount):
+        raise ParameterError(f"amount {amount!r} is not a finite number")
+    if not (math.isfinite(threshold) and threshold >= 0):
+        raise ParameterError(f"threshold {threshold!r} is out of range; give a number of at least 0")
+    work = np.dtype(np.float64 if pixels.dtype == np.float64 else np.float32)
+    blurred = gaussian(pixels, sigma, padding=padding, dtype=work, **how)
+    if padding != "same":
+        first = _window(sigma)[0] // 2 - padding[0][0]
+        pixels = pixels[first : first + len(blurred)]
+    values = pixels.astype(work)
+    difference = np.subtract(values, blurred, out=blurred)
+    if threshold:
+        difference[np.abs(difference) <= work.type(threshold)] = 0
+    difference *= work.type(amount)
+    values += difference
+    return values
+
+
+def _window(sigma: float | tuple[float, float]) -> Pair:
+    from cnnfilter.kernels import templates
+
+    rows, columns = templates.sigma_pair(sigma)
+    return templates.default_size(rows), templates.default_size(columns)
+
+
+class Unsharp(Filter):
+    """Unsharp masking as a filter of a chain."""
+
+    name = "unsharp"
+    help = "Sharpen by unsharp masking: add what a Gaussian would take away, --amount times."
+    examples = (
+        "cnnfilter unsharp photo.jpg -o sharp.jpg",
+        "cnnfilter unsharp --sigma 2 --threshold 4 photo.jpg -o sharp.jpg",
+    )
+    options = (
+        Option("sigma", "lengths", "Of the Gaussian, in pixels. [1.0]", "1.0", "S|SYxSX"),
+        Option("amount", "number", "How much of the difference is added. [1.0]", "1.0"),
+        Option("threshold", "number", "Pixel values that differ less stay. [0]", "0"),
+        BOUNDARY,
+        ACCURACY,
+    )
+
+    def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
+        """Call `unsharp`."""
+        return unsharp(image, **how)
+
+    def run(
+        self,
+        image: NDArray[Any],
+        dtype: Any,
+        threads: int | None = None,
+        padding: Any = None,
+        unit: float = 1.0,
+    ) -> NDArray[Any]:
+        """Filter an array of pixels, or of shares of white, by which the threshold is to be divided too."""
+        given = dict(self.arguments)
+        sigma, amount = given.pop("sigma", 1.0), given.pop("amount", 1.0)
+        threshold = given.pop("threshold", 0.0) * unit
+        values = _sharpened(image, sigma, amount, threshold, padding or "same", threads=threads, **given)
+        return values.astype(dtype, copy=False)
+
+    def window(self) -> Pair:
+        """Return rows and columns of the Gaussian."""
+        return _window(self.arguments.get("sigma", 1.0))
+
+    def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
+        """Say how the core will blur."""
+        return planned(self, self._blur(), shape, dtype, output)
+
+    def _blur(self) -> Kernel:
+        from cnnfilter.kernels import templates
+
+        return templates.gaussian(sigma=self.arguments.get("sigma", 1.0))

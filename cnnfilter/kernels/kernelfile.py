@@ -1,0 +1,423 @@
+"""Kernels as text and as files, and what ``--kernel`` accepts.
+
+Forms, by suffix:
+
+``.txt``
+    A row on a line, values parted by blanks or commas, an optional last line ``/ 16`` with the divisor, and
+    comments from ``#`` to the end of a line.
+``.csv``
+    The same with commas only.
+``.json``
+    An object with ``cnnfilter`` (``"kernel"``), ``version`` (1), ``name``, ``weights`` (a list of rows) and
+    ``divisor``; any other key, such as ``learned``, is a free note and becomes :attr:`Kernel.meta`. A bare
+    list of rows is read too. A learned filter may have a ``bias``, which it adds to the result, as a share of
+    the full range (1 is white); a kernel has none, so :func:`load` refuses such a file.
+``.npy``
+    ``weights / divisor`` as float64; the form has no place for a divisor, which returns as 1. Never pickled.
+
+Text, CSV and JSON give back exactly the weights and the divisor that were saved.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from cnnfilter.errors import CnnFilterError, DtypeError, FilterFileError, ParameterError
+from cnnfilter.kernels.kernel import MAX_SIDE, Kernel
+from cnnfilter.kernels.named import named
+from cnnfilter.npyfile import read_header, read_values
+
+FORMS = ("txt", "csv", "json", "npy")
+MAX_TEXT_BYTES = 8 * 2**20
+MOST_ROWS = 1_000_000
+"""Rows of numbers, and numbers of a row, that are read as text: those of a matrix; a kernel has fewer."""
+
+MAX_NPY_BYTES = 8 * MAX_SIDE**2 + 2**16
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_VALUE = re.compile(rf"({_NUMBER})(?:/({_NUMBER}))?", re.ASCII)
+# A slash with a blank or the start of a row before it, or with a blank after it, divides the whole kernel.
+_DIVISOR = re.compile(r"(?:^|(?<=[\s;,]))/|/(?=\s)")
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_SUFFIXES = ", ".join(f".{form}" for form in FORMS)
+_RESERVED = ("cnnfilter", "version", "name", "weights", "divisor", "bias")
+
+
+def load(path: str | os.PathLike[str]) -> Kernel:
+    """Read a kernel file; the suffix tells the form.
+
+    A kernel without a name of its own is named after the file.
+
+    Raises
+    ------
+    FilterFileError
+        The file cannot be read, is too large (32 MiB of text), or does not hold a kernel, or one with a bias;
+        the message begins with the path.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(parse("1 2 1 / 4"), f"{folder}/blur.txt")
+    ...     load(f"{folder}/blur.txt")
+    <Kernel 'blur' 1x3, sum 1>
+    """
+    kernel, bias = load_with_bias(path)
+    if bias:
+        raise FilterFileError(
+            f"{path}: has a bias of {number_text(bias)}, which no kernel has; apply the file with "
+            "'cnnfilter learned --filter', or learn without --bias"
+        )
+    return kernel
+
+
+def load_with_bias(path: str | os.PathLike[str]) -> tuple[Kernel, float]:
+    """Read a kernel file as `load` does, and the bias of a learned filter, 0 if it has none."""
+    path = Path(path)
+    form = _form_of(path)
+    bias = 0.0
+    try:
+        with path.open("rb") as file:
+            if form == "json":
+                kernel, bias = _read_json(file)
+            else:
+                kernel = {"txt": _read_text, "csv": _read_csv, "npy": _read_npy}[form](file)
+    except OSError as error:
+        raise FilterFileError(f"{path}: {error.strerror or error}") from error
+    except CnnFilterError as error:
+        raise FilterFileError(f"{path}: {error}") from error
+    if not kernel.name:
+        kernel = Kernel(kernel.weights, kernel.divisor, path.stem, kernel.meta)
+    return kernel, bias
+
+
+def save(kernel: Kernel, path: str | os.PathLike[str], *, bias: float = 0.0) -> None:
+    """Write a kernel file, whole or not at all; the suffix tells the form.
+
+    ``.npy`` stores ``weights / divisor``. Only ``.json`` keeps the name, the notes and the bias of a learned
+    filter.
+
+    Raises
+    ------
+    FilterFileError
+        The suffix is unknown, the text would be too large to be read again, or the file cannot be written.
+    """
+    from cnnfilter.wholefile import whole_file
+
+    path = Path(path)
+    form_name = _form_of(path)
+    if bias and form_name != "json":
+        raise FilterFileError(f"{path}: a bias has no place in .{form_name}; save as .json")
+    if form_name == "npy":
+        content = npy_bytes(kernel)
+    else:
+        content = (_json_text(kernel, bias) if bias else format(kernel, form_name)).encode()
+    if form_name != "npy" and len(content) > MAX_TEXT_BYTES:
+        raise FilterFileError(
+            f"{path}: {len(content)} bytes of text are more than {MAX_TEXT_BYTES}; save as .npy"
+        )
+    try:
+        with whole_file(os.fspath(path)) as file:
+            file.write(content)
+    except OSError as error:
+        raise FilterFileError(f"{path}: {error.strerror or error}") from error
+
+
+def kernel_from(text: str) -> Kernel:
+    """Find the kernel that a user means: a file, a name or weights.
+
+    A text that ends in ``.txt``, ``.csv``, ``.json`` or ``.npy`` is a file; one that begins with a letter is
+    a name, with parameters after colons; anything else is weights, as in :func:`parse`.
+
+    Raises
+    ------
+    ParameterError
+        The text looks like a name or weights and cannot be read as such; the message says which.
+    FilterFileError
+        The text looks like a file, which is missing or holds no kernel.
+
+    Examples
+    --------
+    >>> kernel_from("sobel-x").sum, kernel_from("1 2 1 / 4").sum
+    (0.0, 1.0)
+    """
+    text = text.strip()
+    if Path(text).suffix[1:].lower() in FORMS and "\n" not in text:
+        return load(text)
+    kind, read = ("name", named) if text[:1].isalpha() else ("weights", parse)
+    try:
+        return read(text)
+    except (ParameterError, DtypeError) as error:
+        if os.path.isfile(text):
+            raise ParameterError(
+                f"the form of the file {text!r} is not known; a kernel file is {_SUFFIXES}"
+            ) from error
+        raise type(error)(f"taken for the {kind} of a kernel: {error}") from error
+
+
+def parse(text: str) -> Kernel:
+    """Read a kernel written as text.
+
+    Rows are parted by ``;`` or line ends, values by blanks or commas. ``/ 16`` at the end, with a blank on
+    one side of the slash, divides the whole kernel. A value may be a fraction without blanks, such as
+    ``1/9``. ``#`` begins a comment.
+
+    Parameters
+    ----------
+    text : str
+
+    Raises
+    ------
+    ParameterError
+        With the row and the column of what cannot be read.
+
+    Examples
+    --------
+    >>> parse("1 2 1; 2 4 2; 1 2 1 / 16").divisor
+    16.0
+    >>> parse("1/4 1/2 1/4").weights
+    array([[0.25, 0.5 , 0.25]])
+    >>> parse("1 2 1; 2 x1 2")
+    Traceback (most recent call last):
+        ...
+    cnnfilter.errors.ParameterError: at row 2, column 2: 'x1' is not a number
+    """
+    values, divisor = read_rows(text)
+    return Kernel(values, divisor if divisor is not None else 1.0)
+
+
+def read_rows(text: str) -> tuple[list[list[float]], float | None]:
+    """Read the rows of a text as `parse` does, and the divisor if there is one.
+
+    Examples
+    --------
+    >>> read_rows("1 2; 3 1/4")
+    ([[1.0, 2.0], [3.0, 0.25]], None)
+    """
+    lines = (line.partition("#")[0].strip() for line in text.replace("\N{MINUS SIGN}", "-").splitlines())
+    # A line may end in the ; that parts it from the next.
+    body = ";".join(line.removesuffix(";").rstrip() for line in lines if line.strip("; \t"))
+    weights, divisor = _split_divisor(body)
+    if not weights:
+        raise ParameterError("there are no numbers; write rows such as '1 2 1; 2 4 2; 1 2 1 / 16'")
+    if weights.count(";") >= MOST_ROWS:
+        raise ParameterError(f"more than {MOST_ROWS} rows are not read as text")
+    cells = [_cells(row, number) for number, row in enumerate(weights.split(";"), 1)]
+    _refuse_ragged(cells)
+    _refuse_ambiguous(cells, divisor)
+    values = [[_value(cell, u, v) for v, cell in enumerate(row, 1)] for u, row in enumerate(cells, 1)]
+    return values, divisor
+
+
+def format(kernel: Kernel, form: str = "txt") -> str:
+    """Write a kernel as the text of a ``txt``, ``csv`` or ``json`` file; see the head of this module.
+
+    Examples
+    --------
+    >>> print(format(parse("1 2 1; 2 4 2; 1 2 1 / 16")), end="")
+    1 2 1
+    2 4 2
+    1 2 1
+    / 16
+    """
+    if form == "json":
+        return _json_text(kernel)
+    if form not in ("txt", "csv"):
+        raise ParameterError(f"form {form!r} is not known; choose txt, csv or json")
+    separator = "," if form == "csv" else " "
+    lines = [separator.join(map(number_text, row)) for row in kernel.weights.tolist()]
+    if kernel.divisor != 1:
+        lines.append(f"/ {number_text(kernel.divisor)}")
+    return "\n".join(lines) + "\n"
+
+
+def number_text(value: float) -> str:
+    """Write a number with as few digits as give it back exactly, whole numbers without a point."""
+    return repr(value).removesuffix(".0")
+
+
+def npy_bytes(kernel: Kernel) -> bytes:
+    """Write ``weights / divisor`` as the bytes of an ``.npy`` file."""
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(kernel.array), allow_pickle=False)
+    return file.getvalue()
+
+
+def _form_of(path: Path) -> str:
+    form = path.suffix[1:].lower()
+    if form not in FORMS:
+        raise FilterFileError(
+            f"{path}: the suffix {path.suffix!r} is not known; a kernel file is {_SUFFIXES}"
+        )
+    return form
+
+
+def _split_divisor(body: str) -> tuple[str, float | None]:
+    slash = _DIVISOR.search(body)
+    if slash is None:
+        return body, None
+    weights, divisor = body[: slash.start()].rstrip("; \t,"), body[slash.end() :].strip("; \t")
+    if not _VALUE.fullmatch(divisor):
+        raise ParameterError(f"the divisor {divisor!r} after '/' is not one number")
+    return weights, _quotient(divisor)
+
+
+def _cells(row: str, number: int) -> list[str]:
+    cells = re.split(r"\s*,\s*|\s+", row.strip(), maxsplit=MOST_ROWS)
+    if len(cells) > MOST_ROWS:
+        raise ParameterError(f"row {number} has more than {MOST_ROWS} values, the most that are read as text")
+    if "" in cells:
+        raise ParameterError(f"at row {number}, column {cells.index('') + 1}: there is no value")
+    return cells
+
+
+def _refuse_ragged(cells: list[list[str]]) -> None:
+    for number, row in enumerate(cells, 1):
+        if len(row) != len(cells[0]):
+            raise ParameterError(f"row {number} has {len(row)} values, and row 1 has {len(cells[0])}")
+
+
+def _refuse_ambiguous(cells: list[list[str]], divisor: float | None) -> None:
+    """Refuse a fraction as the last of otherwise plain weights: it may be meant as the divisor."""
+    *others, last = (cell for row in cells for cell in row)
+    if divisor is None and others and "/" in last and not any("/" in cell for cell in others):
+        weight, _, below = last.partition("/")
+        raise ParameterError(
+            f"{last!r} at the end is ambiguous: to divide every weight write '{weight} / {below}'; "
+            f"to divide only the last one write another as a fraction too, such as '{others[0]}/1'"
+        )
+
+
+def _value(cell: str, row: int, column: int) -> float:
+    if not _VALUE.fullmatch(cell):
+        raise ParameterError(f"at row {row}, column {column}: {cell!r} is not a number")
+    value = _quotient(cell)
+    if not math.isfinite(value):
+        raise ParameterError(f"at row {row}, column {column}: {cell!r} is too large for float64")
+    return value
+
+
+def _quotient(text: str) -> float:
+    above, slash, below = text.partition("/")
+    if not slash:
+        return float(above)
+    if float(below) == 0:
+        raise ParameterError(f"{text!r} divides by 0")
+    return float(above) / float(below)
+
+
+def _text_of(file: BinaryIO) -> str:
+    content = file.read(MAX_TEXT_BYTES + 1)
+    if len(content) > MAX_TEXT_BYTES:
+        raise ParameterError(
+            f"more than {MAX_TEXT_BYTES} bytes of text; a large kernel belongs in an .npy file"
+        )
+    try:
+        return content.decode("utf-16" if content.startswith(_UTF16) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
+def _read_text(file: BinaryIO) -> Kernel:
+    return parse(_text_of(file))
+
+
+def _read_csv(file: BinaryIO) -> Kernel:
+    text = _text_of(file)
+    if ";" in text:
+        raise ParameterError(
+            "values in a .csv kernel are parted by commas, and rows by line ends, not by ';'"
+        )
+    return parse(text)
+
+
+def _json_text(kernel: Kernel, bias: float = 0.0) -> str:
+    taken = [key for key in kernel.meta if key in _RESERVED]
+    if taken:
+        raise ParameterError(
+            f"the note {taken[0]!r} has the name of a field; fields are {', '.join(_RESERVED)}"
+        )
+    # The shorter way of writing whole numbers; float() gives back the same.
+    rows = ",\n  ".join(f"[{', '.join(map(number_text, row))}]" for row in kernel.weights.tolist())
+    head = json.dumps({"cnnfilter": "kernel", "version": 1, "name": kernel.name}, ensure_ascii=False)
+    try:
+        notes = json.dumps(dict(kernel.meta), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"the notes of the kernel cannot be written as JSON: {error}") from error
+    parts = [head[1:-1], f'"weights": [\n  {rows}\n ]', f'"divisor": {number_text(kernel.divisor)}']
+    if bias:
+        parts.append(f'"bias": {number_text(bias)}')
+    if kernel.meta:
+        parts.append(notes[1:-1])
+    return "{" + ",\n ".join(parts) + "}\n"
+
+
+def _read_json(file: BinaryIO) -> tuple[Kernel, float]:
+    try:
+        content = json.loads(_text_of(file))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, CnnFilterError):
+            raise
+        raise ParameterError(f"not JSON: {error}") from error
+    if isinstance(content, list):
+        content = {"cnnfilter": "kernel", "version": 1, "weights": content}
+    if not isinstance(content, dict) or content.get("cnnfilter") != "kernel" or "weights" not in content:
+        raise ParameterError('no kernel: expected an object with "cnnfilter": "kernel" and "weights"')
+    if content.get("version") != 1:
+        raise ParameterError(
+            f"version {content.get('version')!r} of the form is not known; this reads version 1"
+        )
+    name, divisor, bias = content.get("name", ""), content.get("divisor", 1), content.get("bias", 0)
+    if not isinstance(name, str) or not _is_number(divisor) or not _is_number(bias):
+        raise ParameterError(
+            f"name {name!r} must be text, divisor {divisor!r} and bias {bias!r} must be numbers"
+        )
+    notes = {key: value for key, value in content.items() if key not in _RESERVED}
+    return Kernel(_json_weights(content["weights"]), divisor, name, notes), float(bias)
+
+
+def _json_weights(rows: Any) -> list[list[float]]:
+    if not isinstance(rows, list) or not rows:
+        raise ParameterError("the weights must be a list of rows, each a list of numbers")
+    if not isinstance(rows[0], list):
+        rows = [rows]
+    for u, row in enumerate(rows, 1):
+        if not isinstance(row, list):
+            raise ParameterError(f"row {u} of the weights is {row!r}; it must be a list of numbers")
+        for v, value in enumerate(row, 1):
+            if not _is_number(value):
+                raise ParameterError(f"at row {u}, column {v}: {value!r} is not a number")
+    _refuse_ragged(rows)
+    return [[float(value) for value in row] for row in rows]
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _read_npy(file: BinaryIO) -> Kernel:
+    """Read the header, judge it, and only then read as many bytes as it speaks of."""
+    header = read_header(file)
+    shape, _, dtype = header
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise DtypeError(f"an array of {dtype} is no kernel; it needs integers or floats of up to 64 bits")
+    if len(shape) not in (1, 2) or not all(1 <= side <= MAX_SIDE for side in shape):
+        raise ParameterError(
+            f"an array of shape {shape} is no kernel; it needs 1 or 2 sides of 1 to {MAX_SIDE}"
+        )
+    values = read_values(file, header)
+    if file.read(1):
+        raise ParameterError(f"the array of shape {shape} needs {header.size} bytes; the file holds more")
+    return Kernel(values)

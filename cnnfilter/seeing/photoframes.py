@@ -1,0 +1,207 @@
+"""Frames of a slide over a photograph: a moving window, magnified, while the result appears."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from cnnfilter.seeing.canvas import (
+    GAP,
+    INK,
+    LINE,
+    LINE_HEIGHT,
+    MARGIN,
+    MUTED,
+    PADDING,
+    WINDOW,
+    Board,
+    blank,
+    times,
+    tint,
+    write,
+)  # fmt: skip
+from cnnfilter.seeing.numbers import shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cnnfilter.seeing.slide import Slide
+
+    Floats = NDArray[np.float64]
+
+SIDE = 380
+"""Pixels of the longer side of a photograph on a frame."""
+
+LENS = 180
+"""Pixels of the magnified window."""
+
+HEAD = 60
+
+COLOURS = 150
+"""Colours for photograph and result together; the rest of 256 is for all else."""
+
+
+def photo_frames(slide: Slide, places: list[int]) -> Iterator[tuple[Image.Image, float]]:
+    """Yield frames, and for how many steps each is shown; as `number_frames`."""
+    painter = _Painter(slide)
+    for place in places:
+        yield painter.frame(place), 1.0
+    yield painter.finished(), 12.0
+
+
+class _Painter:
+    def __init__(self, slide: Slide) -> None:
+        self.slide = slide
+        self.photo = _as_photo(np.clip(slide.padded(), 0, slide.white) * (255 / slide.white))
+        # A sharpened picture has a few values below 0, a derivative as many as above.
+        self.signed = bool(-np.nanmin(slide.output) > 0.2 * np.nanmax(slide.output))
+        self.result = _as_photo(_visible(slide, self.signed))
+        self.scale = SIDE / max(*self.photo.size, *self.result.size)
+        # A result that shrinks is seen to shrink, but not beyond what can be made out.
+        self.result_scale = max(self.scale, SIDE / 2.5 / max(self.result.size))
+        big, small = _scaled(self.photo, self.scale), _scaled(self.result, self.result_scale)
+        self.photo_shown, self.result_shown = _in_few_colours([big, small])
+        self.left, self.right = MARGIN, MARGIN + big.width + GAP
+        self.below = HEAD + max(big.height, small.height) + 44
+        width = max(self.right + small.width + MARGIN, 3 * (LENS + GAP) + 150)
+        self.base, draw = blank(width, self.below + LENS + 50)
+        self._draw_base(draw)
+
+    def frame(self, place: int) -> Image.Image:
+        """Return the frame of one step: the result is there up to it."""
+        image = self.base.copy()
+        draw = ImageDraw.Draw(image)
+        step = self.slide.step(place)
+        row, column = step.at
+        self._reveal(image, row, column + 1)
+        down, across = self.slide.geometry.rows, self.slide.geometry.columns
+        top, left = int(step.rows[0]) + down.before, int(step.columns[0]) + across.before
+        _frame_window(draw, self.left, self.scale, (left, top, across.reach, down.reach))
+        _frame_window(draw, self.right, self.result_scale, (column, row, 1, 1))
+        window = self.photo.crop((left, top, left + across.reach, top + down.reach))
+        self._lens(image, draw, MARGIN, window)
+        self._numbers(draw, step.result)
+        where = f"row {row}, column {column}"
+        write(draw, (image.width - MARGIN, 12), where, fill=MUTED, size=13, anchor="ra")
+        return image
+
+    def finished(self) -> Image.Image:
+        """Return the whole result."""
+        image = self.base.copy()
+        image.paste(self.result_shown, (self.right, HEAD))
+        return image
+
+    def _draw_base(self, draw: ImageDraw.ImageDraw) -> None:
+        slide = self.slide
+        write(draw, (MARGIN, 8), slide.title, size=17)
+        height, width = slide.image.shape[:2]
+        rows, columns = slide.geometry.output_shape
+        note = ", mid-grey is 0" if self.signed else ""
+        captions = (
+            (self.left, f"input {height} x {width}"),
+            (self.right, f"output {rows} x {columns}{note}"),
+        )
+        for left, text in captions:
+            write(draw, (left, HEAD - 20), text, fill=MUTED, size=13)
+        self.base.paste(self.photo_shown, (self.left, HEAD))
+        width, height = self.result_shown.size
+        draw.rectangle((self.right, HEAD, self.right + width - 1, HEAD + height - 1), PADDING, LINE)
+        write(draw, (MARGIN, self.below - 20), "window", fill=MUTED, size=13)
+        if slide.weights is not None:
+            left = MARGIN + LENS + GAP
+            name = "kernel, turned" if slide.turned else "kernel"
+            write(draw, (left, self.below - 20), name, fill=MUTED, size=13)
+            times(draw, (left - GAP / 2, self.below + LENS / 2))
+            self._kernel(draw, left, slide.weights.mean(axis=2))
+
+    def _kernel(self, draw: ImageDraw.ImageDraw, left: int, weights: Floats) -> None:
+        rows, columns = weights.shape
+        side = max(1, LENS // max(rows, columns))
+        board = Board(left, self.below, rows, columns, side, side)
+        texts = [[shown(weight) for weight in row] for row in weights.tolist()]
+        peak = float(np.abs(weights).max())
+        roomy = side >= 34 and max(len(text) for row in texts for text in row) * 9 < side
+        for (u, v), weight in np.ndenumerate(weights):
+            text = texts[u][v] if roomy else ""
+            outline = LINE if side > 5 else tint(weight, peak)
+            board.cell(draw, u, v, text, fill=tint(weight, peak), outline=outline)
+        draw.rectangle(board.box(0, 0, rows, columns), None, WINDOW, 2)
+        if not roomy and self.slide.divisor == 1:
+            write(draw, (left, self.below + LENS + 8), f"largest weight {shown(peak)}", fill=MUTED, size=13)
+        elif self.slide.divisor != 1:
+            write(
+                draw, (left, self.below + LENS + 8), f"over {shown(self.slide.divisor)}", fill=MUTED, size=13
+            )
+
+    def _lens(self, image: Image.Image, draw: ImageDraw.ImageDraw, left: int, window: Image.Image) -> None:
+        factor = LENS / max(window.size)
+        size = max(1, round(window.width * factor)), max(1, round(window.height * factor))
+        image.paste(window.resize(size, Image.Resampling.NEAREST), (left, self.below))
+        draw.rectangle((left, self.below, left + size[0], self.below + size[1]), None, WINDOW, 2)
+
+    def _numbers(self, draw: ImageDraw.ImageDraw, result: Floats) -> None:
+        left = MARGIN + (LENS + GAP) * (1 if self.slide.weights is None else 2)
+        middle = self.below + LENS / 2
+        sign, size = ("=", 20) if self.slide.kind == "sum" else (self.slide.kind, 13)
+        write(draw, (left - GAP / 2, middle), sign, fill=MUTED, size=size, anchor="mm")
+        colour: Any = tuple(_visible(self.slide, self.signed, result).astype(int).tolist())
+        colour = colour if len(colour) == 3 else colour[:1] * 3
+        draw.rectangle((left, middle - 28, left + 56, middle + 28), colour, LINE)
+        names = ("red", "green", "blue") if len(result) == 3 else ("value",)
+        for number, (name, value) in enumerate(zip(names, result.tolist(), strict=False)):
+            place = (left + 68, middle - 30 + number * LINE_HEIGHT)
+            write(draw, place, f"{name} {shown(value, self.slide.white)}", fill=INK)
+
+    def _reveal(self, image: Image.Image, row: int, columns: int) -> None:
+        """Show the result up to a place of a row."""
+        width, height = self.result_shown.size
+        top = round(row * self.result_scale)
+        bottom = max(top + 1, round((row + 1) * self.result_scale))
+        right = max(1, round(columns * self.result_scale))
+        image.paste(self.result_shown.crop((0, 0, width, min(top, height))), (self.right, HEAD))
+        image.paste(self.result_shown.crop((0, top, right, min(bottom, height))), (self.right, HEAD + top))
+
+
+def _frame_window(
+    draw: ImageDraw.ImageDraw, offset: int, scale: float, window: tuple[int, int, int, int]
+) -> None:
+    """Frame a window, given as left, top, width and height in pixels of the picture at `offset`."""
+    left, top, width, height = (scale * number for number in window)
+    box = (offset + left - 1, HEAD + top - 1, offset + left + max(5, width), HEAD + top + max(5, height))
+    draw.rectangle(box, None, WINDOW, 2)
+
+
+def _scaled(image: Image.Image, scale: float) -> Image.Image:
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)
+
+
+def _visible(slide: Slide, signed: bool, values: Floats | None = None) -> Floats:
+    """Bring outputs into the range of pixels: 0 is mid-grey where there are negative ones."""
+    values = slide.output if values is None else values
+    if not signed:
+        return np.clip(values, 0, slide.white) * (255 / slide.white)
+    peak = float(np.abs(slide.output).max())
+    return 127.5 + 127.5 * values / peak
+
+
+def _as_photo(values: Floats) -> Image.Image:
+    """Return values of 0 to 255 as colours; of other than three channels the first is seen, in grey."""
+    colours = values if values.shape[2] == 3 else np.repeat(values[:, :, :1], 3, axis=2)
+    return Image.fromarray(np.rint(colours).astype(np.uint8), "RGB")
+
+
+def _in_few_colours(images: list[Image.Image]) -> list[Image.Image]:
+    """Give several images the same few colours, so that no frame needs more than a GIF can hold."""
+    sheet = Image.new("RGB", (sum(image.width for image in images), max(image.height for image in images)))
+    left = 0
+    for image in images:
+        sheet.paste(image, (left, 0))
+        left += image.width
+    few = sheet.quantize(COLOURS, Image.Quantize.MEDIANCUT)
+    return [
+        image.quantize(palette=few, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB") for image in images
+    ]

@@ -1,0 +1,28 @@
+"""`cnnfilter play` on the command line."""
+
+from commandline import cnnfilter, complaint, names
+
+from cnnfilter.seeing.play import page
+
+
+def test_the_page_goes_where_it_is_told(tmp_path):
+    said = cnnfilter("play", "-o", "lesson.html", cwd=tmp_path)
+    assert said.stdout == b"" and said.stderr == b"lesson.html: open it in a browser\n"
+    assert (tmp_path / "lesson.html").read_text(encoding="utf-8") == page()
+    assert cnnfilter("play", "-o", "-", cwd=tmp_path).stdout.decode() == page()
+    assert names(tmp_path) == ["lesson.html"]
+
+
+def test_a_page_that_nobody_named_replaces_nothing(tmp_path):
+    (tmp_path / "play.html").write_text("mine")
+    refused = cnnfilter("play", cwd=tmp_path, status=1)
+    assert complaint(refused).startswith("play.html exists already; --overwrite replaces it")
+    assert (tmp_path / "play.html").read_text() == "mine"
+    assert cnnfilter("play", "--overwrite", "-q", cwd=tmp_path).stderr == b""
+    assert (tmp_path / "play.html").read_text(encoding="utf-8") == page()
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    assert "no such file or directory" in complaint(
+        cnnfilter("play", "-o", "no/x.html", cwd=tmp_path, status=1)
+    )

@@ -1,0 +1,160 @@
+"""The gradient: its scale, its directions, and what the command makes of it."""
+
+import math
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from scipy import ndimage
+from skimage import filters as skimage_filters
+
+import cnnfilter as cf
+from cnnfilter.cli.group import cnnfilter as root
+from cnnfilter.errors import ParameterError
+from cnnfilter.filters import plan
+from cnnfilter.filters.chain import run_chain
+from cnnfilter.filters.gradient import SMOOTHING, Gradient
+from cnnfilter.filters.plan import plan_chain
+
+RNG = np.random.default_rng(0)
+PHOTO = RNG.integers(0, 256, (45, 61, 3)).astype(np.uint8)
+
+
+def run(*arguments):
+    return CliRunner().invoke(root, [str(part) for part in arguments], standalone_mode=False)
+
+
+@pytest.mark.parametrize("operator", SMOOTHING)
+def test_a_ramp_of_slope_one_gives_one(operator):
+    ramp = np.add.outer(np.zeros(9), np.arange(12.0))
+    inside = (slice(1, -1), slice(1, -1))
+    for image, along, angle in (
+        (ramp, "x", 0), (ramp.T, "y", math.pi / 2), (-ramp, "x", math.pi), (-ramp.T, "y", -math.pi / 2)
+    ):  # fmt: skip
+        sign = -1 if image.min() < 0 else 1
+        np.testing.assert_allclose(cf.gradient(image, operator, along)[inside], sign, atol=1e-14)
+        np.testing.assert_allclose(cf.gradient(image, operator)[inside], 1, atol=1e-14)
+        np.testing.assert_allclose(cf.gradient(image, operator, "direction")[inside], angle, atol=1e-14)
+    slope = 3 * ramp + 4 * np.arange(9.0)[:, None]
+    np.testing.assert_allclose(cf.gradient(slope, operator)[inside], 5, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
+def test_scipy_and_scikit_image_agree(dtype):
+    image = PHOTO[..., 0].astype(dtype)
+    floats = image.astype(np.float64)
+    y, x = (ndimage.sobel(floats, axis, mode="mirror") / 8 for axis in (0, 1))
+    np.testing.assert_allclose(cf.gradient(image, output="x"), x, atol=1e-4)
+    np.testing.assert_allclose(cf.gradient(image, output="y"), y, atol=1e-4)
+    np.testing.assert_allclose(cf.gradient(image), np.hypot(x, y), atol=1e-4)
+    np.testing.assert_allclose(cf.gradient(image, output="direction"), np.arctan2(y, x), atol=1e-4)
+    for operator in ("scharr", "prewitt"):
+        for output in ("h", "v"):
+            theirs = getattr(skimage_filters, f"{operator}_{output}")(floats)[1:-1, 1:-1]
+            ours = cf.gradient(image, operator, "y" if output == "h" else "x")[1:-1, 1:-1]
+            np.testing.assert_allclose(2 * ours, theirs, atol=1e-4)  # theirs of a ramp of slope 1 is 2
+    assert cf.gradient(image).dtype == ("float64" if dtype == "float64" else "float32")
+
+
+def test_where_nothing_changes_there_is_no_direction():
+    assert not cf.gradient(np.full((5, 5), 7.0), output="direction").any()
+    assert not cf.gradient(np.full((5, 5), -7.0, np.float32), "scharr", "direction").any()
+
+
+def test_integers_are_rounded_once():
+    steep = np.where(np.arange(40) % 7 < 3, 0, 65535).astype(np.uint16)
+    exact = np.hypot(cf.gradient(steep, output="x"), 0)
+    np.testing.assert_array_equal(
+        cf.gradient(steep, dtype="uint8"), np.clip(np.rint(exact), 0, 255).astype(np.uint8)
+    )
+
+
+def test_signals_have_no_y():
+    signal = np.array([0.0, 1, 4, 9])
+    np.testing.assert_array_equal(cf.gradient(signal, "scharr", "x", boundary="edge"), [0.5, 2, 4, 2.5])
+    np.testing.assert_array_equal(cf.gradient(-signal, output="direction", boundary="edge"), [math.pi] * 4)
+    with pytest.raises(ParameterError, match="a 1-D signal has no output 'y'"):
+        cf.gradient(signal, output="y")
+
+
+def test_what_is_unknown_is_named():
+    with pytest.raises(ParameterError, match="operator 'canny' is not known; choose sobel, scharr"):
+        cf.gradient(PHOTO, "canny")
+    with pytest.raises(ParameterError, match="output 'colour' is not known; choose magnitude, direction"):
+        cf.gradient(PHOTO, output="colour")
+
+
+@pytest.mark.parametrize("show", ["magnitude", "direction", "x", "y"])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_strips_give_the_whole(show, alpha, monkeypatch):
+    frame = RNG.integers(100, 256, (300, 40, 4)).astype(np.uint8)
+    if alpha:
+        frame[..., 3] = 255
+    steps = [Gradient(show=show)]
+    for depth in (None, "f32"):
+        how = {"alpha": alpha, "depth": depth, "threads": 2}
+        monkeypatch.setattr(plan, "STRIP", 1 << 60)
+        whole = run_chain(plan_chain(steps, frame.shape, frame.dtype, **how), frame).array
+        monkeypatch.setattr(plan, "STRIP", 1)
+        planned = plan_chain(steps, frame.shape, frame.dtype, **how)
+        assert planned.strips > 10
+        found = run_chain(planned, frame).array
+        if alpha:  # shares of white are no whole numbers: last bits differ with the first pixel of a strip
+            off = np.abs(found[..., :3].astype(float) - whole[..., :3])
+            if show == "direction":
+                off = np.minimum(off, np.abs(off - (254 if depth is None else 2 * math.pi)))
+                off = np.where(cf.gradient(frame[..., :3]) > 1, off, 0)
+            assert off.max() <= (1 if depth is None else 1e-3)
+        else:
+            np.testing.assert_array_equal(found, whole)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_directions_in_files(mode, tmp_path):
+    """Radians as floats; as pixels the range is one turn, and mid-grey is 0."""
+    image = Image.fromarray(PHOTO).convert(mode)
+    image.save(tmp_path / "in.png")
+    wanted = cf.gradient(np.asarray(image), output="direction")
+    wanted = wanted[..., :3] if mode == "RGBA" else wanted
+    sloping = cf.gradient(PHOTO if mode != "L" else np.asarray(image)) > 0.5
+    for depth, target, turn in ((None, "a.png", 255), ("f32", "a.npy", 2 * math.pi), ("16", "b.npy", 65535)):
+        more = ["--depth", depth] if depth else []
+        done = run("gradient", "--show", "direction", *more, tmp_path / "in.png", "-o", tmp_path / target)
+        assert done.exception is None, done.output
+        path = tmp_path / target
+        found = np.load(path) if path.suffix == ".npy" else np.asarray(Image.open(path))
+        if mode == "RGBA":
+            assert (found[..., 3] == {"f32": 255, "16": 65535}.get(depth, 255)).all()
+            found = found[..., :3]
+        scale = turn / (2 * math.pi)
+        middle = 0 if depth == "f32" else (turn + 1) / 2
+        turned = np.abs(found - middle - wanted * scale)
+        off = np.minimum(turned, np.abs(turned - turn))
+        assert off[sloping].max() <= (1e-4 if depth == "f32" else 1)
+    done = run("gradient", "--show", "direction", "--linear", tmp_path / "in.png", "-o", tmp_path / "c.png")
+    assert "no brightness" in str(done.exception or done.output) or done.return_value == 1
+
+
+def test_colours_say_where_it_grows_brighter(tmp_path):
+    right = np.tile(np.arange(0, 250, 25, dtype=np.uint8), (10, 1))
+    for image, colour in ((right, [25, 0, 0]), (right[:, ::-1], [0, 25, 25])):
+        for mode in ("L", "RGB", "LA"):
+            Image.fromarray(image).convert(mode).save(tmp_path / "in.png")
+            done = run("gradient", "--show", "colour", tmp_path / "in.png", "-o", tmp_path / "out.png")
+            assert done.exception is None
+            found = np.asarray(Image.open(tmp_path / "out.png"))
+            assert found.shape == (10, 10, 4 if mode == "LA" else 3)
+            np.testing.assert_array_equal(found[5, 5][:3], colour)
+    down = Gradient(show="colour").run(right.T / 250, np.float64)[5, 5]
+    np.testing.assert_allclose(down, [0.05, 0.1, 0], atol=1e-9)
+
+
+def test_in_a_pipe_and_in_completion(tmp_path):
+    Image.fromarray(PHOTO).save(tmp_path / "in.png")
+    target = tmp_path / "out.npy"
+    words = ["gaussian", "--sigma", "1", "then", "gradient", "--operator", "scharr"]
+    assert run("pipe", tmp_path / "in.png", "-o", target, "--depth", "f32", "--", *words).exception is None
+    blurred = cf.gaussian(PHOTO, 1, dtype="float32")
+    np.testing.assert_allclose(np.load(target), cf.gradient(blurred, "scharr"), atol=1e-4)
+    assert "gradient" in run("--help").output

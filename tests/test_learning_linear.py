@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_image
 from cnnfilter.drawing.reports import draw_report
 from cnnfilter.errors import ParameterError
 from cnnfilter.learning.evaluation import psnr, ssim
-from cnnfilter.learning.linear import learn_kernel
+from cnnfilter.learning.linear import _smallest_of_the_best, learn_kernel
 from cnnfilter.learning.moments import gather_moments
 from cnnfilter.learning.pairs import Pair
 from cnnfilter.learning.solution import determination, solve
@@ -147,6 +147,11 @@ def test_auto_takes_the_smallest_of_the_best():
     motion[3] = 1 / 7
     report = learn_kernel(CHINA, filtered(CHINA, motion), size="auto").report
     assert report.weights.shape[2:] == (7, 7) and set(report.sizes) == {"3x3", "5x5", "7x7"}
+
+
+@pytest.mark.parametrize(("quality", "chosen"), [(39.0, 3), (40.04, 3), (40.06, 5), (50.0, 5)])
+def test_larger_kernels_have_to_be_better_by_a_twentieth_of_a_decibel(quality, chosen):
+    assert _smallest_of_the_best({3: 40.0, 5: quality, 7: max(40.0, quality)}) == chosen
 
 
 def test_a_shift_is_taken_out_and_told():

@@ -7,6 +7,7 @@ from cnnfilter.nn.layers import Activation, Dense, Dropout, RadialOutput, xavier
 from cnnfilter.nn.layers_joining import Highway, Inception, Residual, Sequence, Shortcut, walk
 from cnnfilter.nn.layers_normalising import BatchNorm, LocalResponse
 from cnnfilter.nn.layers_pooling import MaxPooling, TrainablePooling
+from cnnfilter.nn.losses import LOSSES
 from cnnfilter.nn.models import build
 from cnnfilter.nn.network import relu
 
@@ -58,6 +59,16 @@ def test_radial_output_is_minus_the_squared_distance():
     x = X[0, :, 0]
     wanted = [[-sum((a - b) ** 2 for a, b in zip(row, code, strict=True)) for code in codes] for row in x]
     np.testing.assert_allclose(layer.forward(x), wanted, rtol=1e-12)
+
+
+def test_the_radial_loss_counts_a_class_that_is_none_of_the_others():
+    """LeCun et al. 1998, equation 9, with j = 10: from where on wrong classes are left alone."""
+    distances = np.array([[3.0, 12.0, 20.0], [9.0, 30.0, 0.5]])
+    loss, delta = LOSSES["radial"](-distances, np.array([0, 1]))
+    sums = np.exp(-10) + np.exp(-distances).sum(axis=1)
+    assert loss == pytest.approx(np.add([3, 30], np.log(sums)).mean(), rel=1e-12)
+    shares = np.exp(-distances) / sums[:, None]
+    np.testing.assert_allclose(delta, (shares - [[1, 0, 0], [0, 1, 0]]) / 2, rtol=1e-12)
 
 
 def test_trainable_pooling_is_equation_38():

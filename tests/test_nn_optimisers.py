@@ -46,6 +46,16 @@ def test_a_restored_state_goes_on_alike(make, dtype):
     assert straight["w"].dtype == dtype
 
 
+@pytest.mark.parametrize("make", [SGD, Adam])
+def test_decay_takes_its_share_of_the_rate_off(make):
+    """Where nothing is to be learned, 1 - rate * decay of every weight is left."""
+    weights = {"w": np.array([2.0, -4.0])}
+    optimiser = make(rate=0.1, decay=0.5)
+    for left in (0.95, 0.95**2):
+        optimiser.step(weights, {"w": np.zeros(2)})
+        np.testing.assert_allclose(weights["w"], [2 * left, -4 * left], rtol=1e-12)
+
+
 def test_bad_rates():
     with pytest.raises(ParameterError, match="rate is 0"):
         Adam(rate=0)

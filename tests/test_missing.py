@@ -211,6 +211,23 @@ def test_few_digits_left_under_a_tail_are_good_digits():
     assert found[28] == 3.25 and np.isnan(found[29]) and found[8] == np.float32(1e6)
 
 
+def test_transforms_do_not_decide_what_is_left():
+    """A dense kernel goes by them, and their rounding is larger than the one weight that sees a pixel."""
+    weights = np.random.default_rng(2).uniform(0.5, 1, (61, 61))
+    weights[0] *= 1e-14
+    assert cf.explain((300, 300), "float32", weights).method == "fft"
+    image = np.full((300, 300), np.nan, np.float32)
+    image[0] = 7
+    found = cf.correlate(image, weights / weights.sum(), missing="nan", fill=True, boundary="reflect")
+    np.testing.assert_allclose(found[:31], 7, rtol=1e-6)
+    assert np.isnan(found[31:]).all()
+
+
+def test_an_infinity_is_no_nan():
+    found = cf.mean([1, np.inf, 3, 4, np.nan, 6], 3, missing="nan", boundary="edge")
+    np.testing.assert_array_equal(found, [np.inf, np.inf, np.inf, 3.5, np.nan, 6])
+
+
 def test_differences_with_one_side_missing_are_missing():
     signal = np.array([1, 2, 4, -1, 16, 32, 64], np.int16)
     found = cf.correlate(signal, [-1, 0, 1], missing=-1, boundary="edge")

@@ -93,7 +93,8 @@ def boundary_pair(boundary: object) -> tuple[str, str]:
         return name, name
     if len(boundary) != 2:
         raise ParameterError(
-            f"boundary {shown(boundary)} has {len(boundary)} names; give one, or a pair (rows, columns)"
+            f"boundary {shown(boundary)} has {len(boundary)} names; give one, or a pair (rows, columns), of "
+            f"{', '.join(BOUNDARIES)}"
         )
     return check_boundary(boundary[0]), check_boundary(boundary[1])
 

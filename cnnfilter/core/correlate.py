@@ -165,11 +165,8 @@ def _filtering(
 def _method(plan: Plan, task: Task) -> Prepared:
     """Make the plan's method ready."""
     kernel = plan.kernel
-    if (
-        plan.method in ("direct", "separable")
-        and _is_mean(kernel)
-        and not {task.source, task.target} & _FLOATS
-    ):
+    whole = not {task.source, task.target} & {"f32", "f64"}
+    if whole and plan.method in ("direct", "separable") and _is_mean(kernel):
         return quotient.prepare(task)
     snapping = task.target.startswith("f") and sums_to_one(kernel)
     match plan.method:

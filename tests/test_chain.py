@@ -158,6 +158,22 @@ def test_floats_are_never_there_for_the_whole_frame():
     assert peak < 0.7 * 4 * frame.size
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_plan_says_how_much_memory_it_takes(whole):
+    frame = np.zeros((4000, 500, 3), np.uint8)
+    steps = [Gaussian(sigma=2.0, template="float"), SecondDerivative(axis="both")]
+    planned = plan_chain(steps, frame.shape, frame.dtype, threads=1)
+    if whole:
+        with patch.object(plan, "STRIP", 1 << 60):
+            assert planned.strips == 1
+    run_chain(planned, frame)
+    tracemalloc.start()
+    run_chain(planned, frame)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.3 * planned.memory < peak < 1.1 * planned.memory
+
+
 def test_the_result_may_take_the_memory_of_the_frame():
     frame = np.random.default_rng(4).integers(0, 256, (900, 300, 4)).astype(np.uint8)[..., :3]
     steps = [Correlate(kernel=SKEW)]

@@ -63,6 +63,7 @@ def apply(
 
     from cnnfilter.core.linear import correlate
     from cnnfilter.pixels.kinds import full_scale
+    from cnnfilter.pixels.rounding import quantise
 
     pixels = np.asarray(image)
     target = pixels.dtype if dtype is None else np.dtype(dtype)
@@ -75,12 +76,9 @@ def apply(
     values = filter.maps(pixels, boundary=boundary, constant=constant, padding=place.padding, threads=threads)
     values = values[:: place.stride[0], :: place.stride[1]]
     values *= values.dtype.type(full_scale(pixels.dtype))
-    if target.kind != "f":
-        limits = np.iinfo(target)
-        values = np.clip(np.rint(values, out=values), limits.min, limits.max, out=values)
     if pixels.ndim == 2 and values.shape[2] == 1:
         values = values[..., 0]
-    return values.astype(target, copy=False)
+    return quantise(values, target, threads=threads).array
 
 
 def geometry_of(

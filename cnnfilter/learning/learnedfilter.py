@@ -25,6 +25,7 @@ from cnnfilter.learning.pairs import Array
 from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.functional import activation, convolution
 from cnnfilter.pixels.kinds import full_scale
+from cnnfilter.pixels.rounding import quantise
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
@@ -223,11 +224,8 @@ class LearnedFilter:
         values = self.maps(image, boundary=boundary, constant=constant, strip=strip, threads=threads)
         if image.ndim == 2 and values.shape[2] == 1:
             values = values[..., 0]
-        if not np.issubdtype(image.dtype, np.integer):
-            return values.astype(image.dtype, copy=False)
-        limits = np.iinfo(image.dtype)
-        values *= full_scale(image.dtype)
-        return np.clip(np.rint(values), limits.min, limits.max).astype(image.dtype)
+        values *= values.dtype.type(full_scale(image.dtype))
+        return quantise(values, image.dtype, threads=threads).array
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write kernel JSON if one kernel says it all and `path` ends in .json, else safetensors.

@@ -51,8 +51,8 @@ def gradient(
     dtype : dtype, optional
         Type of the result; float32, signed, by default (float64 for float64 images). An integer type rounds
         half to even and saturates.
-
-    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+    stride, padding, boundary, constant, accuracy, method, threads
+        As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
     -------

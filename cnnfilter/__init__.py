@@ -5,6 +5,8 @@ Everything here is loaded at its first use, so that `import cnnfilter` costs alm
 Filters, of arrays (H, W), (H, W, C) or (N,)
     mean, gaussian            smooth with a window or a Gaussian
     second_derivative         edges and lines
+    gradient                  slopes: their magnitude, direction, or part along an axis
+    unsharp                   sharpen
     max_pool, mean_pool       the largest value or the mean of each window
     correlate, convolve       any kernel, as it is written or turned by 180 degrees
 

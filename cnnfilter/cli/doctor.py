@@ -23,7 +23,7 @@ ENVIRONMENT = {
 }
 """The variables that are heeded, and what they do."""
 
-NEEDED = ("numpy", "numba", "llvmlite", "pillow", "click", "safetensors", "tqdm")
+NEEDED = ("numpy", "numba", "llvmlite", "pillow", "click", "safetensors", "tqdm", "imagecodecs")
 WANTED = ("matplotlib",)
 
 

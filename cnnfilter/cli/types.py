@@ -176,7 +176,7 @@ class Pixels(ParamType):
         return count
 
 
-class Axes(click.ParamType[Any]):
+class Axes(ParamType):
     """What the axes of an array are: ``NHWC``, ``CHW``, ``HW`` and so on."""
 
     name = "axes"

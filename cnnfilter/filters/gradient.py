@@ -55,8 +55,8 @@ def gradient(
     dtype : dtype, optional
         Type of the result; signed, as in `cnnfilter.correlate`, by default. An integer type rounds half to
         even and saturates.
-
-    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+    stride, padding, boundary, constant, missing, fill, accuracy, method, threads, out
+        As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
     -------

@@ -52,8 +52,8 @@ def unsharp(
         Type of the result; that of the image by default. An integer type rounds half to even and saturates.
     accuracy : {"exact", "fast"}
         See `cnnfilter.gaussian`.
-
-    The other arguments are those of `cnnfilter.correlate`, but `boundary` is "reflect".
+    boundary, constant, method, threads
+        As those of `cnnfilter.correlate`, but `boundary` is "reflect".
 
     Returns
     -------

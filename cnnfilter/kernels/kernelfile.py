@@ -192,23 +192,25 @@ def parse(text: str) -> Kernel:
     cnnfilter.errors.ParameterError: at row 2, column 2: 'x1' is not a number
     """
     values, divisor = read_rows(text)
+    if not values:
+        raise ParameterError("there are no weights; write rows such as '1 2 1; 2 4 2; 1 2 1 / 16'")
     return Kernel(values, divisor if divisor is not None else 1.0)
 
 
 def read_rows(text: str) -> tuple[list[list[float]], float | None]:
-    """Read the rows of a text as `parse` does, and the divisor if there is one.
+    """Read the rows of a text as `parse` does, and the divisor if there is one; there may be no rows.
 
     Examples
     --------
-    >>> read_rows("1 2; 3 1/4")
-    ([[1.0, 2.0], [3.0, 0.25]], None)
+    >>> read_rows("1 2; 1/2 1/4")
+    ([[1.0, 2.0], [0.5, 0.25]], None)
     """
     lines = (line.partition("#")[0].strip() for line in text.replace("\N{MINUS SIGN}", "-").splitlines())
     # A line may end in the ; that parts it from the next.
     body = ";".join(line.removesuffix(";").rstrip() for line in lines if line.strip("; \t"))
     weights, divisor = _split_divisor(body)
     if not weights:
-        raise ParameterError("there are no numbers; write rows such as '1 2 1; 2 4 2; 1 2 1 / 16'")
+        return [], divisor
     if weights.count(";") >= MOST_ROWS:
         raise ParameterError(f"more than {MOST_ROWS} rows are not read as text")
     cells = [_cells(row, number) for number, row in enumerate(weights.split(";"), 1)]

@@ -46,6 +46,8 @@ def read_matrix(text: str) -> Floats:
     if sum(map(text.count, ", ;\t\n")) > 4 * MOST_VALUES:
         raise ParameterError(_too_large("many"))
     rows, divisor = read_rows(text)
+    if not rows:
+        raise ParameterError("there are no numbers; write rows such as '1 2 3; 4 5 6'")
     if divisor == 0:
         raise ParameterError("the divisor 0 cannot be used; give another number")
     count = len(rows) * len(rows[0])

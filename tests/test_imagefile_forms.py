@@ -2,6 +2,7 @@
 
 import io
 import struct
+from pathlib import Path
 
 import cv2
 import imagecodecs
@@ -125,6 +126,9 @@ def test_truncation_is_found_or_harmless(form):
         np.testing.assert_array_equal(frame, whole)
 
 
-def test_every_form_is_read_and_has_a_suffix_of_its_own():
+def test_every_form_has_suffixes_of_its_own_which_the_documentation_names():
     suffixes = [suffix for suffixes in FORMS.values() for suffix in suffixes]
     assert len(suffixes) == len(set(suffixes))
+    words = (Path(__file__).parent.parent / "docs/files.md").read_text().replace("|", " ").split()
+    missing = set(suffixes) - set(words)
+    assert missing <= {".rgb", ".bw", ".rgba"}  # further names of .sgi

@@ -129,6 +129,10 @@ class Process(NamedTuple):
             picture = read(source, max_pixels=self.max_pixels, axes=self.axes)
         if picture.encoding.get("axes") == "W":
             self._refuse_darkening()
+        if picture.missing is not None and any((frame == picture.missing).any() for frame in picture.frames):
+            picture.losses.append(
+                f"pixels of {picture.missing:g}, which the file declares missing, are filtered as numbers"
+            )
         return picture
 
     def _refuse_darkening(self) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -98,18 +99,26 @@ def _check_outputs(output: str, *pictures: str | None) -> None:
     """See before hours of training that what they give can be written."""
     if not output.endswith(".safetensors"):
         raise ParameterError(f"{output}: weights are written as .safetensors")
-    drawn = [path for path in pictures if path]
-    for path in (output, *drawn):
-        folder = os.path.dirname(path) or "."
-        if not os.path.isdir(folder):
-            raise ParameterError(f"{path}: there is no folder {folder}")
-    for path in drawn:
-        if not path.endswith(_PICTURES):
-            raise ParameterError(f"{path}: pictures are drawn as {', '.join(_PICTURES)}")
-    if drawn:
-        from cnnfilter.nn.draw import require_matplotlib
+    _check_folder(output)
+    for path in pictures:
+        if path:
+            check_picture(path)
 
-        require_matplotlib()
+
+def check_picture(path: str) -> None:
+    """See that a picture can be drawn there."""
+    from cnnfilter.nn.draw import require_matplotlib
+
+    _check_folder(path)
+    if not path.endswith(_PICTURES):
+        raise ParameterError(f"{path}: pictures are drawn as {', '.join(_PICTURES)}")
+    require_matplotlib()
+
+
+def _check_folder(path: str) -> None:
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise ParameterError(f"{path}: there is no folder {folder}")
 
 
 def _read(name: str, data: str, options: dict[str, Any], quiet: bool) -> tuple["Data", "Network"]:
@@ -119,11 +128,7 @@ def _read(name: str, data: str, options: dict[str, Any], quiet: bool) -> tuple["
     network = built(name, options)
     labelled = read_data(data, read_image, network.shape, network.preprocessing)
     if not quiet:
-        for why in labelled.skipped:
-            note(f"skipped {why}")
-        if labelled.skipped:
-            count = len(labelled.skipped)
-            note(f"{count} of {count + len(labelled)} files skipped")
+        tell_skipped(labelled)
     count = len(labelled.names)
     if count < 2:
         raise ParameterError(f"{data}: one class, {labelled.names[0]!r}; give at least two to tell apart")
@@ -131,6 +136,15 @@ def _read(name: str, data: str, options: dict[str, Any], quiet: bool) -> tuple["
     if network.classes != count:
         raise ParameterError(f"{data}: {count} classes, but {name} is to tell {network.classes} apart")
     return labelled, network
+
+
+def tell_skipped(data: "Data") -> None:
+    """Say which files could not be read, and how many."""
+    for why in data.skipped:
+        note(f"skipped {why}")
+    if data.skipped:
+        count = len(data.skipped)
+        note(f"{count} of {count + len(data)} files skipped")
 
 
 def _split(labelled: "Data", data: str, share: float, rules: "Settings") -> tuple["Data", "Data"]:
@@ -202,18 +216,21 @@ def _text(table: "Array", labelled: "Data", training: "Training") -> str:
     """Say how many were right, and count true classes by row, predicted ones by column."""
     right, total = int(table.trace()), int(table.sum())
     said = f"accuracy on the {total} images held out: {right / total:.4f} ({right} right)"
+    return "\n".join([said, *confusion_lines(table, labelled.names)])
+
+
+def confusion_lines(table: "Array", names: Sequence[str]) -> list[str]:
+    """Write the table of true and predicted classes, or how to see it where it is large."""
     if len(table) > _MOST_ROWS:
-        return f"{said}; --confusion FILE draws the table of {len(table)} classes"
-    width = max(5, *(len(name) for name in labelled.names))
-    lines = [
-        said,
+        return [f"--confusion FILE draws the table of {len(table)} classes"]
+    width = max(5, *(len(name) for name in names))
+    return [
         "rows are true classes, columns in the same order what they were taken for:",
         *(
             f"{name:>{width}} " + " ".join(f"{count:4}" for count in row)
-            for name, row in zip(labelled.names, table, strict=True)
+            for name, row in zip(names, table, strict=True)
         ),
     ]
-    return "\n".join(lines)
 
 
 def _json(table: "Array", labelled: "Data", training: "Training") -> str:

@@ -71,6 +71,8 @@ def test_text_and_picture(place, tmp_path):
     ]
     assert lines[-1].split() == ["down", *map(str, table[1])]
     assert min(size(picture)) > 300
+    again = evaluate(place / "bars.safetensors", place / "held", "--memory", "0", "-q").stdout.decode()
+    assert again.splitlines() == lines
 
 
 def test_classes_are_matched_by_name_not_by_place(place, tmp_path):

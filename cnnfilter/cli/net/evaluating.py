@@ -9,7 +9,16 @@ import click
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.main import DONE, SOME_FAILED, note
 from cnnfilter.cli.net.training import check_picture, confusion_lines, tell_skipped
-from cnnfilter.cli.net.weights import LABELS, NETWORK, SET, WEIGHTS, load_network, names_in, read_image
+from cnnfilter.cli.net.weights import (
+    LABELS,
+    MEMORY,
+    NETWORK,
+    SET,
+    WEIGHTS,
+    load_network,
+    names_in,
+    read_image,
+)
 from cnnfilter.cli.options import ImageCommand
 from cnnfilter.errors import ParameterError
 
@@ -30,13 +39,14 @@ if TYPE_CHECKING:
 @NETWORK
 @SET
 @LABELS
+@MEMORY
 @click.option("--batch", type=click.IntRange(1, 1024), default=64, metavar="N", help="Images at a time. [64]")
 @click.option("--confusion", metavar="FILE", help="Draw the confusion matrix: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and the result.")
 def evaluate(
-    weights: str, data: str, network: str | None, options: dict[str, Any], labels: str | None, batch: int,
-    confusion: str | None, as_json: bool, quiet: bool,
+    weights: str, data: str, network: str | None, options: dict[str, Any], labels: str | None,
+    memory: int | None, batch: int, confusion: str | None, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Count how many images of DATA a network gets right, of every class.
 
@@ -44,6 +54,7 @@ def evaluate(
     """
     import numpy as np
 
+    from cnnfilter.nn.data import MEMORY as USUAL
     from cnnfilter.nn.data import read_data
     from cnnfilter.nn.fit import confusion as counted
     from cnnfilter.nn.fit import predict
@@ -53,7 +64,9 @@ def evaluate(
         check_picture(confusion)
     loaded, names = load_network(weights, network, options)
     names = names_in(labels, loaded.classes) if labels else names
-    found = read_data(data, read_image, loaded.shape, loaded.preprocessing)
+    found = read_data(
+        data, read_image, loaded.shape, loaded.preprocessing, USUAL if memory is None else memory
+    )
     if not quiet:
         tell_skipped(found)
     true = np.array(_matched(found.names, names, data))[found.labels]

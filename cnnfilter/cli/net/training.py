@@ -10,7 +10,7 @@ import click
 
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.main import Interrupted, note
-from cnnfilter.cli.net.weights import METADATA, SET, built, complete_networks, read_image
+from cnnfilter.cli.net.weights import MEMORY, METADATA, SET, built, complete_networks, read_image
 from cnnfilter.cli.options import ImageCommand
 from cnnfilter.errors import ParameterError
 
@@ -36,6 +36,7 @@ _PICTURES = (".png", ".svg", ".pdf")
 @click.option("--data", required=True, metavar="DATA", help="A folder for each class, .npz, or IDX files.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The weights, .safetensors.")
 @SET
+@MEMORY
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="Times through the data.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Images a step. [32]")
 @click.option("--optimiser", type=click.Choice(["adam", "sgd"]), metavar="adam|sgd", help="[adam]")
@@ -63,8 +64,8 @@ _PICTURES = (".png", ".svg", ".pdf")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and the result.")
 def train(
-    name: str, data: str, output: str, options: dict[str, Any], validation: float, resume: bool,
-    curve: str | None, confusion: str | None, as_json: bool, quiet: bool, **settings: Any,
+    name: str, data: str, output: str, options: dict[str, Any], memory: int | None, validation: float,
+    resume: bool, curve: str | None, confusion: str | None, as_json: bool, quiet: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Train a network; FILE holds the last epoch, with --patience the best one.
 
@@ -77,7 +78,7 @@ def train(
     from cnnfilter.nn.models.recipes import recipe
 
     _check_outputs(output, curve, confusion)
-    labelled, network = _read(name, data, options, quiet)
+    labelled, network = _read(name, data, options, memory, quiet)
     rules = recipe(name, **settings)
     rest, valid = _split(labelled, data, validation, rules)
     training = Training(network.initialise(rules.seed), rules)
@@ -121,12 +122,15 @@ def _check_folder(path: str) -> None:
         raise ParameterError(f"{path}: there is no folder {folder}")
 
 
-def _read(name: str, data: str, options: dict[str, Any], quiet: bool) -> tuple["Data", "Network"]:
+def _read(
+    name: str, data: str, options: dict[str, Any], memory: int | None, quiet: bool
+) -> tuple["Data", "Network"]:
     """Read the images as the network wants them, and build it for their classes."""
+    from cnnfilter.nn.data import MEMORY as USUAL
     from cnnfilter.nn.data import read_data
 
-    network = built(name, options)
-    labelled = read_data(data, read_image, network.shape, network.preprocessing)
+    network, most = built(name, options), USUAL if memory is None else memory
+    labelled = read_data(data, read_image, network.shape, network.preprocessing, most)
     if not quiet:
         tell_skipped(labelled)
     count = len(labelled.names)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnnfilter.cli.types import Memory
 from cnnfilter.errors import FilterFileError, ParameterError
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ NETWORK = click.option(
     help="What FILE holds. [as it says or its names tell]",
 )  # fmt: skip
 LABELS = click.option("--labels", metavar="FILE", help="Names of the classes, one a line.")
+MEMORY = click.option(
+    "--memory", type=Memory(), metavar="SIZE",
+    help="Most memory for images of folders, as 1GiB; those beyond are read again. [512MiB]",
+)  # fmt: skip
 LAYER = click.option("--layer", metavar="NAME", help="Its name in 'net describe'. [the first convolution]")
 
 

@@ -47,6 +47,25 @@ class Sigma(Pair):
         super().__init__(float, math.ulp(0.0), 512.0, "a length in pixels, above 0 and up to 512, or two")
 
 
+class Memory(ParamType):
+    """An amount of memory: a number of bytes, or of KiB, MiB, GiB or TiB."""
+
+    name = "memory"
+    units = ("", "KiB", "MiB", "GiB", "TiB")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read ``N`` or ``NMiB``; the B may be left out, and letters be small."""
+        if isinstance(value, int):
+            return value
+        text = value.strip().lower()
+        for power, unit in reversed(tuple(enumerate(self.units))):
+            for end in (unit.lower(), unit[:-1].lower(), unit[:1].lower()):
+                number = text.removesuffix(end)
+                if text.endswith(end) and number.replace(".", "", 1).isdecimal() and number.isascii():
+                    return int(float(number) * 1024**power)
+        self.fail(f"{value!r} is not an amount of memory, such as 512MiB or 1.5GiB", param, ctx)
+
+
 class Padding(ParamType):
     """A named padding, a number, ``PYxPX``, or ``TOP,BOTTOMxLEFT,RIGHT``."""
 

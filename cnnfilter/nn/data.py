@@ -10,10 +10,11 @@ from typing import IO
 
 import numpy as np
 
-from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+from cnnfilter.errors import FilterFileError, ParameterError
 from cnnfilter.files.weightsfile import PLAUSIBLE_BYTES, PLAUSIBLE_RATIO, read_tensors
 from cnnfilter.nn.functional.windows import Array
 from cnnfilter.nn.layers import Shape
+from cnnfilter.nn.lazyimages import Images, LazyImages, read_images
 from cnnfilter.nn.network import Preprocessing
 
 ReadImage = Callable[[str], Array]
@@ -27,6 +28,9 @@ _IDX_PAIRS = (
 )
 _MAX_IDX_BYTES = 2 << 30
 
+MEMORY = 512 << 20
+"""Bytes of images that are kept if nobody says otherwise."""
+
 
 @dataclass
 class Data:
@@ -34,7 +38,7 @@ class Data:
 
     Attributes
     ----------
-    images : ndarray of shape (N, D, H, W)
+    images : ndarray of shape (N, D, H, W), or LazyImages
         float32, as the network reads them.
     labels : ndarray of int of shape (N,)
     names : list of str
@@ -43,7 +47,7 @@ class Data:
         Files that could not be read, with the reason.
     """
 
-    images: Array
+    images: Images
     labels: Array
     names: list[str]
     skipped: list[str] = field(default_factory=list)
@@ -53,7 +57,9 @@ class Data:
 
     def part(self, which: Array) -> "Data":
         """Take the samples of these numbers."""
-        return Data(self.images[which], self.labels[which], self.names)
+        lazy = isinstance(self.images, LazyImages)
+        images = self.images.part(which) if lazy else self.images[which]  # type: ignore[union-attr]
+        return Data(images, self.labels[which], self.names)
 
     def split(self, share: float, seed: int) -> tuple["Data", "Data"]:
         """Part off `share` of each class at random, at least one of each: (rest, share)."""
@@ -65,7 +71,9 @@ class Data:
         return self.part(np.flatnonzero(~held)), self.part(np.flatnonzero(held))
 
 
-def read_data(path: str, read_image: ReadImage, shape: Shape, preprocessing: Preprocessing) -> Data:
+def read_data(
+    path: str, read_image: ReadImage, shape: Shape, preprocessing: Preprocessing, memory: int = MEMORY
+) -> Data:
     """Read labelled images: folders by class, an .npz, or MNIST's IDX files.
 
     Parameters
@@ -79,6 +87,8 @@ def read_data(path: str, read_image: ReadImage, shape: Shape, preprocessing: Pre
     shape : tuple of int
         (D, H, W) that the network reads.
     preprocessing : Preprocessing
+    memory : int, default 512 MiB
+        Most bytes of images of folders that are kept; what is beyond is read again when it is needed.
 
     Raises
     ------
@@ -93,7 +103,7 @@ def read_data(path: str, read_image: ReadImage, shape: Shape, preprocessing: Pre
         images, labels = (read_idx(str(file)) for file in pair)
         return _together(images, labels, path, shape, preprocessing)
     if place.is_dir():
-        return _read_folders(place, read_image, shape, preprocessing)
+        return _read_folders(place, read_image, shape, preprocessing, memory)
     tensors, _ = read_tensors(path)
     found = [
         next((tensors[k] for k in keys if k in tensors), None) for keys in (("images", "x"), ("labels", "y"))
@@ -246,8 +256,9 @@ def _together(images: Array, labels: Array, path: str, shape: Shape, how: Prepro
     if labels.dtype.kind not in "iu" or labels.min() < 0:
         raise ParameterError(f"{path}: labels are {labels.dtype}: give whole numbers from 0")
     top = 255.0 if images.dtype == np.uint8 else max(1.0, float(images.max()))
-    batch = (images if images.ndim == 4 else images[..., None]).astype(np.float32) / np.float32(top)
-    prepared = np.stack([prepare(image, shape, how) for image in batch])
+    prepared = np.empty((len(images), *shape), np.float32)
+    for number, image in enumerate(images if images.ndim == 4 else images[..., None]):
+        prepared[number] = prepare(image.astype(np.float32) / np.float32(top), shape, how)
     names = [str(i) for i in range(int(labels.max()) + 1)]
     return Data(prepared, labels.astype(np.intp), names)
 
@@ -262,24 +273,21 @@ def _idx_pair(place: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def _read_folders(place: Path, read_image: ReadImage, shape: Shape, how: Preprocessing) -> Data:
+def _read_folders(place: Path, read_image: ReadImage, shape: Shape, how: Preprocessing, memory: int) -> Data:
     folders = sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not folders:
         raise FilterFileError(f"{place}: no folders of images and no IDX files in it")
-    images: list[Array] = []
-    labels: list[int] = []
-    skipped: list[str] = []
+    found = [(str(file), label) for label, folder in enumerate(folders) for file in _files(folder)]
+    files = [file for file, _ in found]
+    images, numbers, errors = read_images(
+        files, read_image, lambda image: prepare(image, shape, how), shape, memory
+    )
+    labels = np.array([found[number][1] for number in numbers], np.intp)
     for label, folder in enumerate(folders):
-        before = len(images)
-        for file in _files(folder):
-            try:
-                images.append(prepare(read_image(str(file)), shape, how))
-                labels.append(label)
-            except (CnnFilterError, OSError) as error:
-                skipped.append(f"{file}: {str(error).removeprefix(f'{file}: ')}")
-        if len(images) == before:
+        if label not in labels:
             raise ParameterError(f"{folder}: no image that can be read; remove the folder or fill it")
-    return Data(np.stack(images), np.array(labels, np.intp), [f.name for f in folders], skipped)
+    skipped = [f"{files[n]}: {str(error).removeprefix(f'{files[n]}: ')}" for n, error in errors.items()]
+    return Data(images, labels, [folder.name for folder in folders], skipped)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.data import Data, augmented
 from cnnfilter.nn.functional.windows import Array
+from cnnfilter.nn.lazyimages import Images, batches
 from cnnfilter.nn.losses import loss_named
 from cnnfilter.nn.network import Network
 from cnnfilter.nn.optimisers import SGD, Adam
@@ -197,12 +198,13 @@ class Training:
         """Take a step for each batch; return the mean loss."""
         settings = self.settings
         order, total = random.permutation(len(train)), 0.0
-        for start in range(0, len(order), settings.batch):
-            chosen = order[start : start + settings.batch]
-            images = train.images[chosen]
+        parts = [order[i : i + settings.batch] for i in range(0, len(order), settings.batch)]
+        for chosen, images in zip(parts, batches(train.images, parts), strict=True):
             if settings.shift or settings.angle or settings.scale:
-                images = augmented(images, random, settings.shift, settings.angle, settings.scale)
-            total += self._step(images, train.labels[chosen]) * len(chosen)
+                varied = augmented(images, random, settings.shift, settings.angle, settings.scale)
+            else:
+                varied = images
+            total += self._step(varied, train.labels[chosen]) * len(chosen)
             if progress:
                 progress(len(chosen))
         return total / len(order)
@@ -251,9 +253,10 @@ def fit(network: Network, train: Data, valid: Data, settings: Settings) -> Train
     return training
 
 
-def predict(network: Network, images: Array, batch: int = 64) -> Array:
+def predict(network: Network, images: Images, batch: int = 64) -> Array:
     """Scores (N, classes), a batch at a time."""
-    parts = [network.forward(images[i : i + batch]) for i in range(0, len(images), batch)]
+    numbers = [np.arange(i, min(i + batch, len(images))) for i in range(0, len(images), batch)]
+    parts = [network.forward(some) for some in batches(images, numbers)]
     return np.concatenate(parts) if parts else np.empty((0, network.classes), np.float32)
 
 

@@ -15,6 +15,7 @@ from cnnfilter.cli.group import CONTEXT, LazyGroup
     lazy={
         "list": ("cnnfilter.cli.net.describing:list_networks", "List the networks."),
         "describe": ("cnnfilter.cli.net.describing:describe", "Show layers, sizes, parameters and costs."),
+        "evaluate": ("cnnfilter.cli.net.evaluating:evaluate", "Count what a network gets right."),
         "predict": ("cnnfilter.cli.net.predicting:predict", "Say what images show."),
         "features": ("cnnfilter.cli.net.looking:features", "Draw what a layer makes of an image."),
         "kernels": ("cnnfilter.cli.net.looking:kernels", "Draw or export the kernels of a layer."),

@@ -13,9 +13,9 @@ from cnnfilter.batch.jobs import STREAM
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.inputs import sources
 from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, printable, reason
-from cnnfilter.cli.net.weights import NETWORK, SET, WEIGHTS, load_network, read_image
+from cnnfilter.cli.net.weights import LABELS, NETWORK, SET, WEIGHTS, load_network, names_in, read_image
 from cnnfilter.cli.options import ImageCommand, inputs, shared
-from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
+from cnnfilter.errors import CnnFilterError, ParameterError
 
 if TYPE_CHECKING:
     from cnnfilter.nn.functional.windows import Array
@@ -73,7 +73,7 @@ class Predictor(NamedTuple):
 @WEIGHTS
 @NETWORK
 @SET
-@click.option("--labels", metavar="FILE", help="Names of the classes, one a line.")
+@LABELS
 @click.option("--top", type=click.IntRange(1), default=5, metavar="K", help="How many classes to show. [5]")
 @click.option("--batch", type=click.IntRange(1, 1024), default=8, metavar="N", help="Images at a time. [8]")
 @click.option("-o", "--output", metavar="FILE", help="Where to write the lines. [standard output]")
@@ -91,7 +91,7 @@ def predict(
         complain(click.ClickException("no image was found in the inputs; nothing was done"))
         return NOTHING_DONE
     loaded, names = load_network(weights, network, options)
-    names = _labels(labels, loaded.classes) if labels else names
+    names = names_in(labels, loaded.classes) if labels else names
     predictor = Predictor(frozen(loaded), names, top, max_pixels)
     with _opened(output) as stream:
         return _report(predictor, [source.path for source in images], batch, stream, told, unreadable)
@@ -143,19 +143,6 @@ def _record(path: str, outcome: list[dict[str, Any]] | Exception) -> dict[str, A
     if isinstance(outcome, Exception):
         return {"input": path, "status": "failed", "error": reason(outcome)}
     return {"input": path, "status": "done", "top": outcome}
-
-
-def _labels(path: str, classes: int) -> list[str]:
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            names = [line.strip() for line in file]
-    except UnicodeDecodeError as error:
-        raise FilterFileError(f"{path}: labels are UTF-8 text, one a line ({error})") from error
-    while names and not names[-1]:
-        names.pop()
-    if len(names) != classes:
-        raise ParameterError(f"{path}: names {len(names)} classes, but the network tells {classes} apart")
-    return names
 
 
 @contextmanager

@@ -3,13 +3,14 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.main import Interrupted, note, show_lines
-from cnnfilter.cli.net.weights import METADATA, SET, built, complete_networks, read_image
+from cnnfilter.cli.net.weights import MEMORY, METADATA, SET, built, complete_networks, read_image
 from cnnfilter.cli.options import ImageCommand
 from cnnfilter.errors import ParameterError
 
@@ -34,6 +35,7 @@ _MOST_ROWS = 40  # of a table in a terminal
 @click.option("--data", required=True, metavar="DATA", help="A folder for each class, .npz, or IDX files.")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The weights, .safetensors.")
 @SET
+@MEMORY
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="Times through the data.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Images a step. [32]")
 @click.option("--optimiser", type=click.Choice(["adam", "sgd"]), metavar="adam|sgd", help="[adam]")
@@ -61,8 +63,8 @@ _MOST_ROWS = 40  # of a table in a terminal
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and the result.")
 def train(
-    name: str, data: str, output: str, options: dict[str, Any], validation: float, resume: bool,
-    curve: str | None, confusion: str | None, as_json: bool, quiet: bool, **settings: Any,
+    name: str, data: str, output: str, options: dict[str, Any], memory: int | None, validation: float,
+    resume: bool, curve: str | None, confusion: str | None, as_json: bool, quiet: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Train a network; FILE holds the last epoch, with --patience the best one.
 
@@ -75,7 +77,7 @@ def train(
     from cnnfilter.nn.models.recipes import recipe
 
     _check_outputs(output, curve, confusion)
-    labelled, network = _read(name, data, options, quiet)
+    labelled, network = _read(name, data, options, memory, quiet)
     rules = recipe(name, **settings)
     rest, valid = _split(labelled, data, validation, rules)
     training = Training(network.initialise(rules.seed), rules)
@@ -97,32 +99,39 @@ def _check_outputs(output: str, *pictures: str | None) -> None:
     """See before hours of training that what they give can be written."""
     if not output.endswith(".safetensors"):
         raise ParameterError(f"{output}: weights are written as .safetensors")
-    drawn = [path for path in pictures if path]
-    for path in (output, *drawn):
-        folder = os.path.dirname(path) or "."
-        if not os.path.isdir(folder):
-            raise ParameterError(f"{path}: there is no folder {folder}")
-    if drawn:
-        from cnnfilter.drawing.figure import SUFFIXES, require_matplotlib
-
-        for path in drawn:
-            if not path.endswith(SUFFIXES):
-                raise ParameterError(f"{path}: pictures are drawn as {', '.join(SUFFIXES)}")
-        require_matplotlib()
+    _check_folder(output)
+    for path in pictures:
+        if path:
+            check_picture(path)
 
 
-def _read(name: str, data: str, options: dict[str, Any], quiet: bool) -> tuple["Data", "Network"]:
+def check_picture(path: str) -> None:
+    """See that a picture can be drawn there."""
+    from cnnfilter.drawing.figure import SUFFIXES, require_matplotlib
+
+    _check_folder(path)
+    if not path.endswith(SUFFIXES):
+        raise ParameterError(f"{path}: pictures are drawn as {', '.join(SUFFIXES)}")
+    require_matplotlib()
+
+
+def _check_folder(path: str) -> None:
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise ParameterError(f"{path}: there is no folder {folder}")
+
+
+def _read(
+    name: str, data: str, options: dict[str, Any], memory: int | None, quiet: bool
+) -> tuple["Data", "Network"]:
     """Read the images as the network wants them, and build it for their classes."""
+    from cnnfilter.nn.data import MEMORY as USUAL
     from cnnfilter.nn.data import read_data
 
-    network = built(name, options)
-    labelled = read_data(data, read_image, network.shape, network.preprocessing)
+    network, most = built(name, options), USUAL if memory is None else memory
+    labelled = read_data(data, read_image, network.shape, network.preprocessing, most)
     if not quiet:
-        for why in labelled.skipped:
-            note(f"skipped {why}")
-        if labelled.skipped:
-            count = len(labelled.skipped)
-            note(f"{count} of {count + len(labelled)} files skipped")
+        tell_skipped(labelled)
     count = len(labelled.names)
     if count < 2:
         raise ParameterError(f"{data}: one class, {labelled.names[0]!r}; give at least two to tell apart")
@@ -130,6 +139,15 @@ def _read(name: str, data: str, options: dict[str, Any], quiet: bool) -> tuple["
     if network.classes != count:
         raise ParameterError(f"{data}: {count} classes, but {name} is to tell {network.classes} apart")
     return labelled, network
+
+
+def tell_skipped(data: "Data") -> None:
+    """Say which files could not be read, and how many."""
+    for why in data.skipped:
+        note(f"skipped {why}")
+    if data.skipped:
+        count = len(data.skipped)
+        note(f"{count} of {count + len(data)} files skipped")
 
 
 def _split(labelled: "Data", data: str, share: float, rules: "Settings") -> tuple["Data", "Data"]:
@@ -201,18 +219,21 @@ def _text(table: "Array", labelled: "Data", training: "Training") -> str:
     """Say how many were right, and count true classes by row, predicted ones by column."""
     right, total = int(table.trace()), int(table.sum())
     said = f"accuracy on the {total} images held out: {right / total:.4f} ({right} right)"
+    return "\n".join([said, *confusion_lines(table, labelled.names)])
+
+
+def confusion_lines(table: "Array", names: Sequence[str]) -> list[str]:
+    """Write the table of true and predicted classes, or how to see it where it is large."""
     if len(table) > _MOST_ROWS:
-        return f"{said}; --confusion FILE draws the table of {len(table)} classes"
-    width = max(5, *(len(name) for name in labelled.names))
-    lines = [
-        said,
+        return [f"--confusion FILE draws the table of {len(table)} classes"]
+    width = max(5, *(len(name) for name in names))
+    return [
         "rows are true classes, columns in the same order what they were taken for:",
         *(
             f"{name:>{width}} " + " ".join(f"{count:4}" for count in row)
-            for name, row in zip(labelled.names, table, strict=True)
+            for name, row in zip(names, table, strict=True)
         ),
     ]
-    return "\n".join(lines)
 
 
 def _json(table: "Array", labelled: "Data", training: "Training") -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnnfilter.cli.types import Memory
 from cnnfilter.errors import FilterFileError, ParameterError
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ WEIGHTS = click.option("--weights", metavar="FILE", required=True, help="A .safe
 NETWORK = click.option(
     "--network", metavar="NAME", shell_complete=complete_networks,
     help="What FILE holds. [as it says or its names tell]",
+)  # fmt: skip
+LABELS = click.option("--labels", metavar="FILE", help="Names of the classes, one a line.")
+MEMORY = click.option(
+    "--memory", type=Memory(), metavar="SIZE",
+    help="Most memory for images of folders, as 1GiB; those beyond are read again. [512MiB]",
 )  # fmt: skip
 LAYER = click.option("--layer", metavar="NAME", help="Its name in 'net describe'. [the first convolution]")
 
@@ -109,6 +115,20 @@ def load_network(path: str, name: str | None, options: Mapping[str, Any]) -> tup
         raise FilterFileError(f"{path}: {error}") from error
     names = facts["classes"]
     return network, names if len(names) == network.classes else [str(i) for i in range(network.classes)]
+
+
+def names_in(path: str, classes: int) -> list[str]:
+    """Return the names of the classes that a text file holds, one a line."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            names = [line.strip() for line in file]
+    except UnicodeDecodeError as error:
+        raise FilterFileError(f"{path}: labels are UTF-8 text, one a line ({error})") from error
+    while names and not names[-1]:
+        names.pop()
+    if len(names) != classes:
+        raise ParameterError(f"{path}: names {len(names)} classes, but the network tells {classes} apart")
+    return names
 
 
 def read_image(path: str, max_pixels: int | None = None) -> "Array":

@@ -115,11 +115,6 @@ FAULTS = (
         "exact = np.clip(np.rint(exact), limits.min, limits.max)", "exact = np.rint(exact)",
         "test_boundary.py test_correlate.py::test_renormalize_with_dilation",
     ),
-    Fault(
-        "a constant of 255.5 for 8 bits", "correlate.py",
-        "fits = value.is_integer() and limits.min", "fits = limits.min",
-        "test_boundary.py test_errors.py",
-    ),
     # Kernels
     Fault(
         "float kernels of rank 2 pass for rank 1", "kernel.py",

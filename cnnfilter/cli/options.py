@@ -63,14 +63,16 @@ def own(options: Iterable[Option]) -> Parameters:
         if option.positional:
             made.append(click.Argument([option.name], type=kind, metavar=shown))
         else:
+            # A default of None would count as one, and nothing be missed.
+            given: dict[str, Any] = {} if option.default is None else {"default": option.default}
             made.append(
                 click.Option(
                     [f"--{option.name}"],
                     type=kind,
-                    default=option.default,
                     required=option.required,
                     metavar=shown,
                     help=option.help,
+                    **given,
                 )
             )
     return made

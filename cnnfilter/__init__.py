@@ -16,6 +16,7 @@ Kernels
 
 Plans
     explain                   which method computes a filter, its cost, and why: a `Plan`
+    arithmetic                the window, weights, products and sum behind one value
 
 Memory
     release_memory            give back what is kept for the next results

@@ -164,7 +164,8 @@ class TestReading:
         options = [cv2.IMWRITE_TIFF_COMPRESSION, scheme, cv2.IMWRITE_TIFF_PREDICTOR, 3]
         _, data = cv2.imencode(".tif", image[..., ::-1], options)
         with tifffile.TiffFile(io.BytesIO(data.tobytes())) as parsed:
-            assert parsed.pages[0].predictor == 3
+            if parsed.pages[0].predictor != 3:
+                pytest.skip(f"OpenCV {cv2.__version__} writes no predictor of floats")
         np.testing.assert_array_equal(imagefile.read(data.tobytes()).frames[0].reshape(image.shape), image)
 
     @pytest.mark.parametrize("channels", [1, 3])

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -27,12 +27,14 @@ def stored(path, content):
 
 
 class TestRoundTrip:
+    @settings(deadline=None)
     @given(kernel=kernels, form=st.sampled_from(["txt", "csv", "json"]))
     def test_text_forms_are_exact(self, kernel, form, tmp_path_factory):
         path = tmp_path_factory.getbasetemp() / f"kernel.{form}"
         kernelfile.save(kernel, path)
         assert kernelfile.load(path) == kernel
 
+    @settings(deadline=None)
     @given(kernel=kernels)
     def test_npy_keeps_the_array_exactly(self, kernel, tmp_path_factory):
         path = tmp_path_factory.getbasetemp() / "kernel.npy"
@@ -134,6 +136,7 @@ class TestParse:
         with pytest.raises(ParameterError, match=message):
             kernelfile.parse(text)
 
+    @settings(deadline=None)
     @given(st.text("0123456789 .;,/e+-#\nx", max_size=30))
     def test_any_text_is_a_kernel_or_a_clear_refusal(self, text):
         try:

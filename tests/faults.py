@@ -91,11 +91,6 @@ FAULTS = (
         "test_exactness.py::test_sums_that_grow_before_they_shrink_are_rounded_right",
     ),
     Fault(
-        "all weights count as dyadic", "plan.py",
-        "return bool((scaled == np.rint(scaled)).all())", "return True",
-        "test_exactness.py::test_sums_that_grow_before_they_shrink_are_rounded_right",
-    ),
-    Fault(
         "float32 sums however long", "plan.py",
         'return "float32" if operations <= longest else "float64"', 'return "float32"',
         "test_plan.py::test_float_sums_keep_four_digits_however_many_there_are",

@@ -38,9 +38,6 @@ from cnnfilter.npyfile import read_header, read_values
 
 FORMS = ("txt", "csv", "json", "npy")
 MAX_TEXT_BYTES = 8 * 2**20
-MOST_ROWS = 1_000_000
-"""Rows of numbers, and numbers of a row, that are read as text: those of a matrix; a kernel has fewer."""
-
 MAX_NPY_BYTES = 8 * MAX_SIDE**2 + 2**16
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -197,8 +194,10 @@ def parse(text: str) -> Kernel:
     return Kernel(values, divisor if divisor is not None else 1.0)
 
 
-def read_rows(text: str) -> tuple[list[list[float]], float | None]:
+def read_rows(text: str, most: int = MAX_SIDE) -> tuple[list[list[float]], float | None]:
     """Read the rows of a text as `parse` does, and the divisor if there is one; there may be no rows.
+
+    More than `most` rows, or numbers in a row, are refused before they are read.
 
     Examples
     --------
@@ -211,9 +210,9 @@ def read_rows(text: str) -> tuple[list[list[float]], float | None]:
     weights, divisor = _split_divisor(body)
     if not weights:
         return [], divisor
-    if weights.count(";") >= MOST_ROWS:
-        raise ParameterError(f"more than {MOST_ROWS} rows are not read as text")
-    cells = [_cells(row, number) for number, row in enumerate(weights.split(";"), 1)]
+    if weights.count(";") >= most:
+        raise ParameterError(f"there are more than {most} rows, the most that are read")
+    cells = [_cells(row, number, most) for number, row in enumerate(weights.split(";"), 1)]
     _refuse_ragged(cells)
     _refuse_ambiguous(cells, divisor)
     values = [[_value(cell, u, v) for v, cell in enumerate(row, 1)] for u, row in enumerate(cells, 1)]
@@ -273,10 +272,10 @@ def _split_divisor(body: str) -> tuple[str, float | None]:
     return weights, _quotient(divisor)
 
 
-def _cells(row: str, number: int) -> list[str]:
-    cells = re.split(r"\s*,\s*|\s+", row.strip(), maxsplit=MOST_ROWS)
-    if len(cells) > MOST_ROWS:
-        raise ParameterError(f"row {number} has more than {MOST_ROWS} values, the most that are read as text")
+def _cells(row: str, number: int, most: int) -> list[str]:
+    cells = re.split(r"\s*,\s*|\s+", row.strip(), maxsplit=most)
+    if len(cells) > most:
+        raise ParameterError(f"row {number} has more than {most} values, the most that are read")
     if "" in cells:
         raise ParameterError(f"at row {number}, column {cells.index('') + 1}: there is no value")
     return cells

@@ -45,7 +45,7 @@ def read_matrix(text: str) -> Floats:
     # Before each is looked at: there cannot be more values than commas, blanks and row ends.
     if sum(map(text.count, ", ;\t\n")) > 4 * MOST_VALUES:
         raise ParameterError(_too_large("many"))
-    rows, divisor = read_rows(text)
+    rows, divisor = read_rows(text, MOST_VALUES)
     if not rows:
         raise ParameterError("there are no numbers; write rows such as '1 2 3; 4 5 6'")
     if divisor == 0:

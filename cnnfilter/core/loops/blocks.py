@@ -88,9 +88,7 @@ BEHIND = STEPS - 1
 """Places that `find` notes beside those of the taps, at most."""
 
 
-def rows_together(
-    jit: Callable[..., Any], dense: bool, target: str, real: str, snapping: bool
-) -> SimpleNamespace:
+def rows_together(jit: Callable[..., Any], dense: bool, target: str, real: str) -> SimpleNamespace:
     """Return how a few output rows are computed together from a ring of padded lines.
 
     Returns
@@ -100,10 +98,10 @@ def rows_together(
         some rows where lines, or taps, lie in the ring: to look for its end at every tap of every block would
         take a fifth of the time of a separable filter. `block`, which sums up one block and writes it.
     """
-    return (_four_rows if dense else _two_rows)(jit, target, real, snapping)
+    return (_four_rows if dense else _two_rows)(jit, target, real)
 
 
-def _two_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) -> SimpleNamespace:
+def _two_rows(jit: Callable[..., Any], target: str, real: str) -> SimpleNamespace:
     """Two output rows, with any list of taps.
 
     A tap is a place in the lines, so stride, dilation, channels and holes in the kernel are all in the list
@@ -113,7 +111,7 @@ def _two_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) -
     and no others, so a value does not depend on where it stands among the two.
     Measured on 4096 x 4096 float32, 7 x 7: two rows of four registers 18.9 ms, four rows of two 28.5.
 
-    With `snapping` the weights are known to sum to 1: see `vectors.snapper`; behind the places of the taps
+    A `tolerance` above 0 says that the weights sum to 1: see `vectors.snapper`; behind the places of the taps
     stand those of the two pixels that a constant is recognised by.
     """
     from cnnfilter.core.loops import vectors
@@ -161,7 +159,7 @@ def _two_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) -
                 while tap < end:
                     b = fma(splat(weights[2 * (skip + tap) + 1]), load(lines, x + places[at + tap]), b)
                     tap += 1
-        if snapping:
+        if tolerance > 0:
             a = snap(a, load(lines, x + places[at + taps]), tolerance)
             b = snap(b, load(lines, x + places[at + taps + 1]), tolerance)
         store(a, out, to)
@@ -170,7 +168,7 @@ def _two_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) -
     return SimpleNamespace(rows=ROWS, count=count, find=find, block=block)
 
 
-def _four_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) -> SimpleNamespace:
+def _four_rows(jit: Callable[..., Any], target: str, real: str) -> SimpleNamespace:
     """Four output rows, by a kernel without holes.
 
     The kernel is `taps` rows by `columns`, its weights column by column; stride and dilation are 1. Four rows
@@ -178,7 +176,7 @@ def _four_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) 
     register (`vectors.stair`). Measured on AVX2, 81 taps down a column: 0.085 cycles a tap and pixel, 0.10
     with `_two_rows`.
 
-    With `snapping` the weights are known to sum to 1: see `vectors.snapper`; `middle` is the row of the
+    A `tolerance` above 0 says that the weights sum to 1: see `vectors.snapper`; `middle` is the row of the
     kernel, `centre` the offset along the line, of the pixel that a constant is recognised by.
     """
     from cnnfilter.core.loops import vectors
@@ -197,7 +195,7 @@ def _four_rows(jit: Callable[..., Any], target: str, real: str, snapping: bool) 
 
     @jit
     def give(sums, row, lines, x, places, at, middle, centre, tolerance, out, to):
-        if snapping:
+        if tolerance > 0:
             sums = snap(sums, load(lines, x + centre + places[at + row + middle]), tolerance)
         store(sums, out, to)
 

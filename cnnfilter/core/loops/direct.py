@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def strip(
-    jit: Callable[..., Any], source: str, target: str, real: str, snapping: bool, dense: bool
-) -> Callable[..., None]:
+def strip(jit: Callable[..., Any], source: str, target: str, real: str, dense: bool) -> Callable[..., None]:
     """Return the loop that correlates the output rows `[first, last)` and columns `[begin, end)`.
 
     A tile of `span` output columns and a chunk of output rows at a time: the padded rows that they need are
@@ -19,7 +17,7 @@ def strip(
     from cnnfilter.core.loops.blocks import line_filler, rows_together
 
     fill = line_filler(jit, source, real)
-    together = rows_together(jit, dense, target, real, snapping)
+    together = rows_together(jit, dense, target, real)
     steps, count, find, block = together.rows, together.count, together.find, together.block
 
     def run(

@@ -15,7 +15,7 @@ REGISTERS = 8
 
 
 def strip(
-    jit: Callable[..., Any], source: str, target: str, real: str, snapping: bool, dense: bool, apart: int
+    jit: Callable[..., Any], source: str, target: str, real: str, dense: bool, apart: int
 ) -> Callable[..., None]:
     """Return the loop that correlates the output rows `[first, last)` with a sum of `terms` products.
 
@@ -26,7 +26,7 @@ def strip(
     that lie `apart` registers from each other go together (`vectors.ladder`); `ends` says where the ladders
     of 1, 2, 3 and 4 rungs end among the taps.
 
-    With `snapping` both factors are known to sum to 1: see `vectors.snapper`.
+    Tolerances above 0 say that the factors sum to 1: see `vectors.snapper`.
     """
     from cnnfilter.core.loops import vectors
     from cnnfilter.core.loops.blocks import BEHIND, line_filler, rows_together
@@ -34,7 +34,7 @@ def strip(
     lanes = vectors.register_lanes(real)
     count = REGISTERS * lanes
     fill = line_filler(jit, source, real)
-    together = rows_together(jit, dense, real, real, snapping)
+    together = rows_together(jit, dense, real, real)
     steps, down_count, find, block = together.rows, together.count, together.find, together.block
     one, two, three, four = (vectors.ladder(real, REGISTERS, rungs, apart) for rungs in range(1, RUNGS + 1))
     splat = vectors.arithmetic(real, count).splat
@@ -59,7 +59,7 @@ def strip(
         while tap < ends[3]:
             a = four(a, lines, at + offsets[tap], weights, tap)
             tap += 4
-        if snapping:
+        if tolerance > 0:
             a = snap(a, load(lines, at + centre), tolerance)
         store(a, out, to)
 

@@ -65,7 +65,7 @@ class Correlation:
             compiled.Loop(
                 "direct",
                 "strip",
-                (source, target, real, snapping, self.dense),
+                (source, target, real, self.dense),
                 f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, i64, {real}, i64, i64, "
                 f"i64*, {real}*, i64*, i64, i64, i64, i64, {real}, i64, i64, i64, {real}*, i64, i64, i64*, "
                 f"{target}*, {target}*, i64, i64, i64, i64, i64)",

@@ -92,7 +92,7 @@ class _Correlation:
             compiled.Loop(
                 "separable",
                 "strip",
-                (source, target, real, snapping, self.dense, self.apart),
+                (source, target, real, self.dense, self.apart),
                 f"void({source}*, i64, i64*, i64*, i64, i64, i64, i64, i64, {real}, i64, i64, i64, i64, "
                 f"i64*, {real}*, i64*, i64, i64, i64, {real}, i64*, {real}*, i64*, i64, {real}, "
                 f"i64, i64, i64, {real}*, i64, i64, i64*, {real}*, {target}*, {target}*, i64, i64, i64, i64)",

@@ -20,7 +20,8 @@ VERSION = runpy.run_path("cnnfilter/_version.py")["__version__"]
 TOUCHED_BY_VERSIONS = (
     "tests/test_private_parts.py",
     "tests/test_version_0_1_0.py",
-    "tests/test_cli_images.py",
+    "tests/test_imagefile_png.py",
+    "tests/test_imagefile_tiff.py",
     "tests/test_cli_kernel.py",
     "tests/test_cli_main.py",
     "tests/test_kernelfile.py",

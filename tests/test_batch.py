@@ -69,7 +69,7 @@ class TestWholeFile:
         assert done == ["replace"]
         with whole_file(str(target)) as file:
             file.write(b"second")
-        assert done == ["replace", "fsync", "replace"]
+        assert done == ["replace", "fsync", "replace", "fsync"]  # the file, then its folder
         assert target.read_bytes() == b"second"
 
     def test_leaves_a_symbolic_link_a_link(self, tmp_path):

@@ -152,8 +152,11 @@ def test_a_wrong_checksum_is_found():
     tags = {"WIDTH": 240, "HEIGHT": 160, "BITS": 8, "PHOTOMETRIC": 1, "ROWS_PER_STRIP": 160, "COMPRESSION": 8}
     with pytest.raises(ImageFileError, match=r"damaged TIFF file .*incorrect data check"):
         imagefile.read(laid_out([bytes(packed)], **tags))
-    longer = zlib.compress(image.tobytes() + bytes(1000))
-    np.testing.assert_array_equal(imagefile.read(laid_out([longer], **tags)).frames[0], image)
+    longer = bytearray(zlib.compress(image.tobytes() + bytes(1000)))
+    np.testing.assert_array_equal(imagefile.read(laid_out([bytes(longer)], **tags)).frames[0], image)
+    longer[-1] ^= 1
+    with pytest.raises(ImageFileError, match="incorrect data check"):
+        imagefile.read(laid_out([bytes(longer)], **tags))
 
 
 class TestWhatTravels:

@@ -9,6 +9,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
@@ -16,6 +17,7 @@ from sampleloops import elementwise
 
 import cnnfilter
 from cnnfilter.cli.doctor import NEEDED
+from cnnfilter.cli.group import cnnfilter as root
 from cnnfilter.core.jit import compiling, machinecode
 from cnnfilter.files import pillow
 
@@ -55,6 +57,13 @@ def test_click_types_are_generic_for_the_type_checker_alone():
     """Click 8.2 and 8.3, which are allowed, take no `[Any]`; newer ones, which are installed mostly, do."""
     sources = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     assert sources.count("click.ParamType[") == 1  # in cli/types.py, under TYPE_CHECKING
+
+
+def test_what_is_required_has_no_default_that_click_8_3_takes_for_a_value():
+    """It asks whether a default was written, not whether there is one; `None` written is one."""
+    command = root.get_command(click.Context(root), "convolve")
+    (kernel,) = (param for param in command.get_params(click.Context(command)) if param.name == "kernel")
+    assert kernel.required and kernel.default is click.Option(["--other"]).default
 
 
 def test_numba_gives_the_code_of_a_loop():

@@ -66,14 +66,16 @@ def own(options: Iterable[Option]) -> Parameters:
         if option.positional:
             made.append(click.Argument([option.name], type=kind, metavar=shown))
         else:
+            # Click 8.3 takes a default of None for a value, and the option as given.
+            default: dict[str, Any] = {} if option.default is None else {"default": option.default}
             made.append(
                 click.Option(
                     [f"--{option.name}"],
                     type=kind,
-                    default=option.default,
                     required=option.required,
                     metavar=shown,
                     help=option.help,
+                    **default,
                 )
             )
     return made

@@ -36,20 +36,22 @@ LEAST_WORK = 400_000
 
 def explain(
     shape: tuple[int, ...],
-    dtype: DtypeLike,
+    dtype: np.dtype[Any],
     kernel: KernelLike,
     *,
     stride: Number = 1,
     padding: Padding = "same",
     boundary: str = "zero",
     dilation: Number = 1,
-    output: DtypeLike = None,
+    output: DtypeLike,
     accuracy: str = "exact",
     method: str = "auto",
     sigmas: tuple[float, float] | None = None,
 ) -> Plan:
-    """Return the plan that `filtered` follows; see `core.linear.explain`, which takes every type."""
-    source = checked_dtype("image", dtype)
+    """Return the plan that `filtered` follows; see `core.linear.explain`, which takes every type.
+
+    `dtype` and `output` are two of the five types of image and result.
+    """
     if len(shape) not in (1, 2, 3):
         raise ParameterError(f"an image has 1, 2 or 3 dimensions, not {len(shape)} (shape {shape})")
     kernel = as_kernel(kernel)
@@ -57,7 +59,7 @@ def explain(
     kernel = _fitted(kernel, len(shape))
     geometry = _geometry(shape, kernel, stride, padding, dilation)
     return make_plan(
-        kernel, geometry, source.name, _output_dtype(source, output).name,
+        kernel, geometry, dtype.name, np.dtype(output).name,
         shape=_output_shape(shape, geometry), boundary=check_boundary(boundary), accuracy=accuracy,
         method=method, sigmas=sigmas,
     )  # fmt: skip
@@ -145,7 +147,6 @@ def _filtering(
         shape, dtype, kernel, stride=stride, padding=padding, boundary=boundary, dilation=dilation,
         output=output, accuracy=accuracy, method=method, sigmas=sigmas,
     )  # fmt: skip
-    constant = _checked_constant(constant, dtype) if boundary == "constant" else 0.0
     geometry = _geometry(shape, plan.kernel, stride, padding, dilation)
     task = Task(
         geometry,
@@ -154,7 +155,7 @@ def _filtering(
         FORMS[plan.dtype],
         "f64" if plan.accumulator == "float64" else "f32",
         "zero" if boundary == "renormalize" else boundary,
-        constant,
+        constant if boundary == "constant" else 0.0,
     )
     border = renormalized.border(task, plan.kernel) if boundary == "renormalize" else None
     shape3 = (*geometry.output_shape, task.channels)
@@ -228,37 +229,6 @@ def _kernel_of(weights: bytes, dtype: str, shape: tuple[int, ...]) -> Kernel:
     return Kernel(np.frombuffer(weights, dtype).reshape(shape))
 
 
-_NATIVE = {np.dtype(name) for name in FORMS}
-
-
-def checked_dtype(what: str, dtype: DtypeLike) -> np.dtype[Any]:
-    """Return one of the five dtypes, or raise `DtypeError`."""
-    try:
-        found = np.dtype(dtype)
-    except TypeError as error:
-        raise DtypeError(f"{dtype!r} is not a dtype; use one of {', '.join(FORMS)}") from error
-    if found in _NATIVE:
-        return found
-    if found.name not in FORMS:
-        raise DtypeError(f"{what} dtype {found.name} is not supported; use one of {', '.join(FORMS)}")
-    # The same numbers in the other byte order.
-    return np.dtype(found.name)
-
-
-def checked_image(image: ArrayLike) -> NDArray[Any]:
-    """Return the image as an array of a supported dtype, shape and byte order."""
-    pixels = np.asarray(image)
-    dtype = checked_dtype("image", pixels.dtype)
-    if pixels.ndim not in (1, 2, 3):
-        raise ParameterError(
-            f"an image has 1, 2 or 3 dimensions, not {pixels.ndim} (shape {pixels.shape}); "
-            "give (N,), (H, W) or (H, W, C)"
-        )
-    if 0 in pixels.shape:
-        raise ParameterError(f"the image is empty (shape {pixels.shape}); every side needs at least 1")
-    return pixels if pixels.dtype == dtype else pixels.astype(dtype)
-
-
 def three_dimensional(pixels: NDArray[Any]) -> Array:
     """Return an (H, W, C) view whose rows are stored without gaps; copy only if there is no such view."""
     image = pixels[None, :, None] if pixels.ndim == 1 else pixels[:, :, None] if pixels.ndim == 2 else pixels
@@ -304,25 +274,3 @@ def _along(number: Number) -> int:
 def _output_shape(shape: tuple[int, ...], geometry: Geometry) -> tuple[int, ...]:
     height, width = geometry.output_shape
     return (width,) if len(shape) == 1 else (height, width, *shape[2:])
-
-
-def _output_dtype(source: np.dtype[Any], asked: DtypeLike) -> np.dtype[Any]:
-    if asked is not None:
-        return checked_dtype("output", asked)
-    return np.dtype(np.float64 if source == np.float64 else np.float32)
-
-
-def _checked_constant(constant: float, dtype: np.dtype[Any]) -> float:
-    try:
-        # Unlike float(), this takes no text.
-        value = math.fsum((constant,))
-    except (TypeError, ValueError) as error:
-        raise DtypeError(f"constant {constant!r} is not a number") from error
-    if dtype.kind == "f":
-        fits = bool(np.isfinite(value)) and abs(value) <= float(np.finfo(dtype).max)
-    else:
-        limits = np.iinfo(dtype)
-        fits = value.is_integer() and limits.min <= value <= limits.max
-    if not fits:
-        raise ParameterError(f"constant {constant!r} is not a value of {dtype.name}, the image's type")
-    return value

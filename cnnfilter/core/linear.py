@@ -121,7 +121,7 @@ def correlate(
     >>> correlate(np.arange(5, dtype=np.uint8), [1, 0, -1], padding="narrow")
     array([-2., -2., -2.], dtype=float32)
     >>> correlate([1, 2, np.nan, 4], [1, 1, 1], missing="nan", fill=True, boundary="edge")
-    array([4. , 4.5, 9. , 12. ])
+    array([ 4. ,  4.5,  9. , 12. ])
     """
     return filter_image(
         image, as_kernel(kernel), stride=stride, padding=padding, boundary=boundary, constant=constant,

@@ -33,6 +33,7 @@ _JPEG_XL = (50002, 52546)
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, SEPARATED, YCBCR = 0, 1, 2, 3, 4, 5, 6
 _UNSIGNED, _SIGNED, _FLOAT, _UNDEFINED = 1, 2, 3, 4
+_FILLING = 1 << 16  # bytes that a strip may hold too many, beside as many again
 _LARGEST_TILE = 1 << 22  # pixels beyond those of the image itself
 
 _BYTE_CODECS: dict[int, Callable[..., Any]] = {
@@ -305,9 +306,9 @@ class _decoding:
 
 
 def _inflated(data: memoryview, size: int) -> bytes:
-    """Unpack deflated bytes, and compare the checksum at their end, if they have come to it."""
+    """Unpack deflated bytes, and compare the checksum at their end; a last strip may be filled up."""
     unpacker = zlib.decompressobj()
     unpacked = unpacker.decompress(data, size)
-    if len(unpacked) == size:
-        unpacker.decompress(unpacker.unconsumed_tail, 1)
+    if not unpacker.eof:
+        unpacker.decompress(unpacker.unconsumed_tail, size + _FILLING)
     return unpacked

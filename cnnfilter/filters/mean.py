@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cnnfilter.core.keeping import kept
 from cnnfilter.filters.filter import ACCURACY, GEOMETRY, KernelFilter, Option
 
 if TYPE_CHECKING:
@@ -59,12 +60,19 @@ def mean(
 
     pixels = as_pixels(image)
     rows, columns = templates.size_pair(size)
-    kernel = templates.mean((1, columns) if pixels.ndim == 1 else (rows, columns))
+    kernel = _template(1 if pixels.ndim == 1 else rows, columns)
     return filter_image(
         pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
         dtype=dtype, missing=missing, fill=fill, accuracy=accuracy, method=method, threads=threads, out=out,
         smoothing=True,
     )  # fmt: skip
+
+
+@kept
+def _template(rows: int, columns: int) -> Kernel:
+    from cnnfilter.kernels import templates
+
+    return templates.mean((rows, columns))
 
 
 class Mean(KernelFilter):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from cnnfilter.core.keeping import kept
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters.filter import ACCURACY, GEOMETRY, KernelFilter, Option
 
@@ -56,18 +57,22 @@ def second_derivative(
     """
     from cnnfilter.core.arguments import as_pixels
     from cnnfilter.core.linear import filter_image
-    from cnnfilter.kernels import templates
 
     pixels = as_pixels(image)
-    kernel = templates.second_derivative(axis)
-    if pixels.ndim == 1:
-        if axis == "y":
-            raise ParameterError("a 1-D signal has no axis 'y'; use 'x' or 'both'")
-        kernel = templates.second_derivative("x")
+    if pixels.ndim == 1 and axis == "y":
+        raise ParameterError("a 1-D signal has no axis 'y'; use 'x' or 'both'")
+    kernel = _template("x" if pixels.ndim == 1 and axis == "both" else axis)
     return filter_image(
         pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
         dtype=dtype, missing=missing, fill=fill, accuracy=accuracy, method=method, threads=threads, out=out,
     )  # fmt: skip
+
+
+@kept
+def _template(axis: Literal["x", "y", "both"]) -> Kernel:
+    from cnnfilter.kernels import templates
+
+    return templates.second_derivative(axis)
 
 
 class SecondDerivative(KernelFilter):

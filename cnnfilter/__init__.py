@@ -14,7 +14,18 @@ Kernels
     Kernel                    weights and a divisor; `load`, `save`, `parse`, `rank`, `factors`
     templates                 ready ones: `gaussian`, `mean`, `second_derivative`, `named`, `names`
 
-Plans
+Files
+    read, write               image files, to a `Picture` and back: frames and all that describes them
+    Picture                   `frames`, `model`, `alpha`, `form`, `delays`, `loop`, `metadata`, `notes`
+    filter_files              many files through filters, as the command line does it
+
+Learning and networks
+    learn                     the kernel that makes one picture of another
+    learning                  stacks of layers as well, and how good a result is
+    nn                        layers, losses, optimisers and networks
+
+To look into
+    arithmetic                every number of one output value
     explain                   which method computes a filter, its cost, and why: a `Plan`
     arithmetic                the window, weights, products and sum behind one value
 
@@ -22,23 +33,25 @@ Memory
     release_memory            give back what is kept for the next results
 
 Errors
-    CnnFilterError            what all errors are, each a ValueError or TypeError as well
-
-`cnnfilter.learning` makes filters of before/after pairs, `cnnfilter.nn` has layers and networks.
+    CnnFilterError            what all errors are, each a ValueError, TypeError or OSError as well
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+from cnnfilter._lazy import loaded_at_first_use
 from cnnfilter._version import __version__
 
+TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all of this
 if TYPE_CHECKING:
+    from cnnfilter import learning, nn
+    from cnnfilter._batches import filter_files
     from cnnfilter.core.linear import convolve, correlate, explain
     from cnnfilter.core.memory import release_memory
     from cnnfilter.core.plan import Plan
     from cnnfilter.errors import CnnFilterError
+    from cnnfilter.files.picture import Picture
+    from cnnfilter.files.reading import read
+    from cnnfilter.files.writing import write
     from cnnfilter.filters.gaussian import gaussian
     from cnnfilter.filters.gradient import gradient
     from cnnfilter.filters.mean import mean
@@ -47,57 +60,63 @@ if TYPE_CHECKING:
     from cnnfilter.filters.unsharp import unsharp
     from cnnfilter.kernels import templates
     from cnnfilter.kernels.kernel import Kernel
+    from cnnfilter.learning.linear import learn_kernel as learn
     from cnnfilter.seeing.arithmetic import arithmetic
 
 __all__ = [
     "CnnFilterError",
     "Kernel",
+    "Picture",
     "Plan",
     "__version__",
     "arithmetic",
     "convolve",
     "correlate",
     "explain",
+    "filter_files",
     "gaussian",
     "gradient",
+    "learn",
+    "learning",
     "max_pool",
     "mean",
     "mean_pool",
+    "nn",
+    "read",
     "release_memory",
     "second_derivative",
     "templates",
     "unsharp",
+    "write",
 ]
 
 _HOMES = {
-    "CnnFilterError": "cnnfilter.errors",
-    "Kernel": "cnnfilter.kernels.kernel",
-    "Plan": "cnnfilter.core.plan",
-    "arithmetic": "cnnfilter.seeing.arithmetic",
-    "convolve": "cnnfilter.core.linear",
-    "correlate": "cnnfilter.core.linear",
-    "explain": "cnnfilter.core.linear",
-    "gaussian": "cnnfilter.filters.gaussian",
-    "gradient": "cnnfilter.filters.gradient",
-    "max_pool": "cnnfilter.filters.pool",
-    "mean": "cnnfilter.filters.mean",
-    "mean_pool": "cnnfilter.filters.pool",
-    "release_memory": "cnnfilter.core.memory",
-    "second_derivative": "cnnfilter.filters.second_derivative",
-    "templates": "cnnfilter.kernels",
-    "unsharp": "cnnfilter.filters.unsharp",
+    "CnnFilterError": "errors",
+    "Kernel": "kernels.kernel",
+    "Picture": "files",
+    "Plan": "core.plan",
+    "arithmetic": "seeing.arithmetic",
+    "convolve": "core.linear",
+    "correlate": "core.linear",
+    "explain": "core.linear",
+    "filter_files": "_batches",
+    "gaussian": "filters.gaussian",
+    "gradient": "filters.gradient",
+    "learn": "learning.linear:learn_kernel",
+    "learning": "learning:",
+    "max_pool": "filters.pool",
+    "mean": "filters.mean",
+    "mean_pool": "filters.pool",
+    "nn": "nn:",
+    "read": "files",
+    "release_memory": "core.memory",
+    "second_derivative": "filters.second_derivative",
+    "templates": "kernels.templates:",
+    "unsharp": "filters.unsharp",
+    "write": "files",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'cnnfilter' has no attribute {name!r}")
-    if name == "templates":
-        return import_module("cnnfilter.kernels.templates")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+__getattr__ = loaded_at_first_use(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

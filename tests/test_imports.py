@@ -14,7 +14,7 @@ import cnnfilter
 ROOT = Path(cnnfilter.__file__).parent
 
 FLOORS = (
-    {"ground": {"_version", "_moved", "errors", "npyfile", "wholefile"}},
+    {"ground": {"_version", "_lazy", "_moved", "errors", "npyfile", "wholefile"}},
     {"kernels": {"kernels"}},
     {"core": {"core"}},
     {"pixels": {"pixels"}},
@@ -23,7 +23,7 @@ FLOORS = (
     {"learning": {"learning"}},
     {"registry": {"registry"}, "batch": {"batch"}, "drawing": {"drawing"}, "seeing": {"seeing"}},
     {"cli": {"cli"}},
-    {"face": {"", "__main__", "imagefile"}},
+    {"face": {"", "__main__", "_batches", "imagefile"}},
 )
 """From the ground up: the rooms of each floor, and the names that begin their modules.
 

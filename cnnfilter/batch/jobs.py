@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from cnnfilter.errors import ParameterError
+from cnnfilter.files import FORMS, form_named
 
 STREAM = "-"
 
@@ -91,6 +92,12 @@ def find_sources(
     return Found(sources, unreadable, others)
 
 
+def find_images(inputs: Iterable[str], *, recursive: bool, output: str | None = None) -> Found:
+    """List the images that `inputs` name, known in folders by their suffixes; see `find_sources`."""
+    suffixes = frozenset(suffix for suffixes in FORMS.values() for suffix in suffixes)
+    return find_sources(inputs, recursive=recursive, suffixes=suffixes, output=output)
+
+
 def _walk(folder: str, output: str | None, unreadable: list[OSError]) -> Iterator[str]:
     """Yield every file in and below a folder, but hidden ones and those of the output folder."""
     left_out = _identity(output) if output and os.path.isdir(output) else None
@@ -155,6 +162,20 @@ def into_folder(
             raise ParameterError(f"--name {name!r}: gives {new_name!r}, which is no file name")
         jobs.append(Job(source.path, os.path.join(folder, parent, new_name), existing))
     return jobs
+
+
+def jobs_into(
+    folder: str,
+    sources: Iterable[Source],
+    *,
+    form: str | None,
+    existing: Existing,
+    name: str = "{stem}{ext}",
+    fields: Mapping[str, str] | None = None,
+) -> list[Job]:
+    """Give each source its path in `folder`, with the usual suffix of `form`; see `into_folder`."""
+    suffix = FORMS[form_named(form)][0] if form else None
+    return into_folder(sources, folder, name=name, fields=fields or {}, suffix=suffix, existing=existing)
 
 
 def refuse_losses(jobs: Iterable[Job], *, in_place: bool) -> None:

@@ -14,7 +14,6 @@ from cnnfilter.filters.chain import run_chain
 from cnnfilter.filters.filter import Filter, Range
 from cnnfilter.filters.plan import ChainPlan, plan_chain
 from cnnfilter.pixels import Applied, Array
-from cnnfilter.wholefile import whole_file
 
 
 class OutputExists(ImageFileError):
@@ -216,8 +215,7 @@ class Process(NamedTuple):
         if others:
             picture.losses.append(f"{others} other names of {job.target} (hard links) keep the old image")
         try:
-            with whole_file(job.target, replace=job.existing != "refuse") as file:
-                save(file, name=job.target)
+            save(job.target, overwrite=job.existing != "refuse")
         except OSError as error:
             words = error.strerror[:1].lower() + error.strerror[1:] if error.strerror else str(error)
             words = words.removeprefix(f"{job.target}: ")

@@ -1,7 +1,7 @@
 """A few threads that take jobs in turn; the main thread stays free to hear an interruption."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 def run(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[tuple[Item, Result | Exception]]:
+) -> Generator[tuple[Item, Result | Exception]]:
     """Do `work` on every item, `workers` at a time, and yield each as it ends.
 
     Parameters
@@ -28,14 +28,16 @@ def run(
     ------
     tuple of item and result
         In the order in which they end. The threads do not hold up the end of the process: whoever
-        is interrupted can leave at once.
+        is interrupted can leave at once. Nothing new is begun once the generator is closed.
     """
     ended: SimpleQueue[tuple[Item, Result | Exception] | None] = SimpleQueue()
     waiting = iter(items)
     taking = threading.Lock()
 
+    closed = threading.Event()
+
     def take_turns() -> None:
-        while True:
+        while not closed.is_set():
             with taking:
                 try:
                     item = next(waiting)
@@ -55,9 +57,12 @@ def run(
                 raise
             workers = started
             break
-    while workers:
-        outcome = ended.get()
-        if outcome is None:
-            workers -= 1
-        else:
-            yield outcome
+    try:
+        while workers:
+            outcome = ended.get()
+            if outcome is None:
+                workers -= 1
+            else:
+                yield outcome
+    finally:
+        closed.set()

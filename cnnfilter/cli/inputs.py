@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from cnnfilter.batch.jobs import STREAM, Source, find_sources
+from cnnfilter.batch.jobs import STREAM, Source, find_images
 from cnnfilter.cli.main import complain, note
 from cnnfilter.errors import ParameterError
-from cnnfilter.files import FORMS
 
 MATRICES = (".csv", ".txt")
 """Suffixes of matrices in text, which are read when they are named; no folder is searched for them."""
@@ -68,8 +67,7 @@ def sources(
         named = [STREAM]
     if named.count(STREAM) > 1 or (files_from == STREAM and STREAM in named):
         raise usage("standard input (-) can be read once only")
-    suffixes = frozenset(suffix for suffixes in FORMS.values() for suffix in suffixes)
-    found = find_sources(named, recursive=recursive, suffixes=suffixes, output=output)
+    found = find_images(named, recursive=recursive, output=output)
     for error in found.unreadable:
         complain(error)
     if found.others and not quiet:

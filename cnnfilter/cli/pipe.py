@@ -1,5 +1,6 @@
 """``cnnfilter pipe``: several filters in one process, floats between them, rounded once."""
 
+import shlex
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ from click.shell_completion import CompletionItem
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.options import ImageCommand, Settings, inputs, own, shared
 from cnnfilter.cli.options import value_range as range_option
+from cnnfilter.errors import ParameterError
 from cnnfilter.filters.filter import Filter
 from cnnfilter.registry import FILTERS, filter_named
 
@@ -47,8 +49,31 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(word) for word in offered if word.startswith(incomplete)]
 
 
-def parse_steps(words: list[str]) -> tuple[Filter, ...]:
+def steps_in(text: str) -> tuple[Filter, ...]:
+    """Read the text of a pipe for Python, quoted as for a shell: a complaint is none of a command line's.
+
+    Raises
+    ------
+    ParameterError
+
+    Examples
+    --------
+    >>> steps_in("convolve --kernel '1 0 -1' then pool max")
+    (Convolve(kernel=<Kernel 1x3, sum 0>, boundary='reflect'), Pool(kind='max', size=2))
+    """
+    try:
+        return parse_steps(shlex.split(text), help=False)
+    except click.ClickException as error:
+        words = error.format_message()
+    except ValueError as error:  # a quotation that does not end
+        words = str(error)
+    raise ParameterError(f"steps {text!r}: {' '.join(words.split())}")
+
+
+def parse_steps(words: list[str], *, help: bool = True) -> tuple[Filter, ...]:
     """Read ``gaussian --sigma 2 then pool max``.
+
+    `help`: whether a filter's ``--help`` is shown, which ends the command.
 
     Examples
     --------
@@ -61,10 +86,10 @@ def parse_steps(words: list[str]) -> tuple[Filter, ...]:
             parts.append([])
         else:
             parts[-1].append(word)
-    return tuple(_parse_step(part) for part in parts)
+    return tuple(_parse_step(part, help) for part in parts)
 
 
-def _parse_step(words: list[str]) -> Filter:
+def _parse_step(words: list[str], help: bool) -> Filter:
     known = ", ".join(FILTERS)
     if not words:
         raise click.UsageError(f"a filter is missing beside 'then' or '--'; filters are {known}")
@@ -73,7 +98,10 @@ def _parse_step(words: list[str]) -> Filter:
         raise click.UsageError(f"no filter {name!r} to pipe through; filters are {known}")
     filter = filter_named(name)
     command = click.Command(
-        name, params=[*own(filter.options), range_option(filter.default_range)], context_settings=CONTEXT
+        name,
+        params=[*own(filter.options), range_option(filter.default_range)],
+        context_settings=CONTEXT,
+        add_help_option=help,
     )
     values = command.make_context(f"cnnfilter pipe -- {name}", arguments).params
     return filter.read(values, values.pop("range"))

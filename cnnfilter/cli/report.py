@@ -5,6 +5,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from cnnfilter.batch.files import status_of
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.process import Outcome, OutputExists
 from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, Interrupted, complain, note, reason, say
@@ -75,7 +76,7 @@ class Report:
 
     def add(self, job: Job, outcome: Outcome | Exception | None) -> None:
         """Count and tell one file's end: what was done, what failed, or None if it was left alone."""
-        status = "skipped" if outcome is None else "failed" if isinstance(outcome, Exception) else "done"
+        status = status_of(outcome)
         self.counts[status] += 1
         if self.bar is not None and (status == "failed" or self.verbose or self.as_json):
             self.bar.clear()

@@ -8,27 +8,16 @@ from collections.abc import Sequence
 
 import click
 
-from cnnfilter.batch.jobs import (
-    STREAM,
-    Existing,
-    Job,
-    Source,
-    into_folder,
-    is_folder,
-    make_folders,
-    refuse_losses,
-)
+from cnnfilter.batch.files import run_jobs
+from cnnfilter.batch.jobs import STREAM, Existing, Job, Source, is_folder, jobs_into, refuse_losses
 from cnnfilter.batch.process import Process
-from cnnfilter.batch.workers import run
 from cnnfilter.cli.inputs import is_matrix, sources, usage
 from cnnfilter.cli.main import NOTHING_DONE, complain, note
 from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
-from cnnfilter.core import threads
 from cnnfilter.errors import ImageFileError
-from cnnfilter.files import FORMS, form_named, form_of
+from cnnfilter.files import form_named, form_of
 from cnnfilter.filters.filter import Filter
-from cnnfilter.wholefile import remove_stale
 
 
 def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int:
@@ -69,14 +58,9 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         return NOTHING_DONE
     if settings.json or jobs[0].target == STREAM:
         os.write(sys.stdout.fileno(), b"")  # fails before the work is done, if it is closed
-    make_folders(jobs)
     gc.freeze()
     gc.enable()
-    for folder in {os.path.dirname(job.target) for job in jobs if job.target != STREAM}:
-        remove_stale(folder or os.curdir)
-    workers = min(settings.jobs or threads.processors(), len(jobs))
-    if not settings.threads:
-        process = process._replace(threads=max(1, threads.count() // workers))
+    outcomes = run_jobs(process, jobs, settings.jobs)
     report = Report(
         len(jobs),
         quiet=settings.quiet,
@@ -87,7 +71,7 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         stream=sys.stderr if jobs[0].target == STREAM else sys.stdout,
     )
     with report:
-        for job, outcome in run(process.run, jobs, workers):
+        for job, outcome in outcomes:
             if isinstance(outcome, BrokenPipeError):
                 raise outcome
             report.add(job, outcome)
@@ -147,15 +131,9 @@ def make_jobs(settings: Settings, sources: Sequence[Source], command: str) -> li
             raise usage("standard input cannot be replaced; --in-place needs files")
         jobs = [Job(source.path, source.path) for source in sources]
     elif output and output != STREAM and is_folder(output):
-        suffix = FORMS[form_named(settings.format)][0] if settings.format else None
-        jobs = into_folder(
-            sources,
-            output,
-            name=settings.name or "{stem}{ext}",
-            fields={"command": command.replace(" ", "-")},
-            suffix=suffix,
-            existing=existing,
-        )
+        fields = {"command": command.replace(" ", "-")}
+        name = settings.name or "{stem}{ext}"
+        jobs = jobs_into(output, sources, form=settings.format, existing=existing, name=name, fields=fields)
     else:
         jobs = _one_job(settings, sources)
     refuse_losses(jobs, in_place=settings.in_place)

@@ -9,8 +9,9 @@ The names here are loaded at their first use: weights do not wait for images.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cnnfilter._lazy import loaded_at_first_use
 
 if TYPE_CHECKING:
     from cnnfilter.files.forms import FORMS, form_named, form_of, form_of_bytes
@@ -43,10 +44,4 @@ _HOMES = {
     "write": "writing",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'cnnfilter.files' has no attribute {name!r}")
-    value = getattr(import_module(f"cnnfilter.files.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loaded_at_first_use(__name__, _HOMES)

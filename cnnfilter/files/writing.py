@@ -11,6 +11,7 @@ from cnnfilter.errors import ImageFileError
 from cnnfilter.files.forms import form_named, form_of
 from cnnfilter.files.picture import Array, Metadata, Picture
 from cnnfilter.files.source import name_of
+from cnnfilter.wholefile import whole_file
 
 Target = str | os.PathLike[str] | IO[bytes]
 
@@ -65,6 +66,7 @@ def write(
     compression: int | None = None,
     threads: int | None = None,
     name: str | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Write a picture.
 
@@ -73,7 +75,8 @@ def write(
     picture : Picture
         Frames of the dtype to be written: nothing is rounded or clipped here (see `pixels.apply`).
     target : path or binary file object
-        Written from where it stands; need not be seekable. A path is replaced, not atomically.
+        A path gets the whole picture or stays as it was; see `cnnfilter.wholefile`. A file object is written
+        from where it stands, and need not be seekable.
     form : str, optional
         A key of `FORMS`; default the one of the path's suffix, or else the one that was read.
     quality : int, optional
@@ -85,13 +88,23 @@ def write(
         For compressing a PNG or TIFF. Default: one for each processor.
     name : str, optional
         What messages call the target; default its path.
+    overwrite : bool, default True
+        Whether a file at that path may be replaced.
 
     Raises
     ------
     ImageFileError
         If the form cannot hold these pixels. The message is ``NAME: what is wrong; what to do``.
     OSError
-        If the target cannot be written (no permission, disk full).
+        If the target cannot be written (no folder, no permission, disk full).
+
+    Examples
+    --------
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> write(Picture([np.zeros((2, 3), np.uint8)]), file, form="png")
+    >>> file.getvalue()[1:4]
+    b'PNG'
     """
     name = name_of(target) if name is None else name
     if form is None:
@@ -107,12 +120,16 @@ def write(
             picture.losses += unheld(picture, form)
         options = {"quality": quality, "compression": compression, "threads": threads}
         if isinstance(target, str | os.PathLike):
-            with open(target, "wb") as file:
+            with whole_file(os.fspath(target), replace=overwrite) as file:
                 _encode(picture, file, form, options)
         else:
             _encode(picture, target, form, options)
     except ImageFileError as error:
         raise ImageFileError(f"{name}: {error}") from error.__cause__
+    except OSError as error:
+        if error.filename is not None:
+            error.filename = name  # not that of the unfinished file beside it
+        raise
 
 
 def _fitting(picture: Picture, form: str) -> Picture:

@@ -173,7 +173,7 @@ def cut_remark(size: Size, sigma: Sigma) -> str | None:
     Examples
     --------
     >>> cut_remark(3, 2.0)
-    'this size cuts off 48.4 % of the Gaussian; without --size nothing is lost'
+    'this size cuts off 70.1 % of the Gaussian; without --size nothing is lost'
     """
     cut = gaussian_cutoff(size, sigma)
     if cut <= 0.01:

@@ -113,6 +113,9 @@ def examples_world(tmp_path_factory):
     for number in range(12):
         (folder / f"digits/{number % 2}").mkdir(parents=True, exist_ok=True)
         picture(folder / f"digits/{number % 2}/{number}.png", (28, 28), seed=number)
+    for number in range(2):
+        (folder / f"held-out/{number}").mkdir(parents=True)
+        picture(folder / f"held-out/{number}/{number}.png", (28, 28), seed=20 + number)
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (12, 32, 32, 3), np.uint8)
     np.savez(folder / "photos.npz", images=images, labels=np.arange(12) % 10)

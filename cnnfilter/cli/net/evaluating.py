@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     context_settings=CONTEXT,
     examples=[
         "cnnfilter net evaluate --weights lenet5.safetensors --data held-out/",
-        "cnnfilter net evaluate --weights resnet18.pth --data photos.npz --confusion table.png --json",
+        "cnnfilter net evaluate --weights resnet18.pth --data photos.npz --json",
     ],
 )
 @WEIGHTS

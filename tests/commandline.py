@@ -27,7 +27,7 @@ def cnnfilter(
         capture_output=True,
         cwd=cwd,
         env={**os.environ, **(env or {})},
-        timeout=120,
+        timeout=400,
         **stdin,
         **more,
     )

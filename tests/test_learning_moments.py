@@ -119,7 +119,7 @@ def test_a_shift_is_taken_where_it_more_than_halves_the_squared_error(noise, shi
         (np.zeros((9, 9)), np.zeros((9, 8)), r"shape \(9, 9\), after \(9, 8\): give equal sizes"),
         (np.zeros((9, 9)), np.zeros((9, 9, 3)), "give equal sizes and channels"),
         (np.zeros((9, 9)), np.zeros((9, 9), np.float32), "before is float64, after is float32"),
-        (np.zeros((9, 9), np.int64), np.ones((9, 9), np.int64), "before is int64: give uint8"),
+        (np.zeros((9, 9), np.int64), np.ones((9, 9), np.int64), "before is int64: give one of uint8"),
         (np.eye(9), np.eye(9), "identical: there is no filter to learn"),
         (np.ones((9, 9)), np.eye(9), "before is flat, every value is 1.0"),
         (np.eye(9), np.full((9, 9), np.nan), "after holds NaN or infinite values"),

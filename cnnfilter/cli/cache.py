@@ -62,7 +62,6 @@ def warm(quiet: bool) -> None:
         if not quiet:
             click.echo(f"{words}", err=True)
         _warm(words)
-        _require_kept()
     if not quiet:
         click.echo(f"cnnfilter: {len(USUAL)} filters warm in {time.perf_counter() - started:.1f} s", err=True)
 
@@ -84,6 +83,7 @@ def _warm(words: str) -> None:
         for shape in SHAPES:
             for dtype in DTYPES:
                 process.filter_frame(np.zeros(shape, dtype), alpha=False)
+                _require_kept()
 
 
 @cache.command(

@@ -19,7 +19,7 @@ PACKAGE = Path(cnnfilter.__file__).parent
 PAGE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 FILTER = re.search(r"^```py\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[1]
 IN_REGISTRY = re.search(r'`("binomial": \(.*?\),)`', PAGE)[1]
-AT_HOME = re.search(r'`("binomial": "cnnfilter\.filters\.binomial",)`', PAGE)[1]
+AT_HOME = re.search(r'`("binomial": "filters\.binomial",)`', PAGE)[1]
 
 
 @pytest.fixture(scope="module")

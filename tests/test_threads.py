@@ -229,6 +229,7 @@ else:
 INTERRUPTED = """
 import os, signal, threading, time
 from cnnfilter.core.threads import run_strips
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 main = threading.get_ident()
 begun, ended = threading.Event(), []
 def work(first, last):

@@ -96,7 +96,8 @@ class TestDoctor:
     def test_what_is_wrong_is_told(self, tmp_path):
         """A filter that does nothing, and a package that is missing."""
         (tmp_path / "sitecustomize.py").write_text(
-            "import cnnfilter\ncnnfilter.gaussian = lambda image, *_: image * 0\n"
+            "from importlib import import_module\n"
+            "import_module('cnnfilter.filters.gaussian').gaussian = lambda image, *_: image * 0\n"
         )
         process = cnnfilter("doctor", "--json", status=1, env={"PYTHONPATH": str(tmp_path)})
         report = json.loads(process.stdout)

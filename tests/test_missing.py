@@ -55,9 +55,8 @@ def reference(image, where, weights, stride, padding, boundaries, constant, dila
             out += weight * values[taps]
             norm += weight * there[taps]
             hit += there[taps] == 0
-    if weights.min() < 0:
-        return out, hit > 0
-    missing = (norm == 0) & (hit > 0)
+    negative = weights.min() < 0
+    missing = hit > 0 if negative else (norm == 0) & (hit > 0)
     for i, j in np.ndindex(rows, columns):
         centre = [
             place * step - sides[0] + ((taps - 1) * apart) // 2
@@ -67,6 +66,8 @@ def reference(image, where, weights, stride, padding, boundaries, constant, dila
         ]
         if not fill and all(0 <= at < size for at, size in zip(centre, image.shape[:2], strict=False)):
             missing[i, j] |= where[tuple(centre)]
+    if negative:
+        return out, missing
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(norm == 0, 0, out / norm * weights.sum()), missing
 

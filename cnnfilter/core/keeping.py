@@ -70,7 +70,12 @@ def kept(function: Callable[P, R]) -> Callable[P, R]:
     def look_up(*args: P.args, **named: P.kwargs) -> R:
         key = (function, args, *named.items())
         # No lock here: `get` is one operation, and a use that is counted late does no harm.
-        entry = _entries.get(key)
+        try:
+            entry = _entries.get(key)
+        except (
+            TypeError
+        ):  # arguments that have no hash are not what the function takes: it says what it takes
+            return function(*args, **named)
         if entry is None:
             value = function(*args, **named)
             entry = _keep(key, _Entry(value, ENTRY_BYTES + size_of(value, args, named)))

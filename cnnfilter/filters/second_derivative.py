@@ -59,9 +59,11 @@ def second_derivative(
     from cnnfilter.core.linear import filter_image
 
     pixels = as_pixels(image)
-    if pixels.ndim == 1 and axis == "y":
-        raise ParameterError("a 1-D signal has no axis 'y'; use 'x' or 'both'")
-    kernel = _template("x" if pixels.ndim == 1 and axis == "both" else axis)
+    kernel = _template(axis)
+    if pixels.ndim == 1 and axis != "x":
+        if axis == "y":
+            raise ParameterError("a 1-D signal has no axis 'y'; use 'x' or 'both'")
+        kernel = _template("x")
     return filter_image(
         pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=constant, dilation=1,
         dtype=dtype, missing=missing, fill=fill, accuracy=accuracy, method=method, threads=threads, out=out,

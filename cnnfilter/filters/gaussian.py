@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnnfilter.core.keeping import kept
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import ParameterError, shown
 from cnnfilter.filters.filter import ACCURACY, GEOMETRY, KernelFilter, Numbers, Option, Range
 
 if TYPE_CHECKING:
@@ -107,10 +107,10 @@ def _line(size: int | tuple[int, int] | None, sigma: float, template: str, order
     from cnnfilter.kernels.kernel import Kernel
 
     length = size[-1] if isinstance(size, tuple) else size
+    if not isinstance(template, str) or template not in ("float", "integer"):
+        raise ParameterError(f"unknown template {shown(template)}; use float or integer")
     if template == "float":
         return Kernel(templates.gaussian_taps(length, sigma, order))
-    if template != "integer":
-        raise ParameterError(f"unknown template {template!r}; use float or integer")
     square = templates.gaussian(length, sigma, "integer", order=order)
     return Kernel(square.weights[:1], float(square.weights[0].sum()))
 

@@ -89,12 +89,12 @@ def gaussian(
     sigmas = sigma_pair(sigma)
     rows, columns = (default_size(s) for s in sigmas) if size is None else size_pair(size)
     orders = order_pair(order)
+    if not isinstance(form, str) or form not in ("float", "integer"):
+        raise ParameterError(f"form {shown(form)} is not known; choose float or integer")
     if form == "float":
         column, row = gaussian_taps(rows, sigmas[0], orders[0]), gaussian_taps(columns, sigmas[1], orders[1])
         name = "" if any(orders) else _gaussian_name(rows, columns, sigmas)
         return Kernel(np.outer(column, row), name=name, sigmas=None if any(orders) else sigmas)
-    if form != "integer":
-        raise ParameterError(f"form {shown(form)} is not known; choose float or integer")
     if any(orders):
         raise ParameterError(f"order {order!r}: derivatives have no integer form; use float")
     return _integer_gaussian(rows, columns, sigmas, rounding)

@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
+from heapq import heappop
 
 import numpy as np
 import pytest
@@ -94,6 +96,33 @@ def test_what_was_used_longest_ago_goes_first():
     assert not calls.made
     calls("b")
     assert calls.made == [("b",)]
+
+
+def test_what_goes_is_what_an_exact_count_of_uses_says():
+    calls, model = Calls(MEGA // 2 - ENTRY_BYTES - 4096), OrderedDict()
+    generator = np.random.default_rng(3)
+    calls(-1)
+    room = KEPT_BYTES // held_bytes()
+    for key in [-1, *generator.integers(0, 2 * room, 3000).tolist()]:
+        made = len(calls.made)
+        calls(key)
+        assert (len(calls.made) == made) == (key in model or not model)
+        model[key] = None
+        model.move_to_end(key)
+        if len(model) > room:
+            model.popitem(last=False)
+        assert held_bytes() == sum(entry.size for entry in keeping._entries.values())
+    assert len(keeping._entries) == len(keeping._queue) == room
+
+
+def test_a_miss_at_the_bound_does_not_look_at_all_there_is(monkeypatch):
+    """It did: 10,000 small images of as many shapes took 20 ms each."""
+    looked = []
+    monkeypatch.setattr(keeping, "heappop", lambda queue: looked.append(1) or heappop(queue))
+    calls = Calls(8)
+    for key in range(40_000):
+        calls(key)
+    assert 0 < len(looked) <= 40_000 and held_bytes() > KEPT_BYTES - 2 * ENTRY_BYTES
 
 
 def test_what_is_too_large_is_not_kept_and_displaces_nothing():

@@ -11,7 +11,8 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from functools import wraps
+from functools import cache, wraps
+from heapq import heappop, heappush
 from itertools import count
 from typing import Any, ParamSpec, TypeVar
 
@@ -36,6 +37,10 @@ class _Entry:
 
 _clock = count()
 _entries: dict[tuple[Any, ...], _Entry] = {}
+_queue: list[tuple[int, tuple[Any, ...]]] = []
+"""A heap with one place for each entry, by when it was used last as far as is known, or before."""
+
+_held = 0
 # One that its own thread may take again: a destructor or a signal may ask for a filter at any moment.
 _lock = threading.RLock()
 
@@ -90,30 +95,36 @@ def _keep(key: tuple[Any, ...], entry: _Entry) -> _Entry:
     """Keep an entry unless another thread was faster; return the one that is kept."""
     if entry.size > KEPT_BYTES:
         return entry
+    global _held
     gone = []  # let go when the lock is free again
     with _lock:
-        entry = _entries.setdefault(key, entry)
-        excess = held_bytes() - KEPT_BYTES
-        if excess > 0:
-            for oldest in sorted(_entries, key=lambda key: _entries[key].used):
-                if excess <= 0:
-                    break
-                gone.append(_entries.pop(oldest))
-                excess -= gone[-1].size
-    return entry
+        placed = _entries.setdefault(key, entry)
+        if placed is entry:
+            _held += entry.size
+            heappush(_queue, (entry.used, key))
+        while _held > KEPT_BYTES:
+            used, oldest = heappop(_queue)
+            if used != _entries[oldest].used:
+                heappush(_queue, (_entries[oldest].used, oldest))  # it was used meanwhile: to a later place
+                continue
+            gone.append(_entries.pop(oldest))
+            _held -= gone[-1].size
+    return placed
 
 
 def held_bytes() -> int:
     """Return how many bytes all results kept hold together; at most `KEPT_BYTES`."""
-    with _lock:
-        return sum(entry.size for entry in _entries.values())
+    return _held
 
 
 def forget() -> None:
     """Let all results go."""
+    global _held
     with _lock:
         gone = list(_entries.values())
         _entries.clear()
+        _queue.clear()
+        _held = 0
     del gone
 
 
@@ -131,7 +142,7 @@ def size_of(*values: object) -> int:
     """
     total = 0
     seen: dict[int, object] = {}
-    waiting = list(values)
+    waiting: list[Any] = list(values)
     while waiting:
         value = waiting.pop()
         if id(value) in seen:
@@ -139,8 +150,8 @@ def size_of(*values: object) -> int:
         seen[id(value)] = value
         if isinstance(size := getattr(value, "nbytes", None), int):
             total += size
-        elif is_dataclass(value):
-            waiting.extend(getattr(value, field.name) for field in fields(value))
+        elif names := _fields(type(value)):
+            waiting.extend([getattr(value, name) for name in names])
         else:
             total += sys.getsizeof(value)
             if isinstance(value, dict):
@@ -148,6 +159,12 @@ def size_of(*values: object) -> int:
             elif isinstance(value, tuple | list | set | frozenset):
                 waiting.extend(value)
     return total
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    """Name the fields of a dataclass; of other types none."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _after_fork() -> None:

@@ -150,7 +150,7 @@ def size_of(*values: object) -> int:
         seen[id(value)] = value
         if isinstance(size := getattr(value, "nbytes", None), int):
             total += size
-        elif names := _fields(type(value)):
+        elif names := _fields(type(value)):  # type: ignore[arg-type]  # a class has a hash
             waiting.extend([getattr(value, name) for name in names])
         else:
             total += sys.getsizeof(value)

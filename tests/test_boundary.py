@@ -68,3 +68,13 @@ def test_unknown_boundaries(name):
     with pytest.raises(ParameterError) as caught:
         cf.correlate(np.zeros((3, 3)), [[1]], boundary=name)
     assert repr(name) in str(caught.value) and "symmetric" in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+def test_renormalize_of_rows_that_share_memory(dtype):
+    """Copied in the order of its memory, such an image came out with its rows and columns interchanged."""
+    row = np.array([95, 130, 7], dtype)
+    image = np.broadcast_to(row, (4, 3))
+    weights = np.array([[0.5, 0.3, 0.2]])
+    found = cf.correlate(image, weights, boundary="renormalize")
+    np.testing.assert_array_equal(found, cf.correlate(image.copy(), weights, boundary="renormalize"))

@@ -75,7 +75,7 @@ class _Piece:
         return self.scale.nbytes + self.sums.nbytes
 
     def run(self, image: Array, out: Array) -> None:
-        pixels = image[self.pixels].astype(np.float64)
+        pixels = image[self.pixels].astype(np.float64, order="C")
         sums = aligned_empty((*self.shape, image.shape[2]), np.dtype(np.float64))
         self.sums.run(pixels, sums, 1)
         exact = sums * self.scale[:, :, None]

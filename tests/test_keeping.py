@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cnnfilter as cf
-from cnnfilter.core import keeping
+from cnnfilter.core import correlate, keeping
 from cnnfilter.core.keeping import ENTRY_BYTES, KEPT_BYTES, forget, held_bytes, kept, size_of
 from cnnfilter.filters.gaussian import _template
 
@@ -213,7 +213,7 @@ def test_many_threads_at_the_bound():
 FORK = """
 import os, threading, warnings
 warnings.simplefilter("ignore")
-from cnnfilter.core import keeping
+from cnnfilter.core import correlate, keeping
 taken, over = threading.Event(), threading.Event()
 def hold():
     with keeping._lock:
@@ -234,3 +234,26 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_fork_while_another_thread_holds_the_lock():
     process = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60)
     assert (process.returncode, process.stdout.strip(), process.stderr) == (0, "7", "")
+
+
+# Calls
+
+
+@pytest.mark.parametrize("given", [{"stride": [2, 2]}, {"padding": [[1, 0], [0, 1]]}, {"dilation": [1, 2]}])
+def test_lists_are_prepared_once_as_tuples_are(given, monkeypatch):
+    made = []
+    plan = correlate.explain
+    monkeypatch.setattr(correlate, "explain", lambda *args, **named: made.append(1) or plan(*args, **named))
+    for _ in range(5):
+        cf.correlate(np.ones((9, 9)), [[1.0, 2.0]], **given)
+    assert len(made) == 1
+
+
+def test_what_is_wrong_is_looked_at_once(monkeypatch):
+    made = []
+    plan = correlate.explain
+    monkeypatch.setattr(correlate, "explain", lambda *args, **named: made.append(1) or plan(*args, **named))
+    for stride in (2.5, {}, np.array([1, 2, 3])):
+        with pytest.raises(cf.CnnFilterError, match="stride"):
+            cf.correlate(np.ones((9, 9)), [[1.0, 2.0]], stride=stride)
+    assert len(made) == 3

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from cnnfilter.core.linear import correlate
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.kernels.kernel import Kernel
 
@@ -321,3 +322,19 @@ class TestCitizen:
         html = Kernel([[1, 2]], 3, "<i>")._repr_html_()
         assert html.count("<td") == 2 and "/ 3" in html and "&lt;i&gt;" in html and "<i>" not in html
         assert Kernel(np.ones((99, 99)))._repr_html_().count("<td") == 15 * 15
+
+
+def test_the_divided_weights_cannot_be_written_either():
+    kernel = Kernel([[2.0, 4.0]], 2)
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        kernel.array.flags.writeable = True
+
+
+@pytest.mark.parametrize("weights", [[1.0, 2.0, 3.0], [[1, 2, 3]]])
+def test_masked_weights_are_refused_by_name(weights):
+    hidden = np.ma.array(weights, mask=np.array(weights) == 2)
+    for use in (Kernel, lambda kernel: correlate(np.ones((3, 4), np.float32), kernel)):
+        with pytest.raises(ParameterError, match="masked weights"):
+            use(hidden)
+    shown = np.ma.array(weights)
+    np.testing.assert_array_equal(Kernel(shown).weights, np.atleast_2d(weights))

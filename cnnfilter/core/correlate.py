@@ -80,19 +80,15 @@ def filtered(
     threads: int | None,
 ) -> NDArray[Any]:
     """Correlate an image of a native type; `core.linear` takes every type and every other argument."""
+    # A list cannot be looked up. What cannot either is wrong, and is told without the look-up.
+    stride, padding, dilation = tuple_of(stride), tuple_of(padding), tuple_of(dilation)
     key = (
         kernel, pixels.shape, pixels.dtype, stride, padding, boundary, constant, dilation, dtype, accuracy,
         method, kernel.sigmas,
     )  # fmt: skip
     # 1, 1.0 and True are equal, but not all of them are a stride: what differs in type is not the same call.
     typed = _types(stride, padding, dilation, constant)
-    try:
-        filtering = _filtering(typed, *key)
-    except TypeError:
-        # A list cannot be looked up; whatever else is wrong is told without the look-up.
-        frozen = map(tuple_of, key)
-        filtering = _filtering.__wrapped__(typed, *frozen)  # type: ignore[attr-defined]
-    return filtering.run(pixels, threads)
+    return _filtering(typed, *key).run(pixels, threads)
 
 
 def _types(*values: Any) -> list[Any] | tuple[Any, ...]:
@@ -215,7 +211,7 @@ def as_kernel(kernel: KernelLike) -> Kernel:
     """Return a `Kernel`; a bare array becomes one."""
     if isinstance(kernel, Kernel):
         return kernel
-    if isinstance(kernel, np.ndarray) and kernel.dtype.kind in "iuf" and kernel.size <= FEW_WEIGHTS:
+    if type(kernel) is np.ndarray and kernel.dtype.kind in "iuf" and kernel.size <= FEW_WEIGHTS:
         return _kernel_of(kernel.tobytes(), kernel.dtype.str, kernel.shape)
     if isinstance(kernel, str | bytes):
         raise DtypeError(

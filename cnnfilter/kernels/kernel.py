@@ -101,8 +101,7 @@ class Kernel:
         sigmas: tuple[float, float] | None = None,
     ) -> None:
         values = _checked_weights(weights)
-        # Backed by bytes, so that nobody can switch writing on again.
-        frozen = np.frombuffer(values.tobytes(), dtype=np.float64).reshape(values.shape)
+        frozen = _frozen(values)
         object.__setattr__(self, "weights", frozen)
         object.__setattr__(self, "divisor", _checked_divisor(divisor))
         object.__setattr__(self, "name", str(name))
@@ -125,9 +124,7 @@ class Kernel:
         """``weights / divisor``, float64 of shape (U, V), read-only."""
         if self.divisor == 1:
             return self.weights
-        array = self.weights / self.divisor
-        array.flags.writeable = False
-        return array
+        return _frozen(self.weights / self.divisor)
 
     @property
     def nbytes(self) -> int:
@@ -375,7 +372,14 @@ def _restored(
     return Kernel(weights, divisor, name, meta, sigmas=sigmas)
 
 
+def _frozen(values: Floats) -> Floats:
+    """Return a copy backed by bytes, so that nobody can switch writing on again."""
+    return np.frombuffer(values.tobytes(), dtype=np.float64).reshape(values.shape)
+
+
 def _checked_weights(weights: ArrayLike) -> Floats:
+    if isinstance(weights, np.ma.MaskedArray) and np.ma.getmaskarray(weights).any():
+        raise ParameterError("the kernel has masked weights; give every weight a number, such as filled(0)")
     try:
         values = np.asarray(weights)
     except ValueError as error:

@@ -188,3 +188,28 @@ def test_every_type_and_an_output_are_taken():
         out = np.empty(result.shape, result.dtype)
         assert cf.gradient(np.array(image, dtype), out=out) is out
         np.testing.assert_array_equal(out, result)
+
+
+@pytest.mark.parametrize("operator", ["sobel", "scharr", "prewitt", "central"])
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 2e38), ("float64", 1e308)])
+def test_the_largest_floats_do_not_overflow(operator, dtype, size):
+    """The sums of weights up to 16 did, where the gradient itself is small or just fits."""
+    flat = np.full((5, 6), size, dtype)
+    assert (cf.gradient(flat, operator) <= 1e-6 * size).all()
+    step = np.array([-size, 0, size], dtype) / 2
+    np.testing.assert_allclose(
+        cf.gradient(np.tile(step, (3, 1)), operator, "x", boundary="edge")[1, 1], size / 2, rtol=1e-6
+    )
+
+
+def test_a_signal_that_leaps_to_infinity_rises_there():
+    leap = np.array([0, 0, np.inf, np.inf, np.inf], np.float32)
+    with np.errstate(invalid="ignore"):
+        found = cf.gradient(leap, "sobel", "direction")
+    assert found[0] == 0 and found[1] == 0 and np.isnan(found[3])
+
+
+@pytest.mark.parametrize("given", [{"operator": ["sobel"]}, {"output": np.ones(3)}, {"output": ["x"]}])
+def test_what_is_no_name_is_told(given):
+    with pytest.raises(cf.CnnFilterError, match=next(iter(given))):
+        cf.gradient(np.ones((3, 3)), **given)

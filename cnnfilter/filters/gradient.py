@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import ParameterError, shown
 from cnnfilter.filters.filter import ACCURACY, GEOMETRY, Filter, Option, Planned, Range, planned
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def gradient(
     from cnnfilter.core.arguments import as_pixels, result_type
     from cnnfilter.core.missing import completed_from, find_missing
 
-    if output not in OUTPUTS:
-        raise ParameterError(f"output {output!r} is not known; choose {', '.join(OUTPUTS)}")
+    if not isinstance(output, str) or output not in OUTPUTS:
+        raise ParameterError(f"output {shown(output)} is not known; choose {', '.join(OUTPUTS)}")
     pixels = as_pixels(image)
     missed = find_missing(pixels, missing)
     how = {
@@ -110,8 +110,8 @@ def kernel_of(operator: str, axis: str) -> Kernel:
 
     from cnnfilter.kernels.kernel import Kernel
 
-    if operator not in SMOOTHING:
-        raise ParameterError(f"operator {operator!r} is not known; choose {', '.join(SMOOTHING)}")
+    if not isinstance(operator, str) or operator not in SMOOTHING:
+        raise ParameterError(f"operator {shown(operator)} is not known; choose {', '.join(SMOOTHING)}")
     weights = np.outer(SMOOTHING[operator], (-1, 0, 1))
     return Kernel(weights if axis == "x" else weights.T, float(np.abs(weights).sum()), f"{operator}-{axis}")
 
@@ -125,16 +125,20 @@ def _difference(pixels: NDArray[Any], operator: str, axis: str, **how: Any) -> N
         if axis == "y":
             raise ParameterError("a 1-D signal has no output 'y'; use 'x' or 'magnitude'")
         weights, divisor = weights[1], 2 * float(weights[1, 2])
-    # Sums of whole numbers are exact, so that what rises along x alone is 0 along y.
-    values = correlate(pixels, weights, **how)
-    values /= values.dtype.type(divisor)
+    # Sums of whole numbers are exact, so that what rises along x alone is 0 along y. A power of two, which
+    # is exact as well, keeps sums of the largest floats from overflowing where their difference is small.
+    scale = 2.0 ** math.frexp(divisor)[1]
+    values = correlate(pixels, weights / scale, **how)
+    values /= values.dtype.type(divisor / scale)
     return values
 
 
 def _differences(pixels: NDArray[Any], operator: str, **how: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the differences along x and y, floats; a signal has no slope along y."""
+    import numpy as np
+
     x = _difference(pixels, operator, "x", **how)
-    return x, x * 0 if pixels.ndim == 1 else _difference(pixels, operator, "y", **how)
+    return x, np.zeros_like(x) if pixels.ndim == 1 else _difference(pixels, operator, "y", **how)
 
 
 def _magnitude(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from cnnfilter.core.boundary import check_boundary
 from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry, number_pair
 from cnnfilter.core.keeping import kept
 from cnnfilter.core.memory import aligned_empty
-from cnnfilter.core.methods import direct, fft, quotient, recursive, renormalized, running, separable
+from cnnfilter.core.methods import direct, fft, lowrank, quotient, recursive, renormalized, running, separable
 from cnnfilter.core.methods.work import FORMS, Array, Prepared, Task
 from cnnfilter.core.plan import Plan, make_plan, sums_to_one
 from cnnfilter.errors import DtypeError, ParameterError
@@ -179,7 +179,7 @@ def _method(plan: Plan, task: Task) -> Prepared:
         case "separable":
             return _separable(kernel, task, snapping)
     terms = [(column / kernel.divisor, row) for column, row in kernel.terms()]
-    return separable.prepare(task, terms, snapping=False)
+    return lowrank.prepare(task, terms, kernel.array)
 
 
 def _is_mean(kernel: Kernel) -> bool:

@@ -33,6 +33,9 @@ LONGEST_FLOAT32 = 512
 LONGEST_MEAN = 400
 """The same for weights that sum to 1: what counts as a constant, for rounding, is to stay within 2e-6."""
 
+FAR_FROM_ONE = 1e25
+"""Largest weights beyond it, or below its inverse, leave float32 no room for sums of products with pixels."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -223,7 +226,9 @@ def _separable(question: _Question) -> _Offer | str:
     if not question.kernel.separable():
         return "the kernel is not a product of a column and a row"
     rows, columns = question.sides
-    accumulator = _accumulator(question, rows + columns)
+    factors = question.kernel.factors()
+    fitting = factors is not None and _fit_float32(*factors, factors[0] / question.kernel.divisor)
+    accumulator = _accumulator(question, rows + columns) if fitting else "float64"
     cost = _in_type(accumulator, _passes(question, 1))
     reason = f"rank 1: {rows} + {columns} multiply-adds a value, not {rows * columns}"
     return _Offer(rows + columns, cost, accumulator, _rounding(accumulator, rows + columns), reason)
@@ -233,6 +238,8 @@ def _low_rank(question: _Question) -> _Offer | str:
     rows, columns = question.sides
     if question.whole:
         return "sums of whole numbers are to come out whole"
+    if question.source.startswith("float") and not question.target.startswith("float"):
+        return "where the image is not finite, a whole number does not show it"
     if min(rows, columns) > LOW_RANK_SIDE:
         return f"kernels above {LOW_RANK_SIDE} rows and columns are not decomposed"
     if question.kernel.separable():
@@ -352,6 +359,8 @@ def _accumulator(question: _Question, operations: int) -> str:
     """
     if question.source in ("uint16", "int16", "float64") or question.target == "float64":
         return "float64"
+    if not _fit_float32(question.kernel.array):
+        return "float64"
     if question.source == "float32" or question.target == "float32":
         longest = LONGEST_MEAN if question.smoothing else LONGEST_FLOAT32
         return "float32" if operations <= longest else "float64"
@@ -359,6 +368,12 @@ def _accumulator(question: _Question, operations: int) -> str:
     if _is_dyadic(question.kernel.array, largest) or 2 * operations**0.5 * UNIT * largest < 5e-4:
         return "float32"
     return "float64"
+
+
+def _fit_float32(*weights: np.ndarray[Any, Any]) -> bool:
+    """Tell whether float32 holds the weights, and has room above and below them for sums of products."""
+    largest = (float(np.abs(some).max()) for some in weights)
+    return all(size == 0 or 1 / FAR_FROM_ONE <= size <= FAR_FROM_ONE for size in largest)
 
 
 def _is_dyadic(array: np.ndarray[Any, Any], largest: float) -> bool:

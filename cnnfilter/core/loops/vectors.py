@@ -366,7 +366,7 @@ def _to_real(builder: Any, value: Any, form: str, real: str, vector: ir.VectorTy
 def storer(form: str, real: str, count: int) -> Any:
     """Return `store(block, pointer, index)`: write as `form`, integers rounded half to even and saturated.
 
-    NaN becomes the lowest value of an integer form. Stores past the caches were tried: of several rows at a
+    NaN becomes 0 in an integer form. Stores past the caches were tried: of several rows at a
     time they took three times as long where rows lie a power of two apart.
     """
     block = Block(real, count)
@@ -394,6 +394,8 @@ def _from_real(
         return (builder.fpext if form == "f64" else builder.fptrunc)(value, stored)
     bits = REAL_BITS[real]
     low, high = LIMITS[form]
+    if low < 0:  # else the lowest value, which takes the place of NaN, is 0 itself
+        value = builder.select(builder.fcmp_unordered("ord", value, value), value, _constant(vector, 0.0))
     value = _call(builder, "maxnum", vector, bits, [value, _constant(vector, low)])
     value = _call(builder, "minnum", vector, bits, [value, _constant(vector, high)])
     # Added to 1.5 * 2**(digits), a number has no room for its fraction: the sum is rounded half to even, and

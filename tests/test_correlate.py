@@ -13,6 +13,8 @@ import cnnfilter as cf
 from cnnfilter.core.boundary import BOUNDARIES
 from cnnfilter.errors import ParameterError
 
+pytestmark = pytest.mark.usefixtures("fenced")
+
 
 @pytest.fixture(autouse=True, scope="module")
 def as_many_threads_as_asked_for():

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 import cnnfilter as cf
 
+pytestmark = pytest.mark.usefixtures("fenced")
+
 DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
 
 
@@ -278,3 +280,13 @@ def test_pooling_pytorch(image):
         average = torch.nn.functional.avg_pool2d(x, size, stride, padding, count_include_pad=False)
         found = np.moveaxis(cf.mean_pool(image.astype(np.float64), size, stride, padding), -1, 0)
         np.testing.assert_allclose(found, average.numpy(), atol=1e-12)
+
+
+def test_pooling_of_an_image_narrower_than_its_padding_writes_its_output_alone():
+    """A window at the side began behind the last output, and the row after it was overwritten."""
+    for shape in ((3,), (4, 3), (3, 4, 5)):
+        image = np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+        pads = (2, 0) if image.ndim == 1 else ((0, 0), (2, 0)) if shape[1] == 3 else ((2, 0), (0, 0))
+        size = (5, 1) if shape[0] == 3 and image.ndim > 1 else (1, 5)
+        for pool in (cf.mean_pool, cf.max_pool):
+            assert pool(image, size, 1, pads).size == image.size // 3

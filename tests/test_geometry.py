@@ -41,6 +41,8 @@ def test_inside_are_the_outputs_that_read_the_image_alone(axis):
         if taps(axis, output)[0] >= 0 and taps(axis, output)[-1] < axis.length
     ]
     assert inside == list(range(*axis.interior))
+    first, last = axis.interior
+    assert 0 <= first <= last <= axis.output
 
 
 @given(axes, st.integers(0, 30), st.integers(1, 30))

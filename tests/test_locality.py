@@ -13,6 +13,8 @@ from cnnfilter.core.boundary import index_map
 from cnnfilter.core.geometry import make_geometry
 from cnnfilter.errors import ParameterError
 
+pytestmark = pytest.mark.usefixtures("fenced")
+
 METHODS = ("auto", "direct", "separable", "low rank", "running sums")
 OUTLIERS = {"float32": -3.4e38, "float64": -1e300, "uint8": 255, "uint16": 65535, "int16": -32768}
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.nn import functional
 
+pytestmark = pytest.mark.usefixtures("fenced")
+
 module = importlib.import_module("cnnfilter.nn.functional.planes")
 
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from cnnfilter.errors import ParameterError
 from cnnfilter.nn import functional
 
+pytestmark = pytest.mark.usefixtures("fenced")
+
 
 @st.composite
 def poolings(draw):

@@ -14,6 +14,8 @@ from cnnfilter.nn.layers_normalising import BatchNorm, LocalResponse
 from cnnfilter.nn.layers_pooling import MaxPooling
 from cnnfilter.nn.network import Network
 
+pytestmark = pytest.mark.usefixtures("fenced")
+
 
 @st.composite
 def cases(draw):

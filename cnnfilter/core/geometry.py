@@ -73,8 +73,12 @@ class Axis:
 
     @property
     def interior(self) -> tuple[int, int]:
-        """The outputs `[first, last)` whose kernel lies on the image alone; empty where `last <= first`."""
-        first = -(-self.before // self.stride)
+        """The outputs `[first, last)` whose kernel lies on the image alone; `first == last` if there are none.
+
+        Both are among the outputs, or where these end: what lies before `first` and from `last` on can be
+        written.
+        """
+        first = min(-(-self.before // self.stride), max(self.output, 0))
         last = (self.length + self.before - self.reach) // self.stride + 1
         return first, max(first, min(last, self.output))
 

@@ -28,8 +28,6 @@ def border(task: Task, kernel: Kernel) -> Border:
     height, width = task.geometry.output_shape
     top, bottom = task.geometry.rows.interior
     left, right = task.geometry.columns.interior
-    top, left = min(top, height), min(left, width)
-    bottom, right = min(max(bottom, top), height), min(max(right, left), width)
     parts = (
         ((0, top), (0, width)),
         ((bottom, height), (0, width)),

@@ -15,8 +15,8 @@ FAULTS = (
         "test_cli_batches.py::TestReports",
     ),
     Fault(
-        "sums_to_one takes 1e-4 for nothing", "plan.py",
-        "abs(kernel.sum - 1) < 1e-12", "abs(kernel.sum - 1) < 1e-4",
+        "sums_to_one takes 1e-4 for nothing", "kernel.py",
+        "abs(self.sum - 1) < 1e-12", "abs(self.sum - 1) < 1e-4",
         "test_exactness.py::test_a_kernel_that_almost_sums_to_1_is_not_taken_for_one_that_does",
     ),
     Fault(

@@ -4,6 +4,7 @@ import re
 
 import naive
 import numpy as np
+import promise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,3 +79,25 @@ def test_renormalize_of_rows_that_share_memory(dtype):
     weights = np.array([[0.5, 0.3, 0.2]])
     found = cf.correlate(image, weights, boundary="renormalize")
     np.testing.assert_array_equal(found, cf.correlate(image.copy(), weights, boundary="renormalize"))
+
+
+@pytest.mark.parametrize("taps", [3, 11, 40])
+@pytest.mark.parametrize("padding", ["same", "wide"])
+def test_renormalize_keeps_constants_and_equals_the_quotient(taps, padding):
+    """Sums of weights that were differences of running sums lost the small ones beside the large."""
+    weights = np.random.default_rng(taps).uniform(0.1, 1, (taps, taps)) ** 9
+    image = np.random.default_rng(1).uniform(1, 2, (13, 17))
+    geometry = {"padding": padding, "boundary": "renormalize"}
+    kept = cf.correlate(np.full((13, 17), 0.1), weights / weights.sum(), **geometry)
+    assert (cf.gaussian(np.full((13, 17), 0.1), taps / 10, taps, **geometry) == 0.1).all()
+    np.testing.assert_allclose(kept, 0.1, rtol=1e-15)
+    inside = promise.exact(np.ones_like(image), weights, padding=padding)
+    quotient = promise.exact(image, weights, padding=padding) / inside * weights.sum()
+    np.testing.assert_allclose(cf.correlate(image, weights, **geometry), quotient, rtol=1e-13)
+
+
+def test_renormalize_takes_small_weights_beside_large_ones():
+    found = cf.correlate(np.array([1.0, 2, 3]), [1e10, 0, 1], boundary="renormalize")
+    np.testing.assert_allclose(found[0], 2 * (1e10 + 1), rtol=1e-15)
+    with pytest.raises(ParameterError, match="cancel"):
+        cf.correlate(np.array([1.0, 2, 3]), [5, 1, -1], boundary="renormalize")

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cnnfilter.errors import FilterFileError, ParameterError
+import cnnfilter as cf
+from cnnfilter.errors import DtypeError, FilterFileError, ParameterError
 from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.kernels import kernelfile
+from cnnfilter.learning.application import apply
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.nn.functional import convolution
 
@@ -253,3 +255,31 @@ def test_memory_is_bounded_by_the_strip():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < image.size * 4 + 20e6  # the result, and a strip of six maps
+
+
+@pytest.mark.parametrize(
+    ("image", "dtype", "words"),
+    [
+        (np.ones((5, 6), bool), None, "an image of bool"),
+        (np.ones((5, 6), np.float16), None, "an image of float16"),
+        (np.ones((5, 6), complex), None, "complex128 is not supported"),
+        (np.ones((5, 6)), "int32", "a result of int32"),
+        (np.ones(6), None, "not a signal"),
+        (np.ma.masked_less(np.ones((5, 6)), 2), None, "missing"),
+    ],
+)
+def test_layers_name_what_they_do_not_take(image, dtype, words):
+    layer = ConvolutionLayer(np.full((1, 1, 3, 3), 0.1))
+    with pytest.raises((DtypeError, ParameterError), match=words):
+        apply(image, LearnedFilter((layer, layer), each_channel=True), dtype=dtype)
+
+
+def test_one_kernel_takes_what_correlate_takes():
+    kernel = np.array([[0.5, 0.25, 0.25]])
+    learned = LearnedFilter((ConvolutionLayer(kernel[None, None]),), each_channel=True)
+    masked = np.ma.masked_equal(np.arange(30).reshape(5, 6), 7)
+    found = apply(masked, learned, dtype="float64")
+    wanted = cf.correlate(masked, kernel, boundary="reflect", dtype="float64")
+    np.testing.assert_array_equal(found.mask, wanted.mask)
+    np.testing.assert_array_equal(found.filled(0), wanted.filled(0))
+    assert apply(np.ones((5, 6), np.int32), learned).dtype == np.int32

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from cnnfilter.core import threads as threading
 from cnnfilter.core.boundary import check_boundary
-from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry, number_pair
+from cnnfilter.core.geometry import Geometry, Number, Padding, line_geometry, make_geometry
 from cnnfilter.core.keeping import kept
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.core.methods import direct, fft, lowrank, quotient, recursive, renormalized, running, separable
 from cnnfilter.core.methods.work import FORMS, Array, Prepared, Task
-from cnnfilter.core.plan import Plan, make_plan, sums_to_one
+from cnnfilter.core.plan import Plan, make_plan
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.kernels.kernel import Kernel
 
@@ -165,12 +165,12 @@ def _method(plan: Plan, task: Task) -> Prepared:
     whole = not {task.source, task.target} & {"f32", "f64"}
     if whole and plan.method in ("direct", "separable") and _is_mean(kernel):
         return quotient.prepare(task)
-    snapping = task.target.startswith("f") and sums_to_one(kernel)
+    snapping = task.target.startswith("f") and kernel.sums_to_one
     match plan.method:
         case "direct":
             return direct.prepare(task, kernel.array, snapping)
         case "fft":
-            return fft.prepare(task, kernel.array, 1.0 if sums_to_one(kernel) else kernel.sum)
+            return fft.prepare(task, kernel.array, 1.0 if kernel.sums_to_one else kernel.sum)
         case "recursive":
             assert plan.sigmas is not None, "a recursive plan has sigmas"
             return recursive.prepare(task, plan.sigmas, _separable(kernel, task, snapping))
@@ -183,7 +183,7 @@ def _method(plan: Plan, task: Task) -> Prepared:
 
 
 def _is_mean(kernel: Kernel) -> bool:
-    return sums_to_one(kernel) and bool((kernel.weights == kernel.weights[0, 0]).all())
+    return kernel.sums_to_one and bool((kernel.weights == kernel.weights[0, 0]).all())
 
 
 def _separable(kernel: Kernel, task: Task, snapping: bool) -> Prepared:
@@ -197,7 +197,7 @@ def _normalised(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Share the divisor so that the factors of a kernel with sum 1 sum to 1 each."""
     total = float(row.sum())
-    if sums_to_one(kernel) and total != 0:
+    if kernel.sums_to_one and total != 0:
         return column * (total / kernel.divisor), row / total
     return column / kernel.divisor, row
 
@@ -252,19 +252,9 @@ def _fitted(kernel: Kernel, dimensions: int) -> Kernel:
 def _geometry(
     shape: tuple[int, ...], kernel: Kernel, stride: Number, padding: Padding, dilation: Number
 ) -> Geometry:
-    if len(shape) > 1:
-        return make_geometry((shape[0], shape[1]), kernel.shape, stride, padding, dilation)
-    if not isinstance(padding, str):
-        sides: object = padding
-        if isinstance(padding, tuple | list) and len(padding) == 2 and isinstance(padding[1], tuple | list):
-            sides = padding[1]
-        padding = ((0, 0), number_pair("padding", sides, least=0))
-    return make_geometry((1, shape[0]), kernel.shape, (1, _along(stride)), padding, (1, _along(dilation)))
-
-
-def _along(number: Number) -> int:
-    """Return the number that concerns a signal: the one there is, or the columns' one of a pair."""
-    return number[-1] if isinstance(number, tuple | list) else number
+    if len(shape) == 1:
+        return line_geometry(shape[0], kernel.shape, stride, padding, dilation)
+    return make_geometry((shape[0], shape[1]), kernel.shape, stride, padding, dilation)
 
 
 def _output_shape(shape: tuple[int, ...], geometry: Geometry) -> tuple[int, ...]:

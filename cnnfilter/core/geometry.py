@@ -73,7 +73,7 @@ class Axis:
 
     @property
     def interior(self) -> tuple[int, int]:
-        """The outputs `[first, last)` whose kernel lies on the image alone; `first == last` if there are none.
+        """The outputs `[first, last)` whose kernel lies on the image alone; `first == last` without any.
 
         Both are among the outputs, or where these end: what lies before `first` and from `last` on can be
         written.
@@ -172,6 +172,27 @@ def make_geometry(
             axis = replace(axis, stride=min(step, axis.padded))
         axes.append(axis)
     return Geometry(*axes)
+
+
+def line_geometry(
+    length: int, kernel: Pair, stride: Number = 1, padding: Padding = "same", dilation: Number = 1
+) -> Geometry:
+    """Compute the geometry of a signal, which is an image of one row.
+
+    Of pairs, that of `kernel` too, the columns' number counts. The padding may be `(before, after)` as well.
+
+    Examples
+    --------
+    >>> line_geometry(9, (1, 3), padding=(0, 2)).columns.output
+    9
+    """
+    columns = number_pair("stride", stride, least=1)[1], number_pair("dilation", dilation, least=1)[1]
+    if not isinstance(padding, str):
+        sides: object = padding
+        if isinstance(padding, tuple | list) and len(padding) == 2 and isinstance(padding[1], tuple | list):
+            sides = padding[1]
+        padding = ((0, 0), number_pair("padding", sides, least=0))
+    return make_geometry((1, length), (1, kernel[1]), (1, columns[0]), padding, (1, columns[1]))
 
 
 def number_pair(name: str, value: object, least: int) -> Pair:

@@ -31,7 +31,6 @@ from cnnfilter.core.arguments import stored
 from cnnfilter.core.boundary import index_map, one_boundary
 from cnnfilter.core.correlate import filtered
 from cnnfilter.core.geometry import Axis, Geometry
-from cnnfilter.core.plan import sums_to_one
 from cnnfilter.kernels.kernel import Kernel
 
 Array: TypeAlias = NDArray[Any]
@@ -151,7 +150,7 @@ class _Again:
     ) -> None:
         self.values, self.where, self.geometry, self.threads = values, where, geometry, threads
         self.boundaries, self.constant = boundaries, constant
-        self.total = 1.0 if sums_to_one(kernel) else kernel.sum
+        self.total = 1.0 if kernel.sums_to_one else kernel.sum
         # Scaled by a power of two, which is exact, to a sum between 1/4 and 1/2: no sum overflows, and none
         # takes differences from a pixel, as filters of sum 1 may, where the weight left is tiny.
         weights = np.abs(kernel.weights)

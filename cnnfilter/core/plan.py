@@ -118,7 +118,7 @@ class _Question:
     @property
     def smoothing(self) -> bool:
         """Tell whether constants must come out unchanged: the weights sum to 1."""
-        return sums_to_one(self.kernel)
+        return self.kernel.sums_to_one
 
     @property
     def sides(self) -> Pair:
@@ -139,11 +139,6 @@ class _Offer:
     accumulator: str
     error: float
     reason: str
-
-
-def sums_to_one(kernel: Kernel) -> bool:
-    """Tell whether the kernel leaves a constant image unchanged, to within rounding of its weights."""
-    return abs(kernel.sum - 1) < 1e-12
 
 
 @kept

@@ -20,7 +20,7 @@ from cnnfilter.core.arguments import (
     stored,
 )
 from cnnfilter.core.correlate import three_dimensional
-from cnnfilter.core.geometry import Geometry, Number, Padding, make_geometry, number_pair
+from cnnfilter.core.geometry import Geometry, Number, Padding, line_geometry, make_geometry, number_pair
 from cnnfilter.core.methods import pooling
 from cnnfilter.core.missing import find_missing
 from cnnfilter.errors import ParameterError
@@ -86,9 +86,7 @@ def _windows(shape: tuple[int, ...], size: Number, stride: Number | None, paddin
     sizes = number_pair("size", size, least=1)
     steps = sizes if stride is None else number_pair("stride", stride, least=1)
     if len(shape) == 1:
-        side = padding if isinstance(padding, str) else number_pair("padding", padding, least=0)
-        pads: Padding = side if isinstance(side, str) else ((0, 0), side)
-        geometry = make_geometry((1, shape[0]), (1, sizes[1]), (1, steps[1]), pads)
+        geometry = line_geometry(shape[0], sizes, steps, padding)
     else:
         geometry = make_geometry((shape[0], shape[1]), sizes, steps, padding)
     for axis in (geometry.rows, geometry.columns):

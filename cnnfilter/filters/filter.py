@@ -269,8 +269,7 @@ class KernelFilter(Filter):
     @property
     def bounded(self) -> bool:
         """Whether it is a mean: no weight is negative, and their sum is 1."""
-        weights = self.kernel().array
-        return bool(weights.min() >= 0 and abs(weights.sum() - 1) < 1e-12)
+        return self.kernel().is_weighted_mean
 
     def window(self) -> Pair:
         """Return rows and columns of the kernel."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.errors import DtypeError, ParameterError, real_number
 from cnnfilter.kernels import kerneltext
 
 if TYPE_CHECKING:
@@ -135,6 +135,16 @@ class Kernel:
     def sum(self) -> float:
         """Sum of :attr:`array`: the gain on a constant image."""
         return float(self.weights.sum()) / self.divisor
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Whether it leaves a constant image unchanged, to within rounding of its weights."""
+        return abs(self.sum - 1) < 1e-12
+
+    @property
+    def is_weighted_mean(self) -> bool:
+        """Whether its results lie among the pixels: no weight is negative, and their sum is 1."""
+        return self.sums_to_one and bool(self.array.min() >= 0)
 
     @cached_property
     def rank(self) -> int:
@@ -408,10 +418,7 @@ def _checked_weights(weights: ArrayLike) -> Floats:
 
 
 def _checked_divisor(divisor: float) -> float:
-    try:
-        value = float(divisor)
-    except (TypeError, ValueError) as error:
-        raise DtypeError(f"divisor {divisor!r} is not a number") from error
+    value = real_number("divisor", divisor)
     if value == 0 or not math.isfinite(value):
         raise ParameterError(f"divisor {divisor!r} cannot be used; give a finite number other than 0")
     return value

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.filters.filter import GEOMETRY, Filter, Option, Planned, Range, planned
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from cnnfilter.core.geometry import Geometry, Number, Padding, Pair
@@ -34,7 +35,8 @@ def apply(
     Parameters
     ----------
     image : array of shape (H, W) or (H, W, C)
-        uint8, uint16, int16, float32 or float64. Layers take the range of an integer dtype, or 1, as white.
+        One kernel takes what `correlate` takes. Layers take uint8, uint16, int16, float32 or float64, and the
+        range of an integer dtype, or 1, as white.
     filter : LearnedFilter
     stride : int or pair, default 1
     padding : str, int or pairs, default "same"
@@ -46,10 +48,16 @@ def apply(
         Type of the result, that of the image by default; an integer type rounds and clips.
     threads : int, optional
 
+    Returns
+    -------
+    array of shape (H', W') or (H', W', C')
+
     Raises
     ------
     ParameterError
-        Channels that do not fit, or an empty result.
+        Channels that do not fit, or an empty result; of layers a signal, or a masked array.
+    DtypeError
+        An image, or a result, of a type that cannot be used.
 
     Examples
     --------
@@ -59,19 +67,19 @@ def apply(
     >>> apply(np.array([[100, 51]], np.uint8), half, dtype="float32")
     array([[50. , 25.5]], dtype=float32)
     """
-    import numpy as np
-
+    from cnnfilter.core.arguments import as_pixels, result_type
     from cnnfilter.core.linear import correlate
     from cnnfilter.pixels.kinds import full_scale
     from cnnfilter.pixels.rounding import quantise
 
-    pixels = np.asarray(image)
-    target = pixels.dtype if dtype is None else np.dtype(dtype)
+    pixels = as_pixels(image)
+    target = result_type(pixels.dtype, dtype, smoothing=True)
     if filter.is_kernel:
         return correlate(
             pixels, filter.layers[0].weights[0, 0], stride=stride, padding=padding, boundary=boundary,
             constant=constant, dtype=target, threads=threads,
         )  # fmt: skip
+    _require_layers_take(pixels, target)
     place = geometry_of(filter, (pixels.shape[0], pixels.shape[1]), stride, padding)
     values = filter.maps(pixels, boundary=boundary, constant=constant, padding=place.padding, threads=threads)
     values = values[:: place.stride[0], :: place.stride[1]]
@@ -79,6 +87,21 @@ def apply(
     if pixels.ndim == 2 and values.shape[2] == 1:
         values = values[..., 0]
     return quantise(values, target, threads=threads).array
+
+
+def _require_layers_take(pixels: NDArray[Any], target: np.dtype[Any]) -> None:
+    import numpy as np
+
+    for what, dtype in (("an image", pixels.dtype), ("a result", target)):
+        if dtype.name not in _OF_LAYERS:
+            raise DtypeError(f"layers do not know {what} of {dtype}; use {', '.join(_OF_LAYERS)}")
+    if isinstance(pixels, np.ma.MaskedArray):
+        raise ParameterError("layers know no missing pixels; fill the masked ones first")
+    if pixels.ndim == 1:
+        raise ParameterError(f"layers take an image, not a signal (shape {pixels.shape}); give (H, W)")
+
+
+_OF_LAYERS = ("uint8", "uint16", "int16", "float32", "float64")
 
 
 def geometry_of(
@@ -164,10 +187,7 @@ class Learned(Filter):
     @property
     def bounded(self) -> bool:
         """Whether it is one kernel whose weights are those of a mean."""
-        if self.colours_only or self.bias:
-            return False
-        weights = self._kernel.array
-        return bool(weights.min() >= 0 and abs(weights.sum() - 1) < 1e-12)
+        return not (self.colours_only or self.bias) and self._kernel.is_weighted_mean
 
     @property
     def colours_only(self) -> bool:

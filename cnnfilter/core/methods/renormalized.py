@@ -95,7 +95,6 @@ def _piece(task: Task, kernel: Kernel, rows: Pair, columns: Pair) -> _Piece:
     part = replace(
         task, geometry=Geometry(down, across), source="f64", target="f64", real="f64", outside="zero"
     )
-    smoothing = abs(kernel.sum - 1) < 1e-12
     factors = kernel.factors()
     sums: Prepared
     if factors is None:
@@ -103,12 +102,11 @@ def _piece(task: Task, kernel: Kernel, rows: Pair, columns: Pair) -> _Piece:
     else:
         sums = separable.prepare(part, [(factors[0] / kernel.divisor, factors[1])], snapping=False)
     weights = weights_inside(kernel.array, down, across)
-    least = 1e-9 * float(np.abs(kernel.array).sum())
-    if not (np.abs(weights) > least).all():
-        cancelled = (weights_inside(np.abs(kernel.array), down, across) > least).all()
+    sizes = weights_inside(np.abs(kernel.array), down, across)
+    if not (np.abs(weights) > 1e-9 * sizes).all():
         cause = (
             "its negative weights cancel the others near the border"
-            if cancelled
+            if (sizes > 0).all()
             else "near the border all its weights but zeros lie outside (less dilation or padding may help)"
         )
         raise ParameterError(
@@ -118,22 +116,30 @@ def _piece(task: Task, kernel: Kernel, rows: Pair, columns: Pair) -> _Piece:
     return _Piece(
         rows, columns, (slice(first_row, last_row), slice(first_column, last_column)), sums,
         (down.output, across.output), kernel.sum / weights, (_nearest(down), _nearest(across)),
-        4 * rounding_of_a_constant(kernel.array.ravel()) if smoothing else 0.0,
+        4 * rounding_of_a_constant(kernel.array.ravel()) if kernel.sums_to_one else 0.0,
     )  # fmt: skip
 
 
 def weights_inside(array: Floats, down: Axis, across: Axis) -> Floats:
-    """Sum up, for each output, the weights that lie on the image.
+    """Sum up, for each output, the weights that lie on the image, down the columns and then along the row."""
+    columns = _sums(array, *_taps_inside(down))
+    return _sums(columns.T, *_taps_inside(across)).T
 
-    By differences of running sums in the order of the kernel, so that a value does not depend on where, or
-    beside which others, it is computed.
+
+def _sums(weights: Floats, first: NDArray[np.int64], last: NDArray[np.int64]) -> Floats:
+    """Add up the rows `[first, last)` of the weights, one range after the other.
+
+    A sum begins at the side of the kernel that is in it. No sum is the difference of two, in which small
+    weights beside large ones would be lost, and none depends on which others are asked for.
     """
-    running = np.zeros((array.shape[0] + 1, array.shape[1] + 1))
-    running[1:, 1:] = array.cumsum(axis=0).cumsum(axis=1)
-    (top, bottom), (left, right) = _taps_inside(down), _taps_inside(across)
-    top, bottom = top[:, None], bottom[:, None]
-    inside: Floats = running[bottom, right] - running[top, right] - running[bottom, left] + running[top, left]
-    return inside
+    taps = len(weights)
+    nothing = np.zeros_like(weights[:1])
+    from_first = np.concatenate([nothing, weights.cumsum(axis=0)])
+    from_last = np.concatenate([nothing, weights[::-1].cumsum(axis=0)])[::-1]
+    sums: Floats = np.where((first == 0)[:, None], from_first[last], from_last[first])
+    for output in np.flatnonzero((first > 0) & (last < taps)):
+        sums[output] = weights[first[output] : last[output]].cumsum(axis=0)[-1:].sum(axis=0)
+    return sums
 
 
 def _taps_inside(axis: Axis) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -25,7 +25,6 @@ Learning and networks
     nn                        layers, losses, optimisers and networks
 
 To look into
-    arithmetic                every number of one output value
     explain                   which method computes a filter, its cost, and why: a `Plan`
     arithmetic                the window, weights, products and sum behind one value
 

@@ -1,4 +1,6 @@
-"""The exceptions of cnnfilter. Each is also the builtin that a caller would expect."""
+"""The exceptions of cnnfilter, each also the builtin that a caller would expect, and what messages share."""
+
+import math
 
 
 class CnnFilterError(Exception):
@@ -31,3 +33,27 @@ def shown(value: object) -> str:
     """
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def real_number(name: str, value: object) -> float:
+    """Return a number as a float, infinite if it is too large for one; text is no number.
+
+    Raises
+    ------
+    DtypeError
+        Anything else.
+
+    Examples
+    --------
+    >>> real_number("amount", 2)
+    2.0
+    >>> real_number("amount", "2")
+    Traceback (most recent call last):
+    cnnfilter.errors.DtypeError: amount '2' is not a number
+    """
+    try:
+        return math.fsum((value,))  # type: ignore[arg-type]  # unlike float(), this takes no text
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError) as error:
+        raise DtypeError(f"{name} {shown(value)} is not a number") from error

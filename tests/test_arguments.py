@@ -116,6 +116,13 @@ def test_output_array(dtype):
     assert cf.max_pool(image, out=pooled) is pooled and pooled.any()
 
 
+def test_a_hard_mask_is_no_place_for_a_result():
+    out = np.ma.masked_all((3, 3))
+    out.harden_mask()
+    with pytest.raises(cf.CnnFilterError, match=r"hard mask.*soften_mask"):
+        cf.correlate(np.ones((3, 3)), [[1]], out=out)
+
+
 def test_masked_output():
     image = np.arange(12, dtype=np.uint8).reshape(3, 4)
     out = np.ma.zeros(image.shape, np.uint8)

@@ -290,3 +290,18 @@ def test_pooling_of_an_image_narrower_than_its_padding_writes_its_output_alone()
         size = (5, 1) if shape[0] == 3 and image.ndim > 1 else (1, 5)
         for pool in (cf.mean_pool, cf.max_pool):
             assert pool(image, size, 1, pads).size == image.size // 3
+
+
+def test_sizes_and_paddings_of_a_signal():
+    """Of pairs the columns' number counts, and all filters read them alike."""
+    signal = np.arange(20.0)
+    np.testing.assert_array_equal(cf.gaussian(signal, 1, [3, 5]), cf.gaussian(signal, 1, (3, 5)))
+    np.testing.assert_array_equal(cf.gaussian(signal, 1, (3, 5)), cf.gaussian(signal, 1, 5))
+    with pytest.raises(cf.CnnFilterError, match="has 3 numbers"):
+        cf.gaussian(signal, 1, (3, 5, 7))
+    with pytest.raises(cf.CnnFilterError, match="has 3 numbers"):
+        cf.correlate(signal, [1, 2], stride=(1, 2, 3))
+    for padding in (1, (1, 1), ((0, 0), (1, 1))):
+        assert len(cf.max_pool(signal, 3, 1, padding)) == len(
+            cf.correlate(signal, [1, 2, 1], padding=padding)
+        )

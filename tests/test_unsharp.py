@@ -7,7 +7,7 @@ from PIL import Image
 
 import cnnfilter as cf
 from cnnfilter.cli.group import cnnfilter as root
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.filters import plan
 from cnnfilter.filters.chain import run_chain
 from cnnfilter.filters.plan import plan_chain
@@ -64,12 +64,25 @@ def test_what_it_refuses():
         cf.unsharp(PHOTO, stride=2)
     with pytest.raises(ParameterError, match="padding 'narrow' must be 1 and 'same'"):
         cf.unsharp(PHOTO, padding="narrow")
-    with pytest.raises(ParameterError, match="threshold -1 is out of range; give a number of at least 0"):
+    with pytest.raises(ParameterError, match=r"threshold -1\.0 is out of range; give a number of at least 0"):
         cf.unsharp(PHOTO, threshold=-1)
-    with pytest.raises(ParameterError, match="amount inf is not a finite number"):
+    with pytest.raises(ParameterError, match="amount inf is out of range"):
         cf.unsharp(PHOTO, amount=np.inf)
     with pytest.raises(ParameterError, match="sigma -1"):
         cf.unsharp(PHOTO, -1)
+    for wrong in ({"amount": "1"}, {"threshold": None}, {"stride": True}, {"stride": np.array([1, 1])}):
+        with pytest.raises(DtypeError, match=f"{next(iter(wrong))} .* is not"):
+            cf.unsharp(PHOTO, **wrong)
+    with pytest.raises(ParameterError, match="padding array"):
+        cf.unsharp(PHOTO, padding=np.array([1, 1]))
+    np.testing.assert_array_equal(cf.unsharp(PHOTO, stride=[1, 1], padding="equal"), cf.unsharp(PHOTO))
+
+
+def test_16_bits_are_exact_whatever_the_amount():
+    """float32 was off by half a unit where the difference is taken fifty times."""
+    image = RNG.integers(0, 65536, (60, 70)).astype(np.uint16)
+    exact = image + 50 * (image - cf.gaussian(image, dtype="float64"))
+    np.testing.assert_array_equal(cf.unsharp(image, amount=50), np.clip(np.rint(exact), 0, 65535))
 
 
 @pytest.mark.parametrize("alpha", [False, True])

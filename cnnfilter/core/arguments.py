@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cnnfilter.core.methods.work import FORMS
-from cnnfilter.errors import DtypeError, ParameterError, shown
+from cnnfilter.errors import DtypeError, ParameterError, real_number, shown
 
 Array: TypeAlias = NDArray[Any]
 Dtype: TypeAlias = np.dtype[Any]
@@ -207,13 +207,7 @@ def checked_constant(constant: Any, values: Dtype) -> float:
     >>> checked_constant(-0.5, np.dtype("uint8"))
     -0.5
     """
-    try:
-        # Unlike float(), this takes no text.
-        number = math.fsum((constant,))
-    except (TypeError, ValueError) as error:
-        raise DtypeError(f"constant {shown(constant)} is not a number") from error
-    except OverflowError:
-        number = math.inf
+    number = real_number("constant", constant)
     sums = np.finfo(np.float32 if values == np.float32 else np.float64)
     if not abs(number) <= float(sums.max):
         raise ParameterError(
@@ -250,6 +244,8 @@ def require_output(out: object, shape: tuple[int, ...], dtype: Dtype, *, masked:
         raise ParameterError(f"out has the shape {out.shape}, but the result {shape}")
     if not out.flags.writeable:
         raise ParameterError("out is read-only; give an array that can be written")
+    if isinstance(out, np.ma.MaskedArray) and out.hardmask:
+        raise ParameterError("out has a hard mask, under which nothing can be written; soften_mask() first")
     if masked and not isinstance(out, np.ma.MaskedArray):
         raise DtypeError("out is no masked array, but the result has missing values; give a masked array")
 

@@ -153,6 +153,15 @@ def convolve(
 
     The arguments are those of `correlate`.
 
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    ParameterError, DtypeError
+        As `correlate`.
+
     Examples
     --------
     >>> import numpy as np
@@ -193,9 +202,20 @@ def explain(
     kernel : Kernel or array
     output : dtype, optional
         Type of the result, `dtype` in `correlate`.
+    stride, padding, boundary, dilation, accuracy, method
+        As those of `correlate`.
     sigmas : pair of float, optional
         Standard deviations, if the kernel is a Gaussian that does not know its own; with
         ``accuracy="fast"``.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ParameterError, DtypeError
+        As `correlate`, and for a method that cannot compute this filter.
 
     Examples
     --------

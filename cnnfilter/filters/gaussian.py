@@ -63,6 +63,11 @@ def gaussian(
     -------
     array
 
+    Raises
+    ------
+    ParameterError, DtypeError
+        As `cnnfilter.correlate`, and for a size, a sigma, a template or an order that cannot be.
+
     Examples
     --------
     >>> import numpy as np
@@ -106,7 +111,7 @@ def _line(size: int | tuple[int, int] | None, sigma: float, template: str, order
     from cnnfilter.kernels import templates
     from cnnfilter.kernels.kernel import Kernel
 
-    length = size[-1] if isinstance(size, tuple) else size
+    length = None if size is None else templates.size_pair(size)[1]
     if not isinstance(template, str) or template not in ("float", "integer"):
         raise ParameterError(f"unknown template {shown(template)}; use float or integer")
     if template == "float":

@@ -48,6 +48,11 @@ def mean(
     -------
     array
 
+    Raises
+    ------
+    ParameterError, DtypeError
+        As `cnnfilter.correlate`, and for a size that is not made of positive integers.
+
     Examples
     --------
     >>> import numpy as np

@@ -50,6 +50,13 @@ def max_pool(
     array
         ``floor((M - size + P) / stride) + 1`` along each axis.
 
+    Raises
+    ------
+    DtypeError
+        An image, result, size or stride of a type that cannot be used.
+    ParameterError
+        Windows larger than the padded image, or padding of more than half a window.
+
     Examples
     --------
     >>> import numpy as np
@@ -76,6 +83,15 @@ def mean_pool(
     """Replace each window by its mean over the pixels inside the image (equation 37).
 
     The arguments are those of `max_pool`; integers are rounded half to even, and bool gives float32.
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    ParameterError, DtypeError
+        As `max_pool`.
 
     Examples
     --------

@@ -49,6 +49,11 @@ def second_derivative(
     -------
     array
 
+    Raises
+    ------
+    ParameterError, DtypeError
+        As `cnnfilter.correlate`, and for an axis that there is not.
+
     Examples
     --------
     >>> import numpy as np

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import ParameterError, real_number, shown
 from cnnfilter.filters.filter import ACCURACY, BOUNDARY, Filter, Option, Planned, planned
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def unsharp(
         Type of the result; that of the image by default. An integer type rounds half to even and saturates.
     accuracy : {"exact", "fast"}
         See `cnnfilter.gaussian`.
-    boundary, constant, method, threads
-        As those of `cnnfilter.correlate`, but `boundary` is "reflect".
+    boundary, constant, missing, fill, method, threads, out
+        As those of `cnnfilter.correlate`, but `boundary` is "reflect". With `fill` a missing pixel becomes
+        what the Gaussian makes of those around it.
 
     Returns
     -------
@@ -63,6 +64,8 @@ def unsharp(
     ------
     ParameterError
         A stride or padding, a threshold below 0, or an amount or a sigma that cannot be.
+    DtypeError
+        An image, a result or a number of a type that cannot be.
 
     Examples
     --------
@@ -71,12 +74,13 @@ def unsharp(
     array([  9,   5,   0, 114,  95,  91], dtype=uint8)
     """
     from cnnfilter.core.arguments import as_pixels, result_type
+    from cnnfilter.core.geometry import number_pair
     from cnnfilter.core.missing import completed_from, find_missing
 
-    if stride not in (1, (1, 1)) or padding not in ("same", "equal"):
-        raise ParameterError(
-            f"unsharp keeps the size: stride {stride!r} and padding {padding!r} must be 1 and 'same'"
-        )
+    same = isinstance(padding, str) and padding in ("same", "equal")
+    if number_pair("stride", stride, least=1) != (1, 1) or not same:
+        given = f"stride {shown(stride)} and padding {shown(padding)}"
+        raise ParameterError(f"unsharp keeps the size: {given} must be 1 and 'same'")
     pixels = as_pixels(image)
     missed = find_missing(pixels, missing)
     how = {
@@ -101,11 +105,14 @@ def _sharpened(
     from cnnfilter.core.arguments import result_type
     from cnnfilter.filters.gaussian import gaussian
 
+    amount, threshold = real_number("amount", amount), real_number("threshold", threshold)
     if not math.isfinite(amount):
-        raise ParameterError(f"amount {amount!r} is not a finite number")
-    if not (math.isfinite(threshold) and threshold >= 0):
-        raise ParameterError(f"threshold {threshold!r} is out of range; give a number of at least 0")
+        raise ParameterError(f"amount {amount} is out of range; give a finite number")
+    if not 0 <= threshold < math.inf:
+        raise ParameterError(f"threshold {threshold} is out of range; give a number of at least 0")
     work = result_type(pixels.dtype, None)
+    if pixels.dtype.name in ("uint16", "int16"):
+        work = np.dtype(np.float64)  # times the amount, the rounding of float32 would show in 16 bits
     blurred = gaussian(pixels, sigma, padding=padding, dtype=work, **how)
     if padding != "same":
         first = _window(sigma)[0] // 2 - padding[0][0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cnnfilter.errors import DtypeError, ParameterError, shown
+from cnnfilter.errors import DtypeError, ParameterError, real_number, shown
 from cnnfilter.kernels.kernel import MAX_SIDE, Kernel
 
 if TYPE_CHECKING:
@@ -209,11 +209,7 @@ def size_pair(size: Size) -> tuple[int, int]:
 
 def checked_sigma(sigma: float, zero: bool = False) -> float:
     """Return ``sigma`` as a float above 0, or with `zero` also 0, and at most 512."""
-    try:
-        # Unlike float(), this takes no text.
-        value = math.fsum((sigma,))
-    except (TypeError, ValueError) as error:
-        raise DtypeError(f"sigma {shown(sigma)} is not a number") from error
+    value = real_number("sigma", sigma)
     if not 0 < value <= MAX_SIGMA and not (zero and value == 0):
         lowest = "0 or more" if zero else "above 0"
         raise ParameterError(

@@ -29,7 +29,7 @@ def _written(command: Callable[..., Any]) -> Callable[..., Any]:
         "syntax",
         type=click.Choice(SYNTAXES),
         metavar="SYNTAX",
-        help=f"{', '.join(SYNTAXES)}. [table, or by the name of FILE]",
+        help=f"{', '.join(SYNTAXES)}. [by FILE; else a table, exact in a pipe]",
     )
     output = click.option(
         "-o", "--output", metavar="FILE", help="Write .json, .txt, .csv or .npy. [standard output]"
@@ -41,9 +41,14 @@ def _write(kernel: "Kernel", syntax: str | None, output: str | None) -> None:
     if output is not None and syntax is None:
         kernel.save(output)
         return
+    from cnnfilter.kernels import kerneltext
     from cnnfilter.kernels.kernelsyntax import as_text
 
-    text = as_text(kernel, syntax or "table")
+    if output is None and syntax is None and not sys.stdout.isatty():
+        # Whoever redirects it will read it again as a kernel; 6 digits would be another one.
+        text: str | bytes = kerneltext.table(kernel, exact=True) + "\n"
+    else:
+        text = as_text(kernel, syntax or "table")
     content = text.encode() if isinstance(text, str) else text
     if output is not None:
         from cnnfilter.wholefile import whole_file
@@ -89,7 +94,7 @@ def kernel() -> None:
     cls=Examples,
     context_settings=CONTEXT,
     examples=[
-        "cnnfilter kernel gaussian --size 3 --sigma 0.8 --integer",
+        "cnnfilter kernel gaussian --size 3 --sigma 0.8 --integer --steps",
         "cnnfilter kernel gaussian --sigma 2 -o blur.json",
     ],
 )
@@ -101,16 +106,33 @@ def kernel() -> None:
     type=click.Choice(["floor", "round"]),
     help="Of whole numbers. [floor, as the notes do]",
 )
+@click.option("--steps", is_flag=True, help="Show how --integer comes about.")
 @_written
 def gaussian(
-    size: Any, sigma: Any, integer: bool, rounding: str | None, syntax: str | None, output: str | None
+    size: Any,
+    sigma: Any,
+    integer: bool,
+    rounding: Any,
+    steps: bool,
+    syntax: str | None,
+    output: str | None,
 ) -> None:
     """Make a Gaussian: weights with the sum 1, or an integer template."""
     from cnnfilter.kernels.gaussian import cut_remark
     from cnnfilter.kernels.templates import gaussian as template
 
-    if rounding and not integer:
-        raise click.UsageError("--rounding needs --integer", click.get_current_context())
+    for option, given in (("--rounding", rounding), ("--steps", steps)):
+        if given and not integer:
+            raise click.UsageError(f"{option} needs --integer", click.get_current_context())
+    if steps:
+        if syntax or output:
+            raise click.UsageError(
+                "--steps is for reading; leave --as and -o out", click.get_current_context()
+            )
+        from cnnfilter.kernels.kernelview import integer_steps
+
+        show_lines(integer_steps(size, sigma, rounding or "floor"))
+        return
     # Small integers are a template of this very size; nobody would make a larger one of them.
     if size is not None and not integer and (remark := cut_remark(size, sigma)):
         note(remark)

@@ -69,8 +69,11 @@ def shell(tmp_path_factory):
     return run
 
 
+NOTES = ROOT / "docs" / "notes-at-the-shell.md"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=page_name)
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page) and page != NOTES], ids=page_name)
 def test_commands_run(page, shell, tmp_path_factory):
     """Every command of a page, in order; what a set-up installs is taken as installed."""
     for command in commands(page):
@@ -141,6 +144,12 @@ def test_the_reference_of_commands_is_what_they_say():
     """`python docs/make_commands.py` writes it anew."""
     made = script("make_commands.py")
     assert made.PAGE.read_text() == made.reference()
+
+
+@pytest.mark.slow
+def test_the_notes_at_the_shell_show_what_the_commands_say():
+    """`python docs/make_shown.py` writes it anew."""
+    assert script("make_shown.py").made(NOTES.read_text()) == NOTES.read_text()
 
 
 LEARNING = ROOT / "docs" / "learning.md"

@@ -9,7 +9,7 @@ import click
 
 from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
 from cnnfilter.cli.main import note, show_lines
-from cnnfilter.cli.types import SIZE, KernelText, Sigma
+from cnnfilter.cli.types import SIZE, KernelText, OneOf, Sigma
 
 if TYPE_CHECKING:
     from cnnfilter.kernels.kernel import Kernel
@@ -27,7 +27,7 @@ def _written(command: Callable[..., Any]) -> Callable[..., Any]:
     as_option = click.option(
         "--as",
         "syntax",
-        type=click.Choice(SYNTAXES),
+        type=OneOf(SYNTAXES),
         metavar="SYNTAX",
         help=f"{', '.join(SYNTAXES)}. [by FILE; else a table, exact in a pipe]",
     )
@@ -103,7 +103,7 @@ def kernel() -> None:
 @click.option("--integer", is_flag=True, help="Whole numbers over their sum; the corner is 1.")
 @click.option(
     "--rounding",
-    type=click.Choice(["floor", "round"]),
+    type=OneOf(["floor", "round"]),
     help="Of whole numbers. [floor, as the notes do]",
 )
 @click.option("--steps", is_flag=True, help="Show how --integer comes about.")
@@ -165,7 +165,7 @@ def mean(size: Any, syntax: str | None, output: str | None) -> None:
 )
 @click.option(
     "--axis",
-    type=click.Choice(["x", "y", "both"]),
+    type=OneOf(["x", "y", "both"]),
     default="both",
     help="Along columns, rows, or their sum. [both]",
 )

@@ -52,7 +52,7 @@ def _with_what_is_said(block: re.Match[str], folder: str) -> str:
     text = f"```sh\n{block['commands']}```\n"
     if not done.stdout:
         return text
-    said = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+    said = "\n".join(line.rstrip() for line in done.stdout.rstrip().splitlines())
     return f"{text}\n```text\n{said}\n```\n"
 
 

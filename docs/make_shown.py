@@ -1,4 +1,4 @@
-"""Write anew what the commands of a page say: python docs/make_shown.py.
+"""Write anew what the commands of the notes at the shell say: python docs/make_shown.py.
 
 A block of commands (``sh``) is followed by a block of what they print (``text``), if they print anything.
 """
@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "notes-at-the-shell.md"
+PAGES = [ROOT / "docs" / name for name in ("notes-at-the-shell.md", "notes-at-the-shell.zh-CN.md")]
 
 _SHOWN = re.compile(r"^```sh\n(?P<commands>.*?)^```\n(?:\n```text\n(?P<said>.*?)^```\n)?", re.M | re.S)
 
@@ -57,4 +57,5 @@ def _with_what_is_said(block: re.Match[str], folder: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(made(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(made(page.read_text(encoding="utf-8")), encoding="utf-8")

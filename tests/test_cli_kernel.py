@@ -123,6 +123,13 @@ class TestList:
             assert templates.named(row["name"]).array.size
         assert len(said("list").splitlines()) == len(rows)
 
+    def test_says_what_parameters_are_when_left_out(self):
+        lines = {line.split("[")[0].split()[0]: line for line in said("list").splitlines()}
+        assert lines["log"].endswith("[2*ceil(4*sigma)+1:1.4]")
+        assert lines["sharpen"].endswith("[1]") and not lines["emboss"].endswith("]")
+        rows = {row["name"]: row for row in map(json.loads, said("list", "--json").splitlines())}
+        assert rows["motion"]["defaults"] == {"length": "9", "angle": "0"}
+
 
 class TestShow:
     def test_tells_and_draws(self):

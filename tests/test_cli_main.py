@@ -80,6 +80,10 @@ class TestHelp:
         place = lines.index("Examples:")
         assert len(lines) - place == 3, "two examples, a line each"
 
+    @pytest.mark.parametrize("command", [[], ["kernel"], ["net"], ["cache"], ["animate"]])
+    def test_no_summary_is_cut(self, command):
+        assert b"..." not in cnnfilter(*command, "--help").stdout.split(b"Commands:")[1]
+
     def test_every_shared_option_states_its_default_once(self):
         for command in image_commands():
             for param in root.get_command(click.Context(root), command).params:

@@ -118,8 +118,9 @@ class LazyGroup(Examples, click.Group):
     def rows(self) -> list[tuple[str, str]]:
         """Name the subcommands, each with a line about it."""
         rows = [(name, words) for name, (_, words) in self.lazy.items()]
+        # A first sentence is never cut: it takes the lines it needs.
         return rows + [
-            (name, command.get_short_help_str(limit=60)) for name, command in self.commands.items()
+            (name, command.get_short_help_str(limit=400)) for name, command in self.commands.items()
         ]
 
 

@@ -185,7 +185,7 @@ def second_derivative(axis: Any, syntax: str | None, output: str | None) -> None
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_kernels(as_json: bool) -> None:
-    """List the kernels that have a name; parameters come after colons."""
+    """List the kernels that have a name, and in brackets what their parameters are when left out."""
     import json
 
     from cnnfilter.kernels.named import REGISTRY
@@ -194,9 +194,10 @@ def list_kernels(as_json: bool) -> None:
     for entry in REGISTRY:
         if as_json:
             row = {"name": entry.name, "usage": entry.usage, "summary": entry.summary, "source": entry.source}
-            click.echo(json.dumps(row))
+            click.echo(json.dumps({**row, "defaults": entry.defaults}))
         else:
-            click.echo(f"{entry.usage:<{width}}  {entry.summary}")
+            defaults = f" [{':'.join(entry.defaults.values())}]" if entry.defaults else ""
+            click.echo(f"{entry.usage:<{width}}  {entry.summary}{defaults}")
 
 
 @kernel.command(

@@ -11,7 +11,7 @@ from cnnfilter.core import threads
 from cnnfilter.core.jit import compiled
 from cnnfilter.core.jit.processor import register_bytes
 from cnnfilter.core.loops.running import REGISTERS, reciprocal
-from cnnfilter.core.memory import scratch
+from cnnfilter.core.memory import Scratch
 from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride, tiling
 from cnnfilter.core.threads import Workers
 
@@ -53,7 +53,7 @@ class _Averages:
         rows, columns = task.geometry.rows, task.geometry.columns
         height, width = rows.kernel, columns.kernel
         sums, across = sums_types(task.source, task.target, height, width)
-        self.sums, self.across = _NUMPY[sums], _NUMPY[across]
+        self.across = _NUMPY[across]
         area = height * width
         division = (reciprocal(area) if across == "u16" else None) or (area, 1 / area, 0)
         source, target = task.source, task.target
@@ -70,24 +70,27 @@ class _Averages:
         # A block at least; then no more than there is, so that nothing is written behind a row.
         block = REGISTERS * register_bytes() // self.across.itemsize
         self.span = max(min(_tile_elements(task.channels), columns.output * task.channels), block)
-        constant = int(task.constant) if self.sums.kind in "iu" else task.constant
+        constant = int(task.constant) if _NUMPY[sums].kind in "iu" else task.constant
         self.before = (
             address(task.row_map), address(task.column_map), columns.before, columns.length, columns.padded,
             task.channels, constant, height, width, 1 if width < 8 else math.isqrt(width), self.span,
             *division,
         )  # fmt: skip
+        parts = self.span + width * task.channels + 2 * SLACK
+        self.scratch = Scratch(
+            (columns.padded * task.channels + self.span + 2 * SLACK, _NUMPY[sums]),
+            (parts, self.across),
+            (parts, self.across),
+            (SLACK, task.target_type),
+        )
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes
 
     def run(self, image: Array, out: Array, workers: int | Workers) -> None:
         geometry, channels = self.task.geometry, self.task.channels
-        padded = geometry.columns.padded * channels + self.span + 2 * SLACK
-        parts = self.span + geometry.columns.kernel * channels + 2 * SLACK
         start, stride, to, to_stride = address(image), row_stride(image), address(out), row_stride(out)
 
         def strip(first: int, last: int) -> None:
-            lines = scratch(
-                (padded, self.sums), (parts, self.across), (parts, self.across), (SLACK, out.dtype)
-            )
+            _held, lines = self.scratch.places()
             self.loop(
                 start, stride, *self.before, *lines, to, to_stride, first, last,
                 geometry.columns.output * channels,
@@ -126,16 +129,19 @@ class _Boxes:
             task.constant, height, width, part_down, part_along, height // 2, width // 2,
             scale, 1 / (height * width * scale), tolerance, self.tiles.span, self.tiles.chunk,
         )  # fmt: skip
+        lines = self.tiles.lines * self.tiles.line + SLACK
+        sums = self.tiles.chunk * self.tiles.line + SLACK
+        self.scratch = Scratch(
+            *[(lines, task.real_type)] * 2, (sums, task.real_type), (SLACK, task.target_type)
+        )
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes
 
     def run(self, image: Array, out: Array, workers: int | Workers) -> None:
-        tiles, geometry, real = self.tiles, self.task.geometry, self.task.real_type
-        lines = tiles.lines * tiles.line + SLACK
-        sums = tiles.chunk * tiles.line + SLACK
+        tiles, geometry = self.tiles, self.task.geometry
         start, stride, to, to_stride = address(image), row_stride(image), address(out), row_stride(out)
 
         def strip(first: int, last: int) -> None:
-            line, part, sum_, spare = scratch((lines, real), (lines, real), (sums, real), (SLACK, out.dtype))
+            _held, (line, part, sum_, spare) = self.scratch.places()
             self.loop(
                 start, stride, *self.before, line, tiles.line, part, sum_, spare, to, to_stride, first, last,
                 geometry.columns.output,

@@ -10,6 +10,7 @@ from PIL import Image
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import gif, pillow
+from cnnfilter.files.depth import to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Picture, stand_upright
 
@@ -24,8 +25,8 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
         gif.check_whole(file)
     elif form == "WEBP":
         encoding["lossless"] = _check_webp(file)
-    deep = _deep_avif(file, limit) if form == "AVIF" else None
     picture = Picture([], "rgb", encoding=encoding)
+    deep = _deep_avif(file, limit, picture.notes) if form == "AVIF" else None
     with pillow.decoding(form):
         image = pillow.plugin(form)(file)
         count = getattr(image, "n_frames", 1)
@@ -37,8 +38,6 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
                 picture.delays.append(float(image.info.get("duration", 0)))
         picture.loop = int(image.info.get("loop", _LOOPS_ONCE if form == "GIF" else 0))
         picture.metadata = pillow.metadata(image.info)
-    if deep is not None:
-        picture.notes.append("AVIF of more than 8 bits read as 16 bits")
     picture.frames, picture.alpha = _alike(picture.frames)
     if form == "GIF":
         picture.notes.append("palette expanded to colours")
@@ -79,7 +78,7 @@ def _check_webp(file: IO[bytes]) -> bool:
     raise ImageFileError("damaged WEBP file (no pixels); get a whole copy")
 
 
-def _deep_avif(file: IO[bytes], limit: Limit) -> Array | None:
+def _deep_avif(file: IO[bytes], limit: Limit, notes: list[str]) -> Array | None:
     """Decode 10 or 12 bits, of which Pillow would silently leave 8: (N, H, W, C) of 16 bits, or None."""
     data = file.read()
     file.seek(0)
@@ -98,9 +97,7 @@ def _deep_avif(file: IO[bytes], limit: Limit) -> Array | None:
         frames = frames[..., None]
     if frames.shape[-1] < 3:  # grey, and perhaps alpha
         frames = np.concatenate([frames[..., :1].repeat(3, axis=-1), frames[..., 1:]], axis=-1)
-    white = 4095 if data[place + 6] & 0x20 else 1023
-    scaled: Array = np.rint(frames * (65535 / white)).astype(np.uint16)
-    return scaled
+    return to_full_white(frames, 4095 if data[place + 6] & 0x20 else 1023, notes)
 
 
 def write(picture: Picture, file: IO[bytes], form: str, quality: int | None) -> None:

@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from cnnfilter.errors import ImageFileError
+from cnnfilter.files.depth import ONE_BIT, to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Model, Picture
 from cnnfilter.files.source import remaining
@@ -138,10 +139,10 @@ def _frame(file: IO[bytes], head: _Head, picture: Picture) -> Array:
     else:
         frame = _raw(file, shape, "u1" if white < 256 else ">u2")
     if magic in _BITS:
-        picture.notes.append("1-bit image filtered as grey, 0 and 255; written with 8 bits")
-    elif white not in (255, 65535):
-        picture.notes.append(f"white of {white} scaled to {255 if white < 256 else 65535}")
-    return _scaled(frame, white)
+        picture.notes.append(ONE_BIT)
+        return frame * np.uint8(255)
+    _check_white(frame, white)
+    return to_full_white(frame, white, picture.notes)
 
 
 def _raw(file: IO[bytes], shape: tuple[int, ...], dtype: str) -> Array:
@@ -192,17 +193,12 @@ def _numbers(data: bytes, shape: tuple[int, ...], losses: list[str]) -> Array:
     return values.reshape(shape)
 
 
-def _scaled(frame: Array, white: int) -> Array:
-    """Scale to white at 255 or 65535, half to even."""
-    dtype = np.dtype(np.uint8 if white < 256 else np.uint16)
-    full = 255 if white < 256 else 65535
-    if (white < full or frame.dtype != dtype) and (most := int(frame.max())) > white:
+def _check_white(frame: Array, white: int) -> None:
+    """Refuse samples above white, unless their type holds none."""
+    if white < np.iinfo(frame.dtype).max and (most := int(frame.max())) > white:
         raise ImageFileError(
             f"damaged Netpbm file (a sample of {most} above its white, {white}); get a whole copy"
         )
-    if white == full:
-        return frame.astype(dtype, copy=False)
-    return np.rint(frame.astype(np.float64) * full / white).astype(dtype)
 
 
 def write(picture: Picture, file: IO[bytes], form: str) -> None:

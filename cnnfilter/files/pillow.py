@@ -14,6 +14,7 @@ import PIL
 from PIL import Image
 
 from cnnfilter.errors import ImageFileError
+from cnnfilter.files.depth import ONE_BIT
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
 from cnnfilter.pixels import four_channels
@@ -118,7 +119,7 @@ def expanded(image: Image.Image, notes: list[str]) -> Image.Image:
     """Load an image; turn one bit into grey, and a palette or a colour key into RGB or RGBA."""
     image.load()
     if image.mode == "1":
-        notes.append("1-bit image filtered as grey, 0 and 255; written with 8 bits")
+        notes.append(ONE_BIT)
         return image.convert("L")
     if image.mode in ("P", "PA", "YCbCr") or "transparency" in image.info:
         if image.mode in ("P", "PA"):

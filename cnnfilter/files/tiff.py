@@ -7,6 +7,7 @@ import numpy as np
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import exif, ifd, pillow
+from cnnfilter.files.depth import ONE_BIT, to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.photoshop import without_thumbnails
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
@@ -177,16 +178,11 @@ def _filtered_type(page: Page, frame: Array, notes: list[str]) -> Array:
         if kind != "u":
             raise ImageFileError("signed or float TIFF with white at zero is not read; invert it first")
         frame = frame ^ frame.dtype.type(2**bits - 1)
+    if kind == "u" and bits == 1:
+        notes.append(ONE_BIT)
+        return frame * np.uint8(255)
     if kind == "u" and bits <= 16:
-        if bits == 1:
-            notes.append("1-bit image filtered as grey, 0 and 255; written with 8 bits")
-        elif bits not in (8, 16):
-            notes.append(f"white of {2**bits - 1} scaled to {255 if bits < 8 else 65535}")
-        if bits in (8, 16):
-            return frame
-        white = 255 if bits < 8 else 65535
-        scaled: Array = np.rint(frame * (white / (2**bits - 1)))
-        return scaled.astype(np.uint8 if bits < 8 else np.uint16)
+        return to_full_white(frame, 2**bits - 1, notes)
     if kind == "i" and bits == 8:
         notes.append("signed 8 bits filtered and written as signed 16 bits")
         return frame.astype(np.int16)

@@ -75,3 +75,39 @@ class TestBoxes:
         with pytest.raises(ImageFileError, match="16x12 pixels are more than the limit"):
             imagefile.read(whole[:32] + pieces, max_pixels=16 * 12 - 1)
         np.testing.assert_array_equal(imagefile.read(whole[:32] + pieces).frames[0], IMAGE)
+
+
+class TestRadiance:
+    LIGHT = np.linspace(0.25, 900, 7 * 9 * 3).reshape(7, 9, 3).astype(np.float32)
+
+    def hdr(self, *lines):
+        """A file with these lines, and RGB or XYZ in it."""
+        pixels = bytes(imagecodecs.rgbe_encode(self.LIGHT)).partition(b"\n\n")[2]
+        return "\n".join(("#?RADIANCE", *lines, "", "")).encode() + pixels
+
+    def test_xyz_is_no_rgb(self):
+        with pytest.raises(ImageFileError, match="HDR of the kind 32-bit_rle_xyze is not read"):
+            imagefile.read(self.hdr("FORMAT=32-bit_rle_xyze"))
+
+    def test_exposures_are_divided_out(self):
+        plain = imagefile.read(self.hdr("FORMAT=32-bit_rle_rgbe")).frames[0]
+        exposed = imagefile.read(self.hdr("EXPOSURE=4", "FORMAT=32-bit_rle_rgbe", "EXPOSURE= 0.5"))
+        np.testing.assert_array_equal(exposed.frames[0], plain / 2)
+        assert (exposed.dtype, exposed.losses) == (np.float32, [])
+        assert np.abs(plain - self.LIGHT).max() < 900 / 128
+
+    @pytest.mark.parametrize("exposure", ["0", "-1", "nan", "bright", "1e99", "1e999"])
+    def test_an_exposure_that_is_none_is_damage(self, exposure):
+        with pytest.raises(ImageFileError, match="an impossible exposure"):
+            imagefile.read(self.hdr("FORMAT=32-bit_rle_rgbe", f"EXPOSURE={exposure}"))
+
+    def test_other_lines_are_named(self):
+        lines = (
+            "# by hand",
+            "FORMAT=32-bit_rle_rgbe",
+            "rpict -vp 0 0 0",
+            "VIEW= -vp 1",
+            "PRIMARIES=1 0",
+            "VIEW= 2",
+        )
+        assert imagefile.read(self.hdr(*lines)).losses == ["comments, VIEW, PRIMARIES of a HDR file left out"]

@@ -1,7 +1,7 @@
 """The first bytes of a JPEG XL or JPEG 2000 codestream: the size and the bits of a sample.
 
-The size is read before decoding, for decoders take memory for whatever a header claims; the bits, for decoders
-give samples of 10 bits as they are, which would be nearly black among 16.
+The size is read before decoding, for decoders take memory for whatever a header claims; the bits, for they
+leave samples of 10 bits as they are, which would be nearly black among 16.
 """
 
 import struct

@@ -1,6 +1,5 @@
 """Forms that imagecodecs reads and writes whole: JPEG XL, JPEG 2000, QOI and Radiance."""
 
-import re
 import struct
 from collections.abc import Callable
 from typing import IO, Any
@@ -9,7 +8,7 @@ import imagecodecs
 import numpy as np
 
 from cnnfilter.errors import ImageFileError
-from cnnfilter.files import boxes, codestream
+from cnnfilter.files import boxes, codestream, radiance
 from cnnfilter.files.codestream import Header
 from cnnfilter.files.depth import to_full_white
 from cnnfilter.files.limit import Limit
@@ -19,7 +18,6 @@ _MODELS: dict[int, tuple[Model, bool]] = {
     1: ("grey", False), 2: ("grey", True), 3: ("rgb", False), 4: ("rgb", True)
 }  # fmt: skip
 _DTYPES = ("uint8", "uint16", "float32")
-_HEADER = 1 << 14
 
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
@@ -46,6 +44,8 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     picture = Picture(frames, model, alpha, notes=notes)
     if form in ("JXL", "JP2") and (words := boxes.described(data)):
         picture.losses.append(f"{', '.join(words)} of a {form} file left out")
+    if form == "HDR":
+        picture.losses += radiance.losses(data)
     return picture
 
 
@@ -76,7 +76,7 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {
     "JXL": imagecodecs.jpegxl_decode,
     "JP2": imagecodecs.jpeg2k_decode,
     "QOI": imagecodecs.qoi_decode,
-    "HDR": imagecodecs.rgbe_decode,
+    "HDR": radiance.decode,
 }
 
 
@@ -87,16 +87,9 @@ def _header_of_qoi(data: bytes) -> Header:
     return Header(width, height, 8)
 
 
-def _header_of_hdr(data: bytes) -> Header:
-    found = re.search(rb"\n-Y (\d{1,9}) \+X (\d{1,9})\n", data[:_HEADER])
-    if found is None:
-        raise ImageFileError("HDR that does not begin at the upper left is not read; turn it first")
-    return Header(int(found[2]), int(found[1]), 0)
-
-
 _HEADERS: dict[str, Callable[[bytes], Header]] = {
     "JXL": codestream.jxl,
     "JP2": codestream.jp2,
     "QOI": _header_of_qoi,
-    "HDR": _header_of_hdr,
+    "HDR": radiance.header,
 }

@@ -1,13 +1,16 @@
 """What a file holds comes out, or its loss is said: nothing is dropped or changed in silence."""
 
 import io
+import struct
 
 import imagecodecs
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
+from cnnfilter.files import Metadata, Picture
 
 IMAGE = np.add.outer(np.arange(12) * 20, np.arange(16)).astype(np.uint8)
 
@@ -16,6 +19,12 @@ def written(picture, form, **options):
     file = io.BytesIO()
     imagefile.write(picture, file, form=form, **options)
     return file.getvalue()
+
+
+def lost(picture, form):
+    """What is said to be lost where a picture is written."""
+    written(picture, form)
+    return picture.losses
 
 
 def box(name, content):
@@ -111,3 +120,70 @@ class TestRadiance:
             "VIEW= 2",
         )
         assert imagefile.read(self.hdr(*lines)).losses == ["comments, VIEW, PRIMARIES of a HDR file left out"]
+
+
+class TestGif:
+    COLOURS = "GIF holds 256 colours a frame: more are mixed of dots"
+    PARTIAL = "GIF holds no partial transparency: such pixels are shown whole or not at all"
+
+    @pytest.mark.parametrize(
+        ("colours", "alpha", "told"),
+        [
+            (256, None, []),
+            (257, None, [COLOURS]),
+            (100, 255, []),
+            (100, 0, []),
+            (100, 254, [PARTIAL]),
+            (255, 0, []),
+            (257, 1, [PARTIAL, COLOURS]),
+        ],
+    )
+    def test_what_a_palette_does_not_hold_is_told_once(self, colours, alpha, told):
+        numbers = np.arange(300).clip(max=colours - 1).reshape(20, 15)
+        frame = np.stack([numbers % 256, numbers // 256, numbers * 0], -1).astype(np.uint8)
+        if alpha is not None:
+            frame = np.concatenate([frame, np.full((20, 15, 1), 255, np.uint8)], -1)
+            frame[0, 0, 3] = alpha  # another pixel has this colour only if there are fewer than 300
+        picture = Picture([frame, frame.copy()], "rgb", alpha is not None, delays=[50.0, 50.0])
+        assert lost(picture, "GIF") == told
+
+    @pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
+    @pytest.mark.parametrize("plays", [0, 1, 2, 7])
+    def test_an_animation_is_played_as_often(self, plays, form):
+        frames = [np.stack([IMAGE + 10 * k] * 3, -1) for k in (0, 1)]
+        data = written(Picture(frames, "rgb", delays=[50.0, 50.0], loop=plays), "GIF")
+        again = {0: 0, 1: None}.get(plays, plays - 1)
+        with Image.open(io.BytesIO(data)) as image:  # browsers show the frames once, and then so often again
+            assert image.info.get("loop") == again
+        picture = imagefile.read(data)
+        assert (picture.loop, imagefile.read(written(picture, form)).loop) == (plays, plays)
+
+
+@pytest.mark.parametrize(
+    ("density", "told"), [((1, 2), ["the shape of the pixels (1:2) left out"]), ((3, 3), [])]
+)
+def test_the_shape_of_the_pixels_of_a_jpeg_is_told(density, told):
+    data = bytearray(written(Picture([IMAGE]), "JPEG"))
+    place = data.index(b"JFIF\0") + 7
+    data[place : place + 5] = struct.pack(">BHH", 0, *density)
+    picture = imagefile.read(bytes(data))
+    assert (picture.losses, picture.metadata.dpi) == (told, None)
+
+
+@pytest.mark.parametrize("form", ["TGA", "PCX", "SGI", "DDS", "QOI", "WEBP", "JXL"])
+def test_forms_without_a_resolution(form):
+    picture = Picture([np.stack([IMAGE] * 3, -1)], "rgb", metadata=Metadata(dpi=(300.0, 300.0)))
+    assert lost(picture, form) == [f"{form} does not hold resolution: left out"]
+
+
+@pytest.mark.parametrize(
+    ("model", "alpha", "channels", "told"),
+    [
+        ("rgb", True, 4, ["NPY does not hold that the last channel is transparency"]),
+        ("grey", True, 2, ["NPY does not hold that the last channel is transparency"]),
+        ("cmyk", False, 4, ["NPY does not hold that the channels are CMYK"]),
+        ("rgb", False, 3, []),
+    ],
+)
+def test_what_channels_mean_is_not_in_an_array(model, alpha, channels, told):
+    assert lost(Picture([np.stack([IMAGE] * channels, -1)], model, alpha), "NPY") == told

@@ -227,8 +227,7 @@ def _tell_missing(picture: Picture) -> None:
     for index, frame in enumerate(picture.frames):
         value = picture.kept(index).missing
         if value is not None and bool((np.isnan(frame) if math.isnan(value) else frame == value).any()):
-            told = f"pixels of {value:g}, which the file declares missing, are filtered as numbers"
-            picture.losses += [told] * (told not in picture.losses)
+            picture.lose(f"pixels of {value:g}, which the file declares missing, are filtered as numbers")
 
 
 def _other_names(path: str) -> int:

@@ -14,7 +14,6 @@ from cnnfilter.files.depth import to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Picture, stand_upright
 
-_LOOPS_ONCE = 1
 _AVIF_HEADER = 1 << 16
 
 
@@ -36,12 +35,19 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
             picture.frames.append(_colours(image) if deep is None else deep[index])
             if count > 1:
                 picture.delays.append(float(image.info.get("duration", 0)))
-        picture.loop = int(image.info.get("loop", _LOOPS_ONCE if form == "GIF" else 0))
+        picture.loop = _plays(image.info.get("loop"), form)
         picture.metadata = pillow.metadata(image.info)
     picture.frames, picture.alpha = _alike(picture.frames)
     if form == "GIF":
         picture.notes.append("palette expanded to colours")
     return stand_upright(picture)
+
+
+def _plays(loop: int | None, form: str) -> int:
+    """Return how often an animation is played, 0 for ever; a GIF says how often after the first time."""
+    if form == "GIF":
+        return 1 if loop is None else loop and loop + 1
+    return loop or 0
 
 
 def _colours(image: Image.Image) -> Array:
@@ -115,7 +121,7 @@ def write(picture: Picture, file: IO[bytes], form: str, quality: int | None) -> 
             "save_all": True,
             "append_images": images[1:],
             "duration": durations,
-            "loop": picture.loop,
+            "loop": min(picture.loop, 0xFFFF),
         }
     pillow.plugin(form)
     encoded = io.BytesIO()

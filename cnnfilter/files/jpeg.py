@@ -57,6 +57,9 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
         model, _ = pillow.MODELS[image.mode]
         frame = pillow.pixels(image)
     picture = Picture([frame], model, metadata=kept, encoding=encoding)
+    x, y = image.info.get("jfif_density", (1, 1))
+    if image.info.get("jfif_unit") == 0 and x != y:
+        picture.losses.append(f"the shape of the pixels ({x}:{y}) left out")
     _take_blocks(picture, image.applist)
     if "mp" in image.info:
         picture.losses.append("only the first picture of this multi-picture JPEG is kept")

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Model = Literal["grey", "rgb", "cmyk", "channels"]
 
+METRES_PER_INCH = 0.0254
+
 
 @dataclass(slots=True)
 class Metadata:
@@ -31,7 +33,8 @@ class Metadata:
         UTF-8 are lone surrogates (Python's ``surrogateescape``).
     chunks : dict of bytes to bytes
         PNG chunks that are copied as they are: those that say what the colours mean (gAMA, cHRM, sRGB,
-        cICP), and unknown ones that PNG calls safe to copy.
+        cICP), and unknown ones that PNG calls safe to copy. The background colour (bKGD) is kept with
+        16 bits a sample, whatever the pixels have.
     tags : dict of int to Tag
         Tags of TIFF that are copied as they are: georeference, ImageJ's header and so on.
     missing : float, optional
@@ -98,6 +101,11 @@ class Picture:
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the frames."""
         return self.frames[0].dtype
+
+    def lose(self, words: str) -> None:
+        """Note what is lost, once however many frames lose it."""
+        if words not in self.losses:
+            self.losses.append(words)
 
     def kept(self, index: int) -> Metadata:
         """Return what is kept beside the pixels of one page."""

@@ -67,21 +67,15 @@ def _kept(picture: Picture, index: int, frame: Array) -> ifd.Directory:
     if picture.frames[0].shape[:2] != picture.encoding.get("size"):
         wrong |= PLACEMENT | tiff.PIXEL_SIZE
         if tags.keys() & PLACEMENT:
-            _lose(picture, "the georeference is left out, for the size is another")
+            picture.lose("the georeference is left out, for the size is another")
         if tags.keys() & tiff.PIXEL_SIZE:
-            _lose(picture, "the resolution without unit is left out, for the size is another")
+            picture.lose("the resolution without unit is left out, for the size is another")
     if tiff_page.NODATA in tags:
         missing = tags[tiff_page.NODATA].text
         if not _means_the_same(missing, picture, frame):
             wrong.add(tiff_page.NODATA)
-            _lose(picture, f"the value of missing pixels ({missing}) is left out, for the type is another")
+            picture.lose(f"the value of missing pixels ({missing}) is left out, for the type is another")
     return {tag: value for tag, value in tags.items() if tag not in wrong}
-
-
-def _lose(picture: Picture, words: str) -> None:
-    """Say once what is lost of some page."""
-    if words not in picture.losses:
-        picture.losses.append(words)
 
 
 def _means_the_same(text: str, picture: Picture, frame: Array) -> bool:
@@ -144,10 +138,10 @@ def _still_true(description: str, picture: Picture, frame: Array) -> str:
     first, was = picture.frames[0], picture.encoding
     resized = first.shape[:2] != was.get("size")
     if "<OME" in description[:2000] and (resized or was.get("turned") or first.dtype != was.get("dtype")):
-        _lose(picture, "the OME header, which speaks of another size or type, is left out")
+        picture.lose("the OME header, which speaks of another size or type, is left out")
         return ""
     if description.startswith('{"shape":') and not _names_shape(description, frame):
-        _lose(picture, "tifffile's header, which speaks of another size, is left out")
+        picture.lose("tifffile's header, which speaks of another size, is left out")
         return ""
     if description.startswith("ImageJ=") and resized:
         # ImageJ would take the unit without a resolution for the side of a pixel.

@@ -8,10 +8,9 @@ import numpy as np
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import pillow
 from cnnfilter.files.limit import Limit
-from cnnfilter.files.picture import Array, Picture
+from cnnfilter.files.picture import METRES_PER_INCH, Array, Picture
 
 _BITFIELDS = (3, 6)
-_METRES_PER_INCH = 0.0254
 
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
@@ -41,7 +40,7 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     picture = Picture([np.ascontiguousarray(frame[::-1] if height > 0 else frame)], "rgb", len(channels) == 4)
     x, y = struct.unpack_from("<ll", head, 38)
     if min(x, y) > 0:
-        picture.metadata.dpi = (x * _METRES_PER_INCH, y * _METRES_PER_INCH)
+        picture.metadata.dpi = (x * METRES_PER_INCH, y * METRES_PER_INCH)
     return picture
 
 

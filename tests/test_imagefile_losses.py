@@ -86,6 +86,21 @@ class TestBoxes:
         np.testing.assert_array_equal(imagefile.read(whole[:32] + pieces).frames[0], IMAGE)
 
 
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("padding", [0, 1 << 17])
+def test_samples_of_10_and_12_bits_of_avif_are_scaled_wherever_the_header_is(bits, padding):
+    white = 2**bits - 1
+    image = np.linspace(0, white, 300).astype(np.uint16).reshape(10, 10, 3)
+    data = bytes(imagecodecs.avif_encode(image, level=100, bitspersample=bits))
+    filling = box(b"free", b"av1C\x81\0\0\0ispe" + bytes(padding))
+    head, pixels = int.from_bytes(data[:4], "big"), data.index(b"mdat") + 4
+    places = (place.to_bytes(4, "big") for place in (pixels, pixels + len(filling)))
+    picture = imagefile.read(data[:head] + filling + data[head:].replace(*places))
+    assert picture.dtype == np.uint16
+    assert picture.notes == [f"white of {white} scaled to 65535"]
+    np.testing.assert_allclose(picture.frames[0], image * (65535 / white), atol=3 * 65535 / white)
+
+
 class TestRadiance:
     LIGHT = np.linspace(0.25, 900, 7 * 9 * 3).reshape(7, 9, 3).astype(np.float32)
 

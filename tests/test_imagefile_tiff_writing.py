@@ -197,6 +197,28 @@ class TestMissing:
         told = f"the value of missing pixels ({text}) is left out, for the type is another"
         assert picture.losses == [told] * (not kept)
 
+    @pytest.mark.parametrize(
+        ("kind", "value", "kept"),
+        [
+            ({"bitspersample": 4}, "15", False),
+            ({"bitspersample": 4}, "0", True),
+            ({"bitspersample": 7}, "1", False),
+            ({"photometric": "miniswhite"}, "0", False),
+            ({"photometric": "palette", "colormap": np.zeros((3, 256), np.uint16)}, "0", False),
+            ({}, "15", True),
+        ],
+    )
+    def test_the_value_is_left_out_where_reading_makes_it_another(self, kind, value, kept, rng, tmp_path):
+        image = rng.integers(0, 16, (6, 7), dtype=np.uint8)
+        options = {"photometric": "minisblack"} | kind
+        picture = imagefile.read(made(image, extratags=nodata(value), **options))
+        ((tags, _),) = pages(written(picture))
+        assert (tags.get(42113), picture.metadata.missing) == (
+            (value, float(value)) if kept else (None, None)
+        )
+        told = f"the value of missing pixels ({value}) is left out, for the values become others"
+        assert picture.losses == [told] * (not kept)
+
     @pytest.mark.parametrize(("value", "told"), [("nan", True), ("-9999", True), ("7", False)])
     def test_pixels_of_it_are_told(self, value, told, rng, tmp_path):
         image = np.ones((2, 8, 9), np.float32)

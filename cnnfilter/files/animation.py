@@ -10,11 +10,10 @@ from PIL import Image
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import gif, pillow
+from cnnfilter.files.boxes import boxes
 from cnnfilter.files.depth import to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Picture, stand_upright
-
-_AVIF_HEADER = 1 << 16
 
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
@@ -88,11 +87,13 @@ def _deep_avif(file: IO[bytes], limit: Limit, notes: list[str]) -> Array | None:
     """Decode 10 or 12 bits, of which Pillow would silently leave 8: (N, H, W, C) of 16 bits, or None."""
     data = file.read()
     file.seek(0)
-    place = data.find(b"av1C", 0, _AVIF_HEADER)
-    if place < 0 or len(data) < place + 7 or not data[place + 6] & 0x40:
+    # They may come after the pixels, in which any bytes may be.
+    header = b"".join(data[box.start : box.end] for box in boxes(data) if box.name in (b"meta", b"moov"))
+    place = header.find(b"av1C")
+    if place < 0 or len(header) < place + 7 or not header[place + 6] & 0x40:
         return None
-    size = data.find(b"ispe", 0, _AVIF_HEADER)
-    limit.spend(*struct.unpack_from(">LL", data.ljust(size + 16, b"\0"), size + 8))
+    size = header.find(b"ispe")
+    limit.spend(*struct.unpack_from(">LL", header.ljust(size + 16, b"\0"), size + 8))
     limit.spent = 0  # counted again with all frames, once Pillow has told their number
     try:
         frames = np.asarray(imagecodecs.avif_decode(data))
@@ -103,7 +104,7 @@ def _deep_avif(file: IO[bytes], limit: Limit, notes: list[str]) -> Array | None:
         frames = frames[..., None]
     if frames.shape[-1] < 3:  # grey, and perhaps alpha
         frames = np.concatenate([frames[..., :1].repeat(3, axis=-1), frames[..., 1:]], axis=-1)
-    return to_full_white(frames, 4095 if data[place + 6] & 0x20 else 1023, notes)
+    return to_full_white(frames, 4095 if header[place + 6] & 0x20 else 1023, notes)
 
 
 def write(picture: Picture, file: IO[bytes], form: str, quality: int | None) -> None:

@@ -1,4 +1,4 @@
-"""The boxes of a JPEG XL or JPEG 2000 file: where its pixels lie, and what describes them.
+"""The boxes of a JPEG XL, JPEG 2000 or AVIF file: where its pixels lie, and what describes them.
 
 ISO 15444-1, I.4 to I.7, and ISO 18181-2, 9. A file without boxes is the codestream itself.
 """

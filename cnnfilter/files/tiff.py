@@ -17,6 +17,7 @@ from cnnfilter.files.tiff_page import (
     COLOUR_MAP,
     EXTRA_SAMPLES,
     MASK,
+    NODATA,
     OLD_JPEG,
     ORIENTATION,
     PALETTE,
@@ -236,8 +237,17 @@ def _metadata(page: Page, losses: list[str]) -> Metadata:
     if page.number(ORIENTATION, 1) in range(2, 9) and left.keys() & PLACEMENT:
         left = {tag: value for tag, value in left.items() if tag not in PLACEMENT}
         losses.append("the georeference is left out, for the pixels are turned")
+    if NODATA in left and _values_become_others(page):
+        kept.missing, text = None, left.pop(NODATA).text
+        losses.append(f"the value of missing pixels ({text}) is left out, for the values become others")
     kept.tags = left
     return kept
+
+
+def _values_become_others(page: Page) -> bool:
+    """Whether the value declared missing is not that of these pixels once they are read."""
+    scaled = page.bits < 8 or 8 < page.bits < 16
+    return page.photometric in (PALETTE, WHITE_IS_ZERO) or (scaled and page.nodata != 0)
 
 
 def _has_pixel_size(page: Page) -> bool:

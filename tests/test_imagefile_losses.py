@@ -202,3 +202,103 @@ def test_forms_without_a_resolution(form):
 )
 def test_what_channels_mean_is_not_in_an_array(model, alpha, channels, told):
     assert lost(Picture([np.stack([IMAGE] * channels, -1)], model, alpha), "NPY") == told
+
+
+class TestComments:
+    @pytest.mark.parametrize("comment", ["by hand", "two\nlines", " of spaces ", "Grüße \udcff"])
+    @pytest.mark.parametrize("form", ["PGM", "PBM", "PAM", "PNG", "GIF", "JPEG"])
+    def test_travel_between_netpbm_and_others(self, comment, form):
+        if form == "PNG" and "\udcff" in comment:
+            pytest.skip("texts of PNG are UTF-8")
+        picture = Picture([IMAGE * np.uint8(0)], metadata=Metadata(text={"Comment": comment}))
+        data = written(picture, form)
+        assert imagefile.read(data).metadata.text == {"Comment": comment}
+        again = written(imagefile.read(data), "PPM" if form == "GIF" else "PGM")
+        assert imagefile.read(again).metadata.text == {"Comment": comment}
+        with Image.open(io.BytesIO(again)) as witness:
+            np.testing.assert_array_equal(np.asarray(witness.convert("L")), picture.frames[0])
+
+    def test_of_every_image_are_kept(self):
+        data = b"P5 # one\n1 # two\n1\n255\n#" + b"P5\n# one\n# three\n1 1 255\n#"
+        picture = imagefile.read(data)
+        assert [frame.item() for frame in picture.frames] == [35, 35]
+        assert picture.metadata.text == {"Comment": "one\ntwo\nthree"}
+        again = written(picture, "PGM")
+        assert imagefile.read(again).metadata == picture.metadata
+        assert again.count(b"#") == 5  # three comments and two pixels
+
+    def test_that_no_header_holds_are_told(self):
+        picture = Picture([IMAGE], metadata=Metadata(text={"Comment": "long " * 10_000}))
+        data = written(picture, "PGM")
+        assert picture.losses == ["a comment of 50003 bytes is left out"]
+        np.testing.assert_array_equal(imagefile.read(data).frames[0], IMAGE)
+        assert lost(Picture([IMAGE.astype(np.float32)], metadata=Metadata(text={"Comment": "x"})), "PFM") == [
+            "PFM does not hold text 'Comment': left out"
+        ]
+
+
+COLOURS = np.stack([IMAGE] * 3, -1)
+
+
+def with_mipmaps(count=3):
+    data = bytearray(written(Picture([COLOURS], "rgb"), "DDS"))
+    data[28:32] = struct.pack("<L", count)
+    return data + bytes(100)
+
+
+def with_linear_light():
+    data = bytearray(written(Picture([COLOURS], "rgb"), "QOI"))
+    data[13] = 1
+    return data
+
+
+def with_text():
+    file = io.BytesIO()
+    Image.fromarray(COLOURS).save(file, "TGA", id_section=b"by hand")
+    return file.getvalue()
+
+
+def with_profile(bits):
+    masks = struct.pack("<LLLL", 0xFF0000, 0xFF00, 0xFF, 0) if bits == 32 else bytes(16)
+    head = struct.pack("<LllHHLLllLL", 124, 4, 4, 1, bits, 3 if bits == 32 else 0, 4 * bits // 2, 0, 0, 0, 0)
+    head += masks + b"DEBM" + bytes(48) + struct.pack("<LLLL", 4, 124 + 2 * bits, 9, 0)
+    return b"BM" + struct.pack("<LHHL", 138 + 2 * bits + 9, 0, 0, 138) + head + bytes(2 * bits) + b"a profile"
+
+
+def with_resources():
+    blocks = b"".join(
+        b"8BIM" + struct.pack(">HHL", number, 0, 16) + bytes(16) for number in (1005, 1028, 1058, 1060, 1036)
+    )
+    head = b"8BPS" + struct.pack(">H6xHLLHH", 1, 3, 5, 7, 8, 3)
+    return head + bytes(4) + struct.pack(">L", len(blocks)) + blocks + bytes(6) + bytes(3 * 5 * 7)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (with_mipmaps(), "the smaller copies of the image (mipmaps) are left out"),
+        (with_linear_light(), "that the samples of a QOI file are linear is left out"),
+        (with_text(), "the text of a TGA file is left out"),
+        (with_profile(24), "the colour profile of a BMP file is left out"),
+        (with_profile(32), "the colour profile of a BMP file is left out"),
+        (with_resources(), "resolution, IPTC, EXIF, XMP of a PSD file left out"),
+        (
+            imagecodecs.jpegxl_encode(np.stack([COLOURS] * 3), lossless=True),
+            "the times of the frames of a JXL file are left out",
+        ),
+    ],
+    ids=["DDS", "QOI", "TGA", "BMP 24", "BMP 32", "PSD", "JXL"],
+)
+def test_what_stands_beside_the_pixels_is_told(data, told, tmp_path):
+    path = tmp_path / "image.tga"  # a TGA is known by its suffix alone
+    path.write_bytes(data)
+    assert imagefile.read(path).losses == [told]
+
+
+@pytest.mark.parametrize("form", ["DDS", "QOI", "TGA", "BMP", "JXL"])
+def test_nothing_is_told_of_an_image_alone(form, tmp_path):
+    path = tmp_path / "image.tga"
+    path.write_bytes(written(Picture([COLOURS], "rgb"), form))
+    assert imagefile.read(path).losses == []
+    for data in (with_mipmaps(1), with_profile(24).replace(b"DEBM", b"BGRs")):
+        assert imagefile.read(bytes(data)).losses == []

@@ -16,11 +16,12 @@ _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 class Header(NamedTuple):
-    """Columns, rows, and the bits of a sample; 0 bits for floats."""
+    """Columns, rows, the bits of a sample, 0 for floats, and whether its frames have times."""
 
     width: int
     height: int
     bits: int
+    animated: bool = False
 
 
 def jp2(data: bytes) -> Header:
@@ -48,6 +49,7 @@ def jxl(data: bytes) -> Header:
         raise ImageFileError("damaged JXL file (no codestream); get a whole copy")
     bits = _Bits(head[2:])
     width, height = bits.size()
+    animated = False
     if bits.take(1):  # all as usual
         return Header(width, height, 8)
     if bits.take(1):  # more fields: orientation, size on the screen, preview, animation
@@ -56,14 +58,15 @@ def jxl(data: bytes) -> Header:
             bits.size()
         if bits.take(1):
             bits.preview()
-        if bits.take(1):
+        animated = bool(bits.take(1))
+        if animated:
             bits.number(100, 1000, (10, 1), (30, 1))
             bits.number(1, 1001, (8, 1), (10, 1))
             bits.number(0, (3, 0), (16, 0), (32, 0))
             bits.take(1)
     if bits.take(1):
-        return Header(width, height, 0)
-    return Header(width, height, bits.number(8, 10, 12, (6, 1)))
+        return Header(width, height, 0, animated)
+    return Header(width, height, bits.number(8, 10, 12, (6, 1)), animated)
 
 
 class _Bits:

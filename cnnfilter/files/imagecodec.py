@@ -18,6 +18,7 @@ _MODELS: dict[int, tuple[Model, bool]] = {
     1: ("grey", False), 2: ("grey", True), 3: ("rgb", False), 4: ("rgb", True)
 }  # fmt: skip
 _DTYPES = ("uint8", "uint16", "float32")
+_QOI_LINEAR = 13
 
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
@@ -44,6 +45,10 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     picture = Picture(frames, model, alpha, notes=notes)
     if form in ("JXL", "JP2") and (words := boxes.described(data)):
         picture.losses.append(f"{', '.join(words)} of a {form} file left out")
+    if header.animated and len(frames) > 1:
+        picture.losses.append("the times of the frames of a JXL file are left out")
+    if form == "QOI" and data[_QOI_LINEAR] == 1:
+        picture.losses.append("that the samples of a QOI file are linear is left out")
     if form == "HDR":
         picture.losses += radiance.losses(data)
     return picture

@@ -13,6 +13,7 @@ _HOLDS: dict[str, set[str]] = {
     "AVIF": {*_EVERYWHERE, "delays"},
     "GIF": {"comment", "delays"},
     "BMP": {"dpi"},
+    **{form: {"comment"} for form in ("PPM", "PGM", "PBM", "PAM")},
 }
 _TIFF_TEXTS = ("ImageDescription", "Software", "DateTime", "Artist", "Copyright")
 PLACEMENT = frozenset((33550, 33920, 33922, 34264, 50844))

@@ -38,6 +38,7 @@ class _Head(NamedTuple):
     channels: int
     white: float
     end: int
+    comments: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -47,8 +48,10 @@ class _Head(NamedTuple):
 def read(file: IO[bytes], limit: Limit) -> Picture:
     """Read all images of a file; white other than 255 or 65535 is scaled to the next of them."""
     picture = Picture([])
+    comments: list[str] = []
     while head := _head(file):
         limit.spend(head.width, head.height)
+        comments += head.comments
         frame = _frame(file, head, picture)
         model, alpha = _KINDS[head.channels]
         if not picture.frames:
@@ -60,6 +63,8 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     if rest := remaining(file):
         picture.losses.append(f"{rest} bytes that follow the image are left out")
     picture.notes = list(dict.fromkeys(picture.notes))
+    if comments:
+        picture.metadata.text["Comment"] = "\n".join(dict.fromkeys(comments))
     return picture
 
 
@@ -76,7 +81,8 @@ def _head(file: IO[bytes]) -> _Head | None:
     if min(found.width, found.height) < 1 or not 1 <= white <= 65535:
         raise ImageFileError("damaged Netpbm file (impossible size or white); get a whole copy")
     file.seek(start + found.end)
-    return found
+    comments = re.findall(rb"# ?([^\n\r]*)", head[: found.end])
+    return found._replace(comments=tuple(text.decode("utf-8", "surrogateescape") for text in comments))
 
 
 def _pnm(head: bytes) -> _Head:
@@ -203,11 +209,17 @@ def _check_white(frame: Array, white: int) -> None:
 
 def write(picture: Picture, file: IO[bytes], form: str) -> None:
     """Write raw samples, one image after the other: as the form says, PAM with alpha, PFM for floats."""
+    lines = picture.metadata.text.get("Comment", "").encode("utf-8", "surrogateescape").splitlines()
+    comments = b"".join(b"# %s\n" % line for line in lines)
+    if len(comments) > _HEADER // 2:  # readers take so much for a header, and no more
+        picture.lose(f"a comment of {len(comments)} bytes is left out")
+        comments = b""
     for frame in picture.frames:
-        _write_one(frame, file, form)
+        _write_one(frame, file, form, comments)
+        comments = b""
 
 
-def _write_one(frame: Array, file: IO[bytes], form: str) -> None:
+def _write_one(frame: Array, file: IO[bytes], form: str, comments: bytes) -> None:
     height, width = frame.shape[:2]
     channels = frame.shape[-1] if frame.ndim == 3 else 1
     if form == "PFM":
@@ -217,15 +229,15 @@ def _write_one(frame: Array, file: IO[bytes], form: str) -> None:
     if form == "PBM":
         if not np.isin(frame, (0, 255)).all():
             raise ImageFileError("PBM holds black and white alone, not grey; write .pgm (--format pgm)")
-        file.write(b"P4\n%d %d\n" % (width, height))
+        file.write(b"P4\n%b%d %d\n" % (comments, width, height))
         file.write(np.packbits(frame == 0, axis=1).data)
         return
     white = 255 if frame.dtype == np.uint8 else 65535
     if form == "PAM":
         kind = {1: b"GRAYSCALE", 2: b"GRAYSCALE_ALPHA", 3: b"RGB", 4: b"RGB_ALPHA"}[channels]
-        fields = (width, height, channels, white, kind)
-        file.write(b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % fields)
+        fields = (comments, width, height, channels, white, kind)
+        file.write(b"P7\n%bWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % fields)
     else:
-        file.write(b"P%d\n%d %d\n%d\n" % (5 if channels == 1 else 6, width, height, white))
+        file.write(b"P%d\n%b%d %d\n%d\n" % (5 if channels == 1 else 6, comments, width, height, white))
     frame = packed(frame)
     file.write(frame.astype(frame.dtype.newbyteorder(">"), copy=False).data)

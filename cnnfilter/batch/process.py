@@ -1,11 +1,14 @@
 """One file's way through the filters: read, filter, write."""
 
 import io
+import math
 import os
 import sys
 import time
 from functools import partial
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.errors import ImageFileError, ParameterError
@@ -115,7 +118,7 @@ class Process(NamedTuple):
             frames=len(picture.frames),
             clipped=clipped,
             seconds=time.perf_counter() - started,
-            notes=(*picture.notes, *picture.losses),
+            notes=tuple(dict.fromkeys((*picture.notes, *picture.losses))),
             losses=tuple(picture.losses),
         )
 
@@ -128,10 +131,7 @@ class Process(NamedTuple):
             picture = read(source, max_pixels=self.max_pixels, axes=self.axes)
         if picture.encoding.get("axes") == "W":
             self._refuse_darkening()
-        if picture.missing is not None and any((frame == picture.missing).any() for frame in picture.frames):
-            picture.losses.append(
-                f"pixels of {picture.missing:g}, which the file declares missing, are filtered as numbers"
-            )
+        _tell_missing(picture)
         return picture
 
     def _refuse_darkening(self) -> None:
@@ -220,6 +220,14 @@ class Process(NamedTuple):
             words = error.strerror[:1].lower() + error.strerror[1:] if error.strerror else str(error)
             words = words.removeprefix(f"{job.target}: ")
             raise ImageFileError(f"cannot write {job.target}: {words}") from error
+
+
+def _tell_missing(picture: Picture) -> None:
+    """Say of which declared values pixels are filtered."""
+    for index, frame in enumerate(picture.frames):
+        value = picture.kept(index).missing
+        if value is not None and bool((np.isnan(frame) if math.isnan(value) else frame == value).any()):
+            picture.lose(f"pixels of {value:g}, which the file declares missing, are filtered as numbers")
 
 
 def _other_names(path: str) -> int:

@@ -77,6 +77,10 @@ def _frames(array: Array, axes: str) -> list[Array]:
 
 def write(picture: Picture, file: IO[bytes]) -> None:
     """Write the frame as it is, or the axes in the order that they were read in."""
+    if picture.alpha:
+        picture.lose("NPY does not hold that the last channel is transparency")
+    if picture.model == "cmyk":
+        picture.lose("NPY does not hold that the channels are CMYK")
     axes, frames = picture.encoding.get("axes", ""), picture.frames
     if len({frame.shape for frame in frames}) > 1 or (len(frames) > 1 and "N" not in axes):
         raise ImageFileError(f".npy holds one image, not {len(frames)} frames; write .tif")

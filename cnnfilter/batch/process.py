@@ -105,7 +105,7 @@ class Process(NamedTuple):
             return None
         if job.existing == "refuse" and os.path.lexists(job.target):
             raise OutputExists(job.target)
-        picture = self._read(job.source)
+        picture = self.read_picture(job.source)
         input_shape = picture.frames[0].shape
         clipped = self._filter(picture)
         form = self._form(picture, job)
@@ -122,7 +122,8 @@ class Process(NamedTuple):
             losses=tuple(picture.losses),
         )
 
-    def _read(self, source: str) -> Picture:
+    def read_picture(self, source: str) -> Picture:
+        """Read a file, or standard input."""
         if source == STREAM:
             picture = read(
                 sys.stdin.buffer, max_pixels=self.max_pixels, axes=self.axes, name="standard input"
@@ -157,11 +158,21 @@ class Process(NamedTuple):
             clipped += more
         return clipped
 
-    def filter_frame(self, frame: Array, alpha: bool) -> Applied:
-        """Run one frame through the filters, and use it up; `alpha`: its last channel is transparency."""
+    def filter_frame(self, frame: Array, alpha: bool, *, overwrite: bool = True) -> Applied:
+        """Run one frame through the filters.
+
+        Parameters
+        ----------
+        frame : array of shape (N,), (H, W) or (H, W, C)
+        alpha : bool
+            Whether its last channel is transparency.
+        overwrite : bool, default True
+            Whether the frame may be used up.
+        """
         plan = self.plan(frame.shape, frame.dtype, alpha)
-        self._refuse_large(plan)
-        return run_chain(plan, frame, overwrite=True)
+        if frame.ndim > 1:  # a signal is short: it has been typed, or read from text
+            self._refuse_large(plan)
+        return run_chain(plan, frame, overwrite=overwrite)
 
     def plan(self, shape: tuple[int, ...], dtype: Any, alpha: bool) -> ChainPlan:
         """Plan what becomes of frames of a shape and type."""

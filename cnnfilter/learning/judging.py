@@ -136,7 +136,8 @@ def _detail(learned: LearnedFilter, pair: Pair, size: tuple[int, int]) -> tuple[
 
 
 def _sum_of_squares(image: Array, wanted: Array) -> float:
-    return float(np.square(image.astype(np.float32) - wanted).sum(dtype=np.float64))
+    # The square of what float32 holds is more than float32 holds.
+    return float(np.square(image.astype(np.float64) - wanted).sum())
 
 
 def _predicted(

@@ -112,7 +112,7 @@ FAULTS = (
     ),
     # Kernels
     Fault(
-        "float kernels of rank 2 pass for rank 1", "kernel.py",
+        "float kernels of rank 2 pass for rank 1", "factoring.py",
         "if np.linalg.norm(scaled - product) > RANK_TOLERANCE * np.linalg.norm(product):",
         "if np.linalg.norm(scaled - product) > 1e-9 * np.linalg.norm(product):",
         "test_kernel.py",

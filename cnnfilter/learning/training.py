@@ -18,12 +18,11 @@ import numpy as np
 from cnnfilter.core.threads import Workers, count, run_strips
 from cnnfilter.errors import FilterFileError, ParameterError
 from cnnfilter.learning.evaluation import decibels
-from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
+from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter, sequence_of
 from cnnfilter.learning.pairs import Array, Pair, Split
 from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.functional import activation
-from cnnfilter.nn.layers import Activation, Convolution
-from cnnfilter.nn.layers_joining import Sequence
+from cnnfilter.nn.layers_joining import walk
 from cnnfilter.nn.loop import TrainingLoop
 from cnnfilter.nn.losses import squared_error
 from cnnfilter.nn.optimisers import Adam
@@ -180,16 +179,7 @@ class Run(TrainingLoop[tuple[Array, Array]]):
 
     def filter(self, parameters: Parameters) -> LearnedFilter:
         """Make a filter of parameters."""
-        options = self.options
-        last = options.layers - 1
-        layers = tuple(
-            ConvolutionLayer(
-                parameters[f"{k}.weight"].copy(),
-                parameters[f"{k}.bias"].copy(),
-                "identity" if k == last else options.activation,
-            )
-            for k in range(options.layers)
-        )
+        options, layers = self.options, layers_of(parameters, self.options)
         notes = {"options": vars(options), "steps": self.step, "shifts": [*map(list, self.shifts)]}
         return LearnedFilter(layers, options.channels == "shared", options.residual, notes)
 
@@ -278,6 +268,15 @@ def first_parameters(options: StackOptions, depth: int, generator: np.random.Gen
     return parameters
 
 
+def layers_of(parameters: Parameters, options: StackOptions) -> tuple[ConvolutionLayer, ...]:
+    """Make layers of parameters, which are not copied."""
+    activations = [options.activation] * (options.layers - 1) + ["identity"]
+    return tuple(
+        ConvolutionLayer(parameters[f"{k}.weight"], parameters[f"{k}.bias"], name)
+        for k, name in enumerate(activations)
+    )
+
+
 def _ends(dtype: np.dtype[Any]) -> tuple[int, int]:
     limits = np.iinfo(dtype)
     return int(limits.min), int(limits.max)
@@ -295,12 +294,7 @@ def gradients_of(
 
     Where `wanted` lies at one of the `ends`, a result beyond it is no error.
     """
-    layers = [Convolution(str(k), len(parameters[f"{k}.bias"]), options.size) for k in range(options.layers)]
-    for layer in layers:
-        layer.parameters = {key: parameters[f"{layer.name}.{key}"] for key in ("weight", "bias")}
-    layers[0].reads_image = True
-    between = itertools.chain(*((layer, Activation(options.activation)) for layer in layers[:-1]))
-    stack = Sequence("", [*between, layers[-1]])
+    stack = sequence_of(layers_of(parameters, options), x.dtype)
     y = stack.forward(x, train=True)
     if options.residual:
         margin = (x.shape[2] - wanted.shape[2]) // 2
@@ -310,7 +304,7 @@ def gradients_of(
         mask = ((wanted > ends[0]) | (y >= wanted)) & ((wanted < ends[1]) | (y <= wanted))
     loss, delta = squared_error(y, wanted, mask)
     stack.backward(delta * np.float32(scale))
-    return loss, {f"{layer.name}.{key}": value for layer in layers for key, value in layer.gradients.items()}
+    return loss, {f"{k}.{key}": value for k, layer in walk(stack) for key, value in layer.gradients.items()}
 
 
 def shown(learned: LearnedFilter, pair: Pair, rows: slice, reach: int) -> tuple[Array, Array, Array]:

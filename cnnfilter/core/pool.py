@@ -46,8 +46,7 @@ def pool(
         target = pixels.dtype if dtype is None else checked_dtype("output", dtype)
     else:
         target = result_type(pixels.dtype, dtype, smoothing=True)
-    size, stride, padding = tuple_of(size), tuple_of(stride), tuple_of(padding)
-    geometry = _windows(types_of(size, stride, padding), pixels.shape, size, stride, padding)
+    geometry = pool_geometry(pixels.shape, size, stride, padding)
     missed = find_missing(pixels, missing)
     height, width = geometry.output_shape
     shape = (width,) if pixels.ndim == 1 else (height, width, *pixels.shape[2:])
@@ -88,6 +87,18 @@ def _run(
     kind: pooling.Kind, values: NDArray[Any], geometry: Geometry, target: np.dtype[Any], workers: int
 ) -> NDArray[Any]:
     return pooling.prepare(kind, geometry, values.shape[2], values.dtype, target).run(values, workers)
+
+
+def pool_geometry(shape: tuple[int, ...], size: Number, stride: Number | None, padding: Padding) -> Geometry:
+    """Return which rows and columns each window covers; of a signal of shape (N,), in its one row.
+
+    Examples
+    --------
+    >>> pool_geometry((7,), 3, 1, 1).output_shape, pool_geometry((6, 7), 3, None, 0).output_shape
+    ((1, 7), (2, 2))
+    """
+    size, stride, padding = tuple_of(size), tuple_of(stride), tuple_of(padding)
+    return _windows(types_of(size, stride, padding), shape, size, stride, padding)
 
 
 @kept

@@ -180,6 +180,14 @@ class Gaussian(KernelFilter):
             given.get("size"), given.get("sigma", 1.0), given.get("template", "float"), order=self.order
         )
 
+    def line(self) -> Kernel:
+        """Make the template of a signal."""
+        from cnnfilter.kernels import templates
+
+        given = self.arguments
+        sigma = templates.sigma_pair(given.get("sigma", 1.0))[1]
+        return _line(given.get("size"), sigma, given.get("template", "float"), self.order[1])
+
     def window(self) -> Pair:
         """Return rows and columns of the template, without making it."""
         from cnnfilter.kernels import templates

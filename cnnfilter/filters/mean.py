@@ -108,6 +108,12 @@ class Mean(KernelFilter):
 
         return templates.mean(self.window())
 
+    def line(self) -> Kernel:
+        """Make the kernel of a signal: its columns alone."""
+        from cnnfilter.kernels import templates
+
+        return templates.mean((1, self.window()[1]))
+
     def window(self) -> Pair:
         """Return rows and columns of the neighbourhood."""
         from cnnfilter.kernels import templates

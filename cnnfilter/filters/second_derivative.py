@@ -113,3 +113,9 @@ class SecondDerivative(KernelFilter):
         from cnnfilter.kernels import templates
 
         return templates.second_derivative(self.arguments.get("axis", "both"))
+
+    def line(self) -> Kernel:
+        """Make the kernel of a signal, which has no axis but x."""
+        from cnnfilter.kernels import templates
+
+        return templates.second_derivative("x")

@@ -18,8 +18,10 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
     their number of additions; along the rows as well.
 
     A row that enters completes one sum of each length of the chain; each length has a ring of rows that
-    are needed again. `down` and `along` list the steps: the sums that are added (0 is a row or pixel itself,
-    k what step k - 1 makes), how far the second lies from the first, and the length of the sum.
+    are needed again. `chunk` rows enter at a time, and a block of columns goes through all of their steps
+    while it is in the nearest cache. `down` and `along` list the steps: the sums that are added (0 is a row
+    or pixel itself, k what step k - 1 makes), how far the second lies from the first, and along the rows the
+    length of the sum.
 
     What enters is scaled by a power of two, so that no sum overflows where the mean does not. A mean that
     differs from the pixel in the middle by rounding alone is that pixel (`vectors.snapper`).
@@ -46,17 +48,24 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
         return rings[2 * level] + row % rings[2 * level + 1] * line
 
     @jit
-    def sum_down(lines, line, rings, down, steps, row, scale, length):
+    def meetings(table, at, rings, line, down, steps, row):
+        """Write down where the sums of each step stand that a row completes, and where theirs goes."""
         for k in range(steps):
-            a, b, lag, size = down[4 * k], down[4 * k + 1], down[4 * k + 2], down[4 * k + 3]
-            if row + 1 >= size:
-                from_a, from_b = in_ring(rings, a, row - lag, line), in_ring(rings, b, row, line)
-                of_a, of_b = scale if a == 0 else one, scale if b == 0 else one
-                to = in_ring(rings, k + 1, row, line)
-                x = 0
-                while x < length:
-                    keep(both(lines, from_a + x, of_a, from_b + x, of_b), lines, to + x)
-                    x += count
+            table[at + 3 * k] = in_ring(rings, down[3 * k], row - down[3 * k + 2], line)
+            table[at + 3 * k + 1] = in_ring(rings, down[3 * k + 1], row, line)
+            table[at + 3 * k + 2] = in_ring(rings, k + 1, row, line)
+
+    @jit
+    def sum_down(lines, table, down, steps, rows, scale, length):
+        x = 0
+        while x < length:
+            for row in range(rows):
+                for k in range(steps):
+                    at = 3 * (steps * row + k)
+                    of_a, of_b = scale if down[3 * k] == 0 else one, scale if down[3 * k + 1] == 0 else one
+                    total = both(lines, table[at] + x, of_a, table[at + 1] + x, of_b)
+                    keep(total, lines, table[at + 2] + x)
+            x += count
 
     @jit
     def place(level, sums, parts, line):
@@ -82,43 +91,46 @@ def strip(jit: Callable[..., Any], source: str, target: str, real: str) -> Calla
     def run(
         image, image_stride, row_map, column_map, before, length, channels, constant,
         height, width, down, steps_down, along, steps_along, rings, parts, middle_down, middle_along,
-        scale, inverse, tolerance, span, lines, line, spare, out, out_stride, first, last, columns,
+        scale, inverse, tolerance, span, chunk, lines, line, table, spare, out, out_stride, first, last,
+        columns,
     ):  # fmt: skip
         for left in range(0, columns, span):
             places = min(span, columns - left) + width - 1
             elements = (places - width + 1) * channels
-            for i in range(last - first + height - 1):
-                row = row_map[first + i]
-                ahead = row_map[min(first + i + 2, last + height - 2)]
-                fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map, left,
-                     places, before, length, channels, 1, places * channels, constant, lines,
-                     in_ring(rings, 0, i, line))  # fmt: skip
-                sum_down(lines, line, rings, down, steps_down, i, scale, places * channels)
-                if i + 1 < height:
-                    continue
-                sums = in_ring(rings, steps_down, i, line)
-                rest = one if steps_down else scale
-                sum_along(lines, line, sums, parts, along, steps_along - 1, rest, places * channels,
-                          channels)  # fmt: skip
-                a, of_a, b, of_b = step_along(along, max(steps_along - 1, 0), sums, parts, line, rest)
-                by = splat(inverse)
-                centre = in_ring(rings, 0, i - (height - 1 - middle_down), line) + middle_along * channels
-                to = (first + i - height + 1) * out_stride + left * channels
-                x = 0
-                while x < elements:
-                    here = min(x, max(elements - count, 0))
-                    if steps_along:
-                        total = both(lines, a + here, of_a, b + here, of_b)
-                    else:
-                        total = mul(load(lines, sums + here), splat(rest))
-                    mean = snap(mul(total, by), load(lines, centre + here), tolerance)
-                    if elements >= count:
-                        store(mean, out, to + here)
-                    else:
-                        # Less than a block: what has no room in the output goes to `spare` first.
-                        store(mean, spare, 0)
-                        for k in range(elements):
-                            out[to + k] = spare[k]
-                    x += count
+            for top in range(0, last - first + height - 1, chunk):
+                rows = min(chunk, last - first + height - 1 - top)
+                for i in range(rows):
+                    row = row_map[first + top + i]
+                    ahead = row_map[min(first + top + i + 2, last + height - 2)]
+                    fill(image, row * image_stride, row < 0, max(ahead, 0) * image_stride, column_map, left,
+                         places, before, length, channels, 1, places * channels, constant, lines,
+                         in_ring(rings, 0, top + i, line))  # fmt: skip
+                    meetings(table, 3 * steps_down * i, rings, line, down, steps_down, top + i)
+                sum_down(lines, table, down, steps_down, rows, scale, places * channels)
+                for i in range(max(top, height - 1), top + rows):
+                    sums = in_ring(rings, steps_down, i, line)
+                    rest = one if steps_down else scale
+                    sum_along(lines, line, sums, parts, along, steps_along - 1, rest, places * channels,
+                              channels)  # fmt: skip
+                    a, of_a, b, of_b = step_along(along, max(steps_along - 1, 0), sums, parts, line, rest)
+                    by = splat(inverse)
+                    centre = in_ring(rings, 0, i - (height - 1 - middle_down), line) + middle_along * channels
+                    to = (first + i - height + 1) * out_stride + left * channels
+                    x = 0
+                    while x < elements:
+                        here = min(x, max(elements - count, 0))
+                        if steps_along:
+                            total = both(lines, a + here, of_a, b + here, of_b)
+                        else:
+                            total = mul(load(lines, sums + here), splat(rest))
+                        mean = snap(mul(total, by), load(lines, centre + here), tolerance)
+                        if elements >= count:
+                            store(mean, out, to + here)
+                        else:
+                            # Less than a block: what has no room in the output goes to `spare` first.
+                            store(mean, spare, 0)
+                            for k in range(elements):
+                                out[to + k] = spare[k]
+                        x += count
 
     return run

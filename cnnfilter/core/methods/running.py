@@ -16,6 +16,7 @@ from cnnfilter.core.jit.processor import register_bytes
 from cnnfilter.core.loops.running import REGISTERS, reciprocal
 from cnnfilter.core.memory import Scratch
 from cnnfilter.core.methods.work import (
+    CHUNK,
     LINE_BYTES,
     MOST_COLUMNS,
     SLACK,
@@ -120,7 +121,7 @@ class _Boxes:
         rows, columns, channels = task.geometry.rows, task.geometry.columns, task.channels
         height, width = rows.kernel, columns.kernel
         down, along = addition_chain(height), addition_chain(width)
-        self.down = _table((a, b, down[b], size) for a, b, size in _sums_of(down))
+        self.down = _table((a, b, down[b]) for a, b, _ in _sums_of(down))
         self.along = _table((a, b, along[a] * channels, size) for a, b, size in _sums_of(along))
         depths = _depths(down, height - 1 - height // 2)
         halo = (width - 1) * channels
@@ -129,7 +130,8 @@ class _Boxes:
         elements = max(min(elements, MOST_COLUMNS), 128, halo)
         self.span = min(-(-elements // channels), columns.output)
         # An odd number of cache lines, so that a column of lines does not fall into one cache set.
-        self.line = ((self.span * channels + halo + SLACK) // 16 | 1) * 16
+        block = REGISTERS * register_bytes() // task.real_type.itemsize
+        self.line = ((self.span * channels + halo + block) // 16 | 1) * 16
         starts = np.cumsum([0, *depths]) * self.line
         self.rings = np.array(list(zip(starts[:-1], depths, strict=True)), np.int64)
         tolerance = (len(down) - 1 + len(along) - 1 + 4) * float(np.finfo(task.real_type).eps)
@@ -141,17 +143,21 @@ class _Boxes:
                 "strip",
                 (source, target, real),
                 f"void({source}*, i64, i64*, i64*, i64, i64, i64, {real}, i64, i64, i64*, i64, i64*, i64, "
-                f"i64*, i64, i64, i64, {real}, {real}, {real}, i64, {real}*, i64, {target}*, {target}*, "
-                f"i64, i64, i64, i64)",
+                f"i64*, i64, i64, i64, {real}, {real}, {real}, i64, i64, {real}*, i64, i64*, {target}*, "
+                f"{target}*, i64, i64, i64, i64)",
             )
         )
         self.before = (
             address(task.row_map), address(task.column_map), columns.before, columns.length, channels,
             task.constant, height, width, address(self.down), len(down) - 1, address(self.along),
             len(along) - 1, address(self.rings), int(starts[-1]), height // 2, width // 2,
-            scale, 1 / (height * width * scale), tolerance, self.span,
+            scale, 1 / (height * width * scale), tolerance, self.span, CHUNK,
         )  # fmt: skip
-        self.scratch = Scratch((lines * self.line + SLACK, task.real_type), (SLACK, task.target_type))
+        self.scratch = Scratch(
+            (lines * self.line + SLACK, task.real_type),
+            (3 * CHUNK * len(down), np.dtype(np.int64)),
+            (SLACK, task.target_type),
+        )
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes + 1000
 
     def run(self, image: Array, out: Array, workers: int | Workers) -> None:
@@ -159,9 +165,9 @@ class _Boxes:
         start, stride, to, to_stride = address(image), row_stride(image), address(out), row_stride(out)
 
         def strip(first: int, last: int) -> None:
-            _held, (lines, spare) = self.scratch.places()
+            _held, (lines, table, spare) = self.scratch.places()
             self.loop(
-                start, stride, *self.before, lines, self.line, spare, to, to_stride, first, last,
+                start, stride, *self.before, lines, self.line, table, spare, to, to_stride, first, last,
                 geometry.columns.output,
             )  # fmt: skip
 
@@ -201,20 +207,25 @@ def _sums_of(chain: tuple[int, ...]) -> list[tuple[int, int, int]]:
     return sums
 
 
-def _table(steps: Iterable[tuple[int, int, int, int]]) -> NDArray[np.int64]:
-    """Write the steps down, and one that is never taken."""
-    return np.array([*steps, (0, 0, 0, 1)], np.int64)
+def _table(steps: Iterable[tuple[int, ...]]) -> NDArray[np.int64]:
+    """Write the steps down; where there are none one that is never taken."""
+    rows = list(steps)
+    return np.array(rows or [(0, 0, 0, 1)], np.int64)
 
 
 def _depths(chain: tuple[int, ...], middle: int) -> list[int]:
-    """Return how many rows of each sum of a chain are held: `middle` and one of the rows themselves at least.
+    """Return how many rows of each sum of a chain are held, of the rows themselves `middle` more at least.
 
-    A sum of rows is added to one that is complete as many rows later as that is long.
+    A sum of rows is added to one that is complete as many rows later as that is long. Of what comes first and
+    last the rows of a chunk are held together.
     """
     lags = [middle, *[0] * (len(chain) - 1)]
     for longer, shorter, _ in _sums_of(chain):
         lags[longer] = max(lags[longer], chain[shorter])
-    return [lag + 1 for lag in lags]
+    depths = [lag + 1 for lag in lags]
+    depths[0] += CHUNK
+    depths[-1] = max(depths[-1], CHUNK)
+    return depths
 
 
 def _tile_elements(channels: int) -> int:

@@ -5,7 +5,7 @@ strip needs, and so on up to the frame. Each keeps the rows that the next strip 
 no row is computed twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +19,9 @@ from cnnfilter.pixels import Applied, Array, apply, copy_pixels, extremes
 
 Rows = Callable[[int, int], Array]
 
+UNROUNDED: dict[str, Any] = {"value_range": None, "depth": np.float64}
+"""What `apply` is told for values as a filter gives them, before range and rounding."""
+
 
 def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Applied:
     """Run one frame through filters; values stay floats between them and are rounded once.
@@ -27,7 +30,7 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Appl
     ----------
     plan : ChainPlan
         What `plan_chain` says for such frames.
-    frame : array of shape (H, W) or (H, W, C)
+    frame : array of shape (N,), (H, W) or (H, W, C)
         uint8, uint16, int16, float32 or float64.
     overwrite : bool, default False
         Whether the frame is no longer needed: the result may then take its memory.
@@ -48,7 +51,7 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Appl
     array([33, 33,  0, 33, 33], dtype=uint8)
     """
     if plan.strips == 1:
-        return _whole(plan, frame)
+        return _one_by_one(plan, frame, zip(plan.filters, plan.settings, strict=True))
     strips = _Strips(plan, frame)
     ends = strips.extremes() if plan.value_range == "stretch" else None
     taken = overwrite and plan.keeps_the_frame and frame.flags.writeable
@@ -56,10 +59,32 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Appl
     return Applied(result, strips.fill(result, ends))
 
 
-def _whole(plan: ChainPlan, frame: Array) -> Applied:
-    """Run one filter after the other."""
+def run_apart(plan: ChainPlan, frame: Array) -> tuple[Array, Array]:
+    """Run a chain as `run_chain` does, for those who look into it.
+
+    Returns
+    -------
+    given : array
+        What the last filter is given.
+    values : float64 array
+        What it makes of that, before range and rounding.
+
+    Examples
+    --------
+    >>> from cnnfilter.filters.mean import Mean
+    >>> from cnnfilter.filters.plan import plan_chain
+    >>> plan = plan_chain([Mean(size=3)], (1, 4), "uint8")
+    >>> run_apart(plan, np.array([[1, 1, 3, 4]], np.uint8))[1].round(3)
+    array([[1.   , 1.667, 2.667, 3.333]])
+    """
+    *before, last = zip(plan.filters, plan.settings, strict=True)
+    given = _one_by_one(plan, frame, before).array
+    return given, _one_by_one(plan, given, [(last[0], last[1] | UNROUNDED)]).array
+
+
+def _one_by_one(plan: ChainPlan, frame: Array, steps: Iterable[tuple[Filter, dict[str, Any]]]) -> Applied:
     clipped = 0
-    for filter, settings in zip(plan.filters, plan.settings, strict=True):
+    for filter, settings in steps:
         frame, more = _apply(filter, frame, settings, plan.unit, plan.threads)
         clipped += more
     return Applied(frame, clipped)
@@ -88,7 +113,7 @@ class _Strips(NamedTuple):
             if pair:
                 found.append(pair)
 
-        self._each(look, {"value_range": None, "depth": np.float64})
+        self._each(look, UNROUNDED)
         return (min(low for low, _ in found), max(high for _, high in found)) if found else (0.0, 0.0)
 
     def _each(self, use: Callable[[int, int, Array], None], last_settings: dict[str, Any]) -> int:

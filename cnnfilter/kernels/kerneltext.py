@@ -75,7 +75,7 @@ def _cells(values: Floats, shown: int | None, exact: bool = False) -> list[list[
 
 def _number(value: float, exact: bool) -> str:
     if exact or (abs(value) < WHOLE and value == round(value)):
-        return repr(value).removesuffix(".0")
+        return number_text(value)
     return f"{value:.6g}"
 
 
@@ -85,3 +85,8 @@ def _some(side: int, shown: int | None) -> list[int | None]:
         return list(range(side))
     half = shown // 2
     return [*range(half), None, *range(side - half, side)]
+
+
+def number_text(value: float) -> str:
+    """Write a number with as few digits as give it back exactly, whole numbers without a point."""
+    return repr(value).removesuffix(".0")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cnnfilter import Kernel
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters import plan
-from cnnfilter.filters.chain import run_chain
+from cnnfilter.filters.chain import run_apart, run_chain
 from cnnfilter.filters.correlation import Correlate
 from cnnfilter.filters.filter import KernelFilter
 from cnnfilter.filters.gaussian import Gaussian
@@ -145,6 +145,14 @@ def test_a_stretch_knows_the_whole_image():
     result = in_strips(steps, frame).array
     assert result.max() == 255
     assert result[490, 20] == 128
+
+
+def test_a_chain_looked_into_is_the_chain_that_runs():
+    frame = np.random.default_rng(5).integers(0, 256, (300, 40, 3)).astype(np.uint8)
+    steps = [Correlate(kernel=SKEW), Gaussian(sigma=3.0, template="float")]
+    given, values = run_apart(plan_chain(steps, frame.shape, frame.dtype), frame)
+    assert given.min() >= 0 and given.max() <= 255 and values.dtype == np.float64
+    np.testing.assert_array_equal(np.rint(values), in_strips(steps, frame).array)
 
 
 def test_floats_are_never_there_for_the_whole_frame():

@@ -69,8 +69,13 @@ def shell(tmp_path_factory):
     return run
 
 
+NOTES, NOTES_CHINESE = (ROOT / "docs" / f"notes-at-the-shell{language}.md" for language in ("", ".zh-CN"))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=page_name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if commands(page) and page not in (NOTES, NOTES_CHINESE)], ids=page_name
+)
 def test_commands_run(page, shell, tmp_path_factory):
     """Every command of a page, in order; what a set-up installs is taken as installed."""
     for command in commands(page):
@@ -141,6 +146,25 @@ def test_the_reference_of_commands_is_what_they_say():
     """`python docs/make_commands.py` writes it anew."""
     made = script("make_commands.py")
     assert made.PAGE.read_text() == made.reference()
+
+
+@pytest.mark.slow
+def test_the_notes_at_the_shell_show_what_the_commands_say():
+    """`python docs/make_shown.py` writes it anew."""
+    assert script("make_shown.py").made(NOTES.read_text()) == NOTES.read_text()
+
+
+def test_the_notes_in_chinese_show_the_same():
+    for language in ("sh", "text"):
+        assert blocks(NOTES, language) == blocks(NOTES_CHINESE, language)
+
+
+def test_the_equations_in_chinese_name_the_same():
+    def named(name):
+        rows = [line for line in (ROOT / "docs" / name).read_text().splitlines() if line.startswith("| ")]
+        return [row.split(" | ")[-2:] for row in rows if "`" in row]
+
+    assert named("equations.md") == named("equations.zh-CN.md")
 
 
 LEARNING = ROOT / "docs" / "learning.md"

@@ -146,7 +146,7 @@ class TestBatches:
             ("photos", "out", "blur", {}, "steps 'blur': no filter 'blur'"),
             ("photos", "out", "", {}, "a filter is missing"),
             ("photos", "out", "mean --size x", {}, "'x' is not a number of pixels"),
-            ("photos", "out", "mean --help", {}, "No such option '--help'"),
+            ("photos", "out", "mean --help", {}, "no option '--help'"),
             ("photos", "out", "mean '", {}, "No closing quotation"),
             ("photos", "out", [], {}, "there are no steps"),
             ("photos", "out", "mean", {"depth": "12"}, "depth '12' is unknown; use 8, 16, f32"),

@@ -4,6 +4,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from cnnfilter.cli.group import CONTEXT, Examples
+from cnnfilter.cli.types import OneOf
 
 VARIABLE = "_CNNFILTER_COMPLETE"
 
@@ -16,7 +17,7 @@ VARIABLE = "_CNNFILTER_COMPLETE"
         "cnnfilter completion fish > ~/.config/fish/completions/cnnfilter.fish",
     ],
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=OneOf(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the script with which a shell completes commands, options and the names of kernels."""
     complete = get_completion_class(shell)

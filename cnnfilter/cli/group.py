@@ -1,5 +1,6 @@
 """The command tree. A command's module is imported when the command runs, not before."""
 
+import re
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
@@ -14,12 +15,57 @@ HELP_WIDTH = 80
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH}
 
 
+_REMARKS = "remarks on options"
+
+
+def remark(ctx: click.Context | None, words: str) -> None:
+    """Keep what is to be said of the options until all are read: --quiet may be among them."""
+    if ctx is not None:
+        ctx.meta.setdefault(_REMARKS, []).append(words)
+
+
+def pass_remarks_on(inner: click.Context, outer: click.Context | None) -> None:
+    """Hand what was found in a context of its own to the one that will say it."""
+    for words in inner.meta.pop(_REMARKS, ()):
+        remark(outer, words)
+
+
 class Examples(click.Command):
-    """A command whose help ends with examples."""
+    """A command whose help ends with examples, and whose complaints name what may have been meant."""
 
     def __init__(self, *args: Any, examples: Iterable[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; one that is none may be that of another program."""
+        words = list(args)
+        known = {name for param in self.get_params(ctx) for name in (*param.opts, *param.secondary_opts)}
+        for word in words[: words.index("--")] if "--" in words else words:
+            # Else -output would be read as -o with the name utput.
+            if (name := word.partition("=")[0])[:1] == "-" and name[1:2].isalpha() and f"-{name}" in known:
+                ctx.fail(f"no option {name!r}; it is written -{name}")
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            from cnnfilter.cli.slips import option_meant
+
+            raise click.UsageError(option_meant(error.option_name, words, known), ctx) from None
+        except click.UsageError as error:
+            if found := re.fullmatch(r"(Got unexpected extra arguments? \((.*)\))\.?", error.message):
+                from cnnfilter.cli.slips import numbers_meant
+
+                raise click.UsageError(found[1] + numbers_meant(found[2].split()), ctx) from None
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Say what is to be said of the options, and run."""
+        from cnnfilter.cli.main import note
+
+        for words in ctx.meta.pop(_REMARKS, ()):
+            if not ctx.params.get("quiet"):
+                note(words)
+        return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """End with the examples, a line each."""
@@ -59,10 +105,9 @@ class LazyGroup(Examples, click.Group):
         """Find the subcommand, or say which one may have been meant."""
         name = args[0]
         if name not in self.list_commands(ctx) and not name.startswith("-"):
-            from difflib import get_close_matches
+            from cnnfilter.cli.slips import command_meant
 
-            near = get_close_matches(name, self.list_commands(ctx), n=1)
-            ctx.fail(f"no command {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            ctx.fail(f"no command {name!r}{command_meant(name, self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -73,8 +118,9 @@ class LazyGroup(Examples, click.Group):
     def rows(self) -> list[tuple[str, str]]:
         """Name the subcommands, each with a line about it."""
         rows = [(name, words) for name, (_, words) in self.lazy.items()]
+        # A first sentence is never cut: it takes the lines it needs.
         return rows + [
-            (name, command.get_short_help_str(limit=60)) for name, command in self.commands.items()
+            (name, command.get_short_help_str(limit=400)) for name, command in self.commands.items()
         ]
 
 
@@ -121,6 +167,7 @@ class RootGroup(LazyGroup):
         "cache": ("cnnfilter.cli.cache:cache", "Manage the compiled loops."),
         "doctor": ("cnnfilter.cli.doctor:doctor", "Check this installation."),
         "completion": ("cnnfilter.cli.completion:completion", "Print what a shell needs to complete."),
+        "help": ("cnnfilter.cli.help:help", "Show the help of a command."),
     },
 )
 @click.option(

@@ -9,7 +9,7 @@ import click
 
 from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
 from cnnfilter.cli.main import note, show_lines
-from cnnfilter.cli.types import SIZE, KernelText, Sigma
+from cnnfilter.cli.types import SIZE, KernelText, OneOf, Sigma
 
 if TYPE_CHECKING:
     from cnnfilter.kernels.kernel import Kernel
@@ -27,9 +27,9 @@ def _written(command: Callable[..., Any]) -> Callable[..., Any]:
     as_option = click.option(
         "--as",
         "syntax",
-        type=click.Choice(SYNTAXES),
+        type=OneOf(SYNTAXES),
         metavar="SYNTAX",
-        help=f"{', '.join(SYNTAXES)}. [table, or by the name of FILE]",
+        help=f"{', '.join(SYNTAXES)}. [by FILE; else a table, exact in a pipe]",
     )
     output = click.option(
         "-o", "--output", metavar="FILE", help="Write .json, .txt, .csv or .npy. [standard output]"
@@ -41,9 +41,14 @@ def _write(kernel: "Kernel", syntax: str | None, output: str | None) -> None:
     if output is not None and syntax is None:
         kernel.save(output)
         return
+    from cnnfilter.kernels import kerneltext
     from cnnfilter.kernels.kernelsyntax import as_text
 
-    text = as_text(kernel, syntax or "table")
+    if output is None and syntax is None and not sys.stdout.isatty():
+        # Whoever redirects it will read it again as a kernel; 6 digits would be another one.
+        text: str | bytes = kerneltext.table(kernel, exact=True) + "\n"
+    else:
+        text = as_text(kernel, syntax or "table")
     content = text.encode() if isinstance(text, str) else text
     if output is not None:
         from cnnfilter.wholefile import whole_file
@@ -89,7 +94,7 @@ def kernel() -> None:
     cls=Examples,
     context_settings=CONTEXT,
     examples=[
-        "cnnfilter kernel gaussian --size 3 --sigma 0.8 --integer",
+        "cnnfilter kernel gaussian --size 3 --sigma 0.8 --integer --steps",
         "cnnfilter kernel gaussian --sigma 2 -o blur.json",
     ],
 )
@@ -98,19 +103,36 @@ def kernel() -> None:
 @click.option("--integer", is_flag=True, help="Whole numbers over their sum; the corner is 1.")
 @click.option(
     "--rounding",
-    type=click.Choice(["floor", "round"]),
+    type=OneOf(["floor", "round"]),
     help="Of whole numbers. [floor, as the notes do]",
 )
+@click.option("--steps", is_flag=True, help="Show how --integer comes about.")
 @_written
 def gaussian(
-    size: Any, sigma: Any, integer: bool, rounding: str | None, syntax: str | None, output: str | None
+    size: Any,
+    sigma: Any,
+    integer: bool,
+    rounding: Any,
+    steps: bool,
+    syntax: str | None,
+    output: str | None,
 ) -> None:
     """Make a Gaussian: weights with the sum 1, or an integer template."""
     from cnnfilter.kernels.gaussian import cut_remark
     from cnnfilter.kernels.templates import gaussian as template
 
-    if rounding and not integer:
-        raise click.UsageError("--rounding needs --integer", click.get_current_context())
+    for option, given in (("--rounding", rounding), ("--steps", steps)):
+        if given and not integer:
+            raise click.UsageError(f"{option} needs --integer", click.get_current_context())
+    if steps:
+        if syntax or output:
+            raise click.UsageError(
+                "--steps is for reading; leave --as and -o out", click.get_current_context()
+            )
+        from cnnfilter.kernels.kernelview import integer_steps
+
+        show_lines(integer_steps(size, sigma, rounding or "floor"))
+        return
     # Small integers are a template of this very size; nobody would make a larger one of them.
     if size is not None and not integer and (remark := cut_remark(size, sigma)):
         note(remark)
@@ -143,7 +165,7 @@ def mean(size: Any, syntax: str | None, output: str | None) -> None:
 )
 @click.option(
     "--axis",
-    type=click.Choice(["x", "y", "both"]),
+    type=OneOf(["x", "y", "both"]),
     default="both",
     help="Along columns, rows, or their sum. [both]",
 )
@@ -163,7 +185,7 @@ def second_derivative(axis: Any, syntax: str | None, output: str | None) -> None
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_kernels(as_json: bool) -> None:
-    """List the kernels that have a name; parameters come after colons."""
+    """List the kernels that have a name, and in brackets what their parameters are when left out."""
     import json
 
     from cnnfilter.kernels.named import REGISTRY
@@ -172,9 +194,10 @@ def list_kernels(as_json: bool) -> None:
     for entry in REGISTRY:
         if as_json:
             row = {"name": entry.name, "usage": entry.usage, "summary": entry.summary, "source": entry.source}
-            click.echo(json.dumps(row))
+            click.echo(json.dumps({**row, "defaults": entry.defaults}))
         else:
-            click.echo(f"{entry.usage:<{width}}  {entry.summary}")
+            defaults = f" [{':'.join(entry.defaults.values())}]" if entry.defaults else ""
+            click.echo(f"{entry.usage:<{width}}  {entry.summary}{defaults}")
 
 
 @kernel.command(

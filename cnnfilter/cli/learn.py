@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from cnnfilter.cli.group import CONTEXT, Examples
 from cnnfilter.cli.main import note, show_lines
-from cnnfilter.cli.types import Pair
+from cnnfilter.cli.types import OneOf, Pair
 from cnnfilter.errors import DtypeError, FilterFileError, ParameterError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
 )
 @click.option("--size", type=_Size(), default="auto", metavar="N|UxV|auto", help="auto tries 3, 5, 7. [auto]")
 @click.option(
-    "--colour", type=click.Choice(["shared", "separate", "mixed"]), default="shared", metavar="HOW",
+    "--colour", type=OneOf(["shared", "separate", "mixed"]), default="shared", metavar="HOW",
     help="shared kernel, separate for each channel, or mixed. [shared]",
 )  # fmt: skip
 @click.option("--bias", is_flag=True, help="Learn a constant to add.")
@@ -66,7 +66,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     "--ridge", type=float, callback=_finite, metavar="X", help="Pull to the identity. [1e-9, 1e-6 or 1e-3]"
 )
 @click.option(
-    "--method", type=click.Choice(["least-squares", "gradient"]), default="least-squares", metavar="NAME",
+    "--method", type=OneOf(["least-squares", "gradient"]), default="least-squares", metavar="NAME",
     help="least-squares, or the notes' gradient. [least-squares]",
 )  # fmt: skip
 @click.option("--layers", type=click.IntRange(1, 32), metavar="N", help="Train a stack of layers instead.")
@@ -77,7 +77,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     "--kernel", type=click.IntRange(1, 31), default=3, metavar="N", help="Size of a layer's kernels. [3]"
 )
 @click.option(
-    "--activation", type=click.Choice(_ACTIVATIONS), default="relu", metavar="NAME",
+    "--activation", type=OneOf(_ACTIVATIONS), default="relu", metavar="NAME",
     help="Between layers: relu, leaky_relu, tanh… [relu]",
 )  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), default=4000, metavar="N", help="Of training. [4000]")

@@ -7,7 +7,19 @@ import click
 from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import Examples
-from cnnfilter.cli.types import SIZE, STEP, Axes, Boundary, KernelText, Padding, Pair, Pixels, Place, Sigma
+from cnnfilter.cli.types import (
+    SIZE,
+    STEP,
+    Axes,
+    Boundary,
+    KernelText,
+    OneOf,
+    Padding,
+    Pair,
+    Pixels,
+    Place,
+    Sigma,
+)
 from cnnfilter.filters.filter import Numbers, Option, Range
 
 Parameters = list[click.Parameter]
@@ -90,8 +102,8 @@ def _read(form: str | tuple[str, ...] | Numbers) -> tuple[Any, str]:
     return _choices(form)
 
 
-def _choices(names: tuple[str, ...]) -> tuple[click.Choice[str], str]:
-    return click.Choice(names, case_sensitive=names == tuple(map(str.lower, names))), "|".join(names)
+def _choices(names: tuple[str, ...]) -> tuple[OneOf, str]:
+    return OneOf(names, case_sensitive=names == tuple(map(str.lower, names))), "|".join(names)
 
 
 _FORMS: dict[str, tuple[Any, str]] = {
@@ -112,7 +124,7 @@ def value_range(default: str) -> click.Option:
     """Say what becomes of values that leave the pixels' range."""
     return click.Option(
         ["--range"],
-        type=click.Choice(["clip", "abs", "offset", "stretch"]),
+        type=OneOf(["clip", "abs", "offset", "stretch"]),
         metavar="HOW",
         help=f"clip, abs, offset or stretch to the range. [{default}]",
     )
@@ -128,7 +140,7 @@ def _pixels() -> Parameters:
         click.Option(["--linear"], is_flag=True, help="Filter in linear light (sRGB curve)."),
         click.Option(
             ["--depth"],
-            type=click.Choice(["8", "16", "f32"]),
+            type=OneOf(["8", "16", "f32"]),
             metavar="8|16|f32",
             help="Bits of a value; f32 keeps signs. [the input's]",
         ),

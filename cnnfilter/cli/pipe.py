@@ -1,12 +1,13 @@
 """``cnnfilter pipe``: several filters in one process, floats between them, rounded once."""
 
 import shlex
+from contextlib import suppress
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from cnnfilter.cli.group import CONTEXT
+from cnnfilter.cli.group import CONTEXT, Examples, pass_remarks_on
 from cnnfilter.cli.options import ImageCommand, Settings, inputs, own, shared
 from cnnfilter.cli.options import value_range as range_option
 from cnnfilter.errors import ParameterError
@@ -14,6 +15,8 @@ from cnnfilter.filters.filter import Filter
 from cnnfilter.registry import FILTERS, filter_named
 
 SEPARATOR, JOINT = "--", "then"
+OTHER_JOINTS = ("|", SEPARATOR)
+"""What is typed for a joint by those who think of a shell's pipe."""
 
 
 class PipeCommand(ImageCommand):
@@ -95,16 +98,45 @@ def _parse_step(words: list[str], help: bool) -> Filter:
         raise click.UsageError(f"a filter is missing beside 'then' or '--'; filters are {known}")
     name, *arguments = words
     if name not in FILTERS:
-        raise click.UsageError(f"no filter {name!r} to pipe through; filters are {known}")
+        from cnnfilter.cli.slips import command_meant
+
+        meant = command_meant(name, FILTERS)
+        raise click.UsageError(f"no filter {name!r} to pipe through{meant or f'; filters are {known}'}")
     filter = filter_named(name)
-    command = click.Command(
+    command = Examples(
         name,
         params=[*own(filter.options), range_option(filter.default_range)],
         context_settings=CONTEXT,
         add_help_option=help,
     )
-    values = command.make_context(f"cnnfilter pipe -- {name}", arguments).params
+    try:
+        context = _read(command, arguments)
+    except click.UsageError as error:
+        if place := _end_of_filter(command, arguments):
+            before, after = (
+                words[: place + 1],
+                [word for word in arguments[place:] if word not in OTHER_JOINTS],
+            )
+            parted = " ".join([*before, JOINT, *after])
+            raise click.UsageError(f"'then' is missing between two filters: {parted}", error.ctx) from None
+        raise
+    pass_remarks_on(context, click.get_current_context(silent=True))
+    values = context.params
     return filter.read(values, values.pop("range"))
+
+
+def _read(command: click.Command, arguments: list[str]) -> click.Context:
+    return command.make_context(f"cnnfilter pipe -- {command.name}", list(arguments))
+
+
+def _end_of_filter(command: click.Command, arguments: list[str]) -> int | None:
+    """Return where another filter begins among the arguments of one, if they can be read up to there."""
+    for place, word in enumerate(arguments):
+        if place and (word in FILTERS or word in OTHER_JOINTS):
+            with suppress(click.UsageError):
+                _read(command, arguments[:place])
+                return place
+    return None
 
 
 def _run(**values: Any) -> int:

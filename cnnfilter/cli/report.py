@@ -30,6 +30,8 @@ class Report:
         How many folders of the inputs could not be searched.
     stream : TextIO
         Where JSON goes.
+    resumable : bool
+        Whether an interrupted run can go on with --skip-existing.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Report:
         progress: bool | None = None,
         unreadable: int = 0,
         stream: TextIO | None = None,
+        resumable: bool = False,
     ) -> None:
         self.total, self.quiet, self.verbose, self.as_json = total, quiet, verbose, as_json
         self.stream = stream or sys.stdout
@@ -49,6 +52,7 @@ class Report:
         self.losses: dict[str, list[str]] = {}
         self.existing: list[tuple[str, OutputExists]] = []
         self.unreadable = unreadable
+        self.resumable = resumable
         self.started = time.perf_counter()
         self.bar = None
         if progress or (progress is None and total > 1 and not quiet and sys.stderr.isatty()):
@@ -132,7 +136,8 @@ class Report:
         words += [f"{skipped} skipped"] if skipped else []
         words += [f"{failed} failed"] if failed else []
         words += ["interrupted"] if interrupted else []
-        say(f"{', '.join(words)} in {time.perf_counter() - self.started:.1f} s")
+        way_on = "; --skip-existing does the rest" if interrupted and self.resumable else ""
+        say(f"{', '.join(words)} in {time.perf_counter() - self.started:.1f} s{way_on}")
 
 
 def _bar(total: int) -> "tqdm[None]":

@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -17,12 +18,13 @@ from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import form_named, form_of
-from cnnfilter.filters.filter import Filter
+from cnnfilter.filters.filter import Filter, KernelFilter
 
 
 def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int:
     """Filter all inputs and return the exit status."""
     _refuse_contradictions(settings)
+    _refuse_slips(steps, settings)
     if settings.quiet:
         warnings.simplefilter("ignore")
     else:
@@ -51,6 +53,8 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         from cnnfilter.cli.explain import explain_images
 
         return explain_images(process, settings, _sources(settings, stdin=False)[0])
+    if not settings.quiet:
+        _note_shifts(steps)
     sources, unreadable = _sources(settings)
     jobs = make_jobs(settings, sources, command)
     if not jobs:
@@ -60,6 +64,9 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         os.write(sys.stdout.fileno(), b"")  # fails before the work is done, if it is closed
     gc.freeze()
     gc.enable()
+    # A folder that was not named as one is hardly meant to be new.
+    folder = "" if is_folder(settings.output or "") else os.path.dirname(settings.output or "")
+    is_new = bool(folder) and not os.path.exists(folder)
     outcomes = run_jobs(process, jobs, settings.jobs)
     report = Report(
         len(jobs),
@@ -69,12 +76,15 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         progress=settings.progress,
         unreadable=unreadable,
         stream=sys.stderr if jobs[0].target == STREAM else sys.stdout,
+        resumable=not settings.in_place and not settings.overwrite,
     )
     with report:
         for job, outcome in outcomes:
             if isinstance(outcome, BrokenPipeError):
                 raise outcome
             report.add(job, outcome)
+    if is_new and not settings.quiet:
+        note(f"{folder}: this folder was made")
     if settings.verbose:
         from cnnfilter.core.jit import compiled
 
@@ -100,6 +110,36 @@ def _refuse_contradictions(settings: Settings) -> None:
             raise usage(f"--{name} '' is no name")
     if settings.format:
         form_named(settings.format)
+
+
+def _refuse_slips(steps: Sequence[Filter], settings: Settings) -> None:
+    """Refuse inputs that are no files but look like a value, or like the output."""
+    if all(path == STREAM or os.path.lexists(path) for path in settings.inputs):
+        return
+    from cnnfilter.cli.slips import inputs_meant
+
+    numbers = [option.name for option in steps[0].options if option.form in ("lengths", "size")]
+    option = f"--{'sigma' if 'sigma' in numbers else numbers[0]}" if numbers and len(steps) == 1 else None
+    is_run = not settings.in_place and not settings.explain and settings.at is None
+    if meant := inputs_meant(settings.inputs, option, unnamed_output=is_run and settings.output is None):
+        raise usage(meant)
+
+
+def _note_shifts(steps: Sequence[Filter]) -> None:
+    """Tell of kernels without a middle, which move a picture."""
+    for step in steps:
+        given = step.arguments
+        kept = given.get("padding", "same") in ("same", "equal") and given.get("stride", 1) in (1, (1, 1))
+        if not isinstance(step, KernelFilter) or not kept:
+            continue
+        rows, columns = step.window()
+        dilation = given.get("dilation", 1)
+        down, right = dilation if isinstance(dilation, tuple) else (dilation, dilation)
+        # What lies a whole number of pixels to either side of a middle has one.
+        sides = (("up", (rows - 1) * down), ("left", (columns - 1) * right))
+        if ways := [way for way, reach in sides if reach % 2]:
+            half = f"moves the picture half a pixel {' and '.join(ways)}"
+            note(f"{step.name}: {rows}x{columns} has no middle, and {half}; an odd size does not")
 
 
 def _is_text(settings: Settings) -> bool:
@@ -153,7 +193,17 @@ def _one_job(settings: Settings, sources: Sequence[Source]) -> list[Job]:
             form_of(target)
         except ImageFileError as error:
             raise usage(str(error)) from None
+    if target != STREAM and not settings.quiet:
+        _note_target(target, settings.format)
     return [Job(source.path, target, "skip" if settings.skip_existing else "replace") for source in sources]
+
+
+def _note_target(target: str, form: str | None) -> None:
+    """Tell of a name that promises another form."""
+    if form:
+        with suppress(ImageFileError):
+            if form_of(target) != form_named(form):
+                note(f"{target}: is written as {form_named(form)}, as --format says, and named otherwise")
 
 
 def _is_special(path: str) -> bool:

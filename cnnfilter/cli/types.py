@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
+from cnnfilter.cli.group import remark
 from cnnfilter.errors import CnnFilterError
 
 Number = int | float
@@ -15,6 +17,23 @@ if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
 else:
     ParamType = click.ParamType  # takes no [Any] when it runs under click 8.2 and 8.3
+
+
+if TYPE_CHECKING:
+    Choice = click.Choice[str]
+else:
+    Choice = click.Choice
+
+
+class OneOf(Choice):
+    """One of some words; of another word it says which may have been meant."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Name the nearest beside all of them."""
+        from cnnfilter.cli.slips import value_meant
+
+        words = super().get_invalid_choice_message(value, ctx).rstrip(".")
+        return words + value_meant(str(value), self.choices)
 
 
 class Pair(ParamType):
@@ -107,6 +126,26 @@ class Boundary(ParamType):
 
     name = "boundary"
     names = ("zero", "constant", "edge", "reflect", "symmetric", "wrap", "renormalize")
+    # Of SciPy, OpenCV, libvips, ImageMagick and GPUs, where they mean the same. SciPy's reflect does not.
+    other_names = MappingProxyType(
+        {
+            "mirror": "reflect",
+            "reflect101": "reflect",
+            "reflect-101": "reflect",
+            "reflect_101": "reflect",
+            "nearest": "edge",
+            "replicate": "edge",
+            "clamp": "edge",
+            "copy": "edge",
+            "circular": "wrap",
+            "tile": "wrap",
+            "repeat": "wrap",
+            "grid-wrap": "wrap",
+            "black": "zero",
+            "zeros": "zero",
+            "constant": "zero",
+        }
+    )
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read a boundary; the result is its name, or its name and the constant."""
@@ -120,10 +159,17 @@ class Boundary(ParamType):
                 number = math.nan
             if math.isfinite(number):
                 return name, number
-        elif name in self.names and name != "constant" and not colon:
-            return name
+        elif value in self.names and value != "constant":
+            return value
+        elif meant := self.other_names.get(value.lower()):
+            more = "; constant:VALUE takes another value" if value == "constant" else ""
+            remark(ctx, f"the boundary {value!r} is called {meant} here{more}")
+            return meant
+        from cnnfilter.cli.slips import value_meant
+
         names = ", ".join(name for name in self.names if name != "constant")
-        self.fail(f"{value!r} is none of {names} and constant:VALUE", param, ctx)
+        near = value_meant(value, self.names)
+        self.fail(f"{value!r} is none of {names} and constant:VALUE{near}", param, ctx)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -144,11 +190,18 @@ class KernelText(ParamType):
         from cnnfilter.kernels.kernelfile import kernel_from
 
         try:
-            return kernel_from(value)
+            kernel = kernel_from(value)
         except CnnFilterError as error:
             self.fail(str(error), param, ctx)
         except OSError as error:
             self.fail(f"{value}: {error.strerror}", param, ctx)
+        count, side = kernel.weights.size, math.isqrt(kernel.weights.size)
+        if not kernel.name and kernel.shape[0] == 1 and side**2 == count and side % 2 and side > 1:
+            remark(
+                ctx,
+                f"{count} numbers in one row are a kernel of 1x{count}; {side}x{side} has ; between its rows",
+            )
+        return kernel
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

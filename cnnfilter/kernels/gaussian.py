@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import warnings
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -182,6 +182,53 @@ def cut_remark(size: Size, sigma: Sigma) -> str | None:
     return f"this size cuts off {100 * cut:.3g} % of the Gaussian; without --size nothing is lost"
 
 
+class IntegerSteps(NamedTuple):
+    """How an integer Gaussian comes about, as the notes have it.
+
+    Attributes
+    ----------
+    samples : float64 array
+        The Gaussian of equation 12, with its factor.
+    ratios : float64 array
+        The samples over that of the corner, which becomes 1.
+    kernel : Kernel
+        The ratios rounded, over their sum.
+    """
+
+    samples: Floats
+    ratios: Floats
+    kernel: Kernel
+
+
+def integer_steps(
+    size: Size | None = None, sigma: Sigma = 1.0, rounding: Literal["floor", "round"] = "floor"
+) -> IntegerSteps:
+    """Make an integer Gaussian step by step; parameters and errors are those of `gaussian`.
+
+    Examples
+    --------
+    >>> steps = integer_steps(3, 0.8)
+    >>> steps.samples.round(4)[:2]
+    array([[0.0521, 0.1139, 0.0521],
+           [0.1139, 0.2487, 0.1139]])
+    >>> steps.ratios.round(3)[:2]
+    array([[1.   , 2.184, 1.   ],
+           [2.184, 4.771, 2.184]])
+    """
+    kernel = gaussian(size, sigma, "integer", rounding)
+    sigmas = sigma_pair(sigma)
+    ratios = np.exp(_corner_exponents(kernel.shape, sigmas))
+    rows, columns = (
+        # Where sigma is 0 there is one row or column, and nothing is smoothed.
+        np.exp(-(((np.arange(side) - side // 2) / s) ** 2) / 2) / (math.sqrt(2 * math.pi) * s)
+        if s
+        else np.ones(1)
+        for side, s in zip(kernel.shape, sigmas, strict=True)
+    )
+    with np.errstate(over="ignore"):
+        return IntegerSteps(np.outer(rows, columns), ratios, kernel)
+
+
 def default_size(sigma: float) -> int:
     """Size of a Gaussian that is cut at 4 sigma: ``2 * ceil(4 * sigma) + 1``."""
     return 2 * math.ceil(4 * sigma) + 1
@@ -274,14 +321,18 @@ def _integer_gaussian(rows: int, columns: int, sigmas: tuple[float, float], roun
 
 def _integer_weights(rows: int, columns: int, sigmas: tuple[float, float], rounding: str) -> Floats | None:
     """Round the weights with 1 in the corner; None if their sum is above ``MAX_INTEGER_SUM``."""
-    y, x = (_corner_exponent(side, s) for side, s in zip((rows, columns), sigmas, strict=True))
-    exponent = np.add.outer(y, x)
+    exponent = _corner_exponents((rows, columns), sigmas)
     # The centre alone decides before anything is raised to a power, so nothing overflows.
     if exponent[rows // 2, columns // 2] > math.log(MAX_INTEGER_SUM):
         return None
     raw = np.exp(exponent)
     weights = np.asarray(np.floor(raw) if rounding == "floor" else np.rint(raw))
     return weights if weights.sum() <= MAX_INTEGER_SUM else None
+
+
+def _corner_exponents(sides: tuple[int, int], sigmas: tuple[float, float]) -> Floats:
+    y, x = (_corner_exponent(side, s) for side, s in zip(sides, sigmas, strict=True))
+    return np.asarray(np.add.outer(y, x))
 
 
 def _corner_exponent(side: int, sigma: float) -> Floats:

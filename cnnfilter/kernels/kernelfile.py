@@ -4,7 +4,7 @@ Forms, by suffix:
 
 ``.txt``
     A row on a line, values parted by blanks or commas, an optional last line ``/ 16`` with the divisor, and
-    comments from ``#`` to the end of a line.
+    comments from ``#`` to the end of a line. A matrix file of vips, which begins with its sizes, is read too.
 ``.csv``
     The same with commas only.
 ``.json``
@@ -31,6 +31,7 @@ from typing import BinaryIO
 import numpy as np
 
 from cnnfilter.errors import CnnFilterError, DtypeError, FilterFileError, ParameterError
+from cnnfilter.kernels import othersyntax
 from cnnfilter.kernels.kernel import Kernel
 from cnnfilter.kernels.kerneljson import json_text, kernel_of_json
 from cnnfilter.kernels.kerneltext import number_text
@@ -134,7 +135,8 @@ def kernel_from(text: str) -> Kernel:
     """Find the kernel that a user means: a file, a name or weights.
 
     A text that ends in ``.txt``, ``.csv``, ``.json`` or ``.npy`` is a file; one that begins with a letter is
-    a name, with parameters after colons; anything else is weights, as in :func:`parse`.
+    a name, with parameters after colons; anything else is weights, as in :func:`parse`, and so is NumPy's
+    ``array([[...]])``.
 
     Raises
     ------
@@ -151,7 +153,8 @@ def kernel_from(text: str) -> Kernel:
     text = text.strip()
     if Path(text).suffix[1:].lower() in FORMS and "\n" not in text:
         return load(text)
-    kind, read = ("name", named) if text[:1].isalpha() else ("weights", parse)
+    is_name = text[:1].isalpha() and not othersyntax.is_array(text)
+    kind, read = ("name", named) if is_name else ("weights", parse)
     try:
         return read(text)
     except (ParameterError, DtypeError) as error:
@@ -167,7 +170,8 @@ def parse(text: str) -> Kernel:
 
     Rows are parted by ``;`` or line ends, values by blanks or commas. ``/ 16`` at the end, with a blank on
     one side of the slash, divides the whole kernel. A value may be a fraction without blanks, such as
-    ``1/9``. ``#`` begins a comment.
+    ``1/9``. ``#`` begins a comment. Lists as Python, NumPy and JSON write them and ImageMagick's
+    ``3x3: 0,-1,0 ...`` are read too.
 
     Parameters
     ----------
@@ -205,7 +209,8 @@ def read_rows(text: str, most: int = MAX_SIDE) -> tuple[list[list[float]], float
     >>> read_rows("1 2; 1/2 1/4")
     ([[1.0, 2.0], [0.5, 0.25]], None)
     """
-    lines = (line.partition("#")[0].strip() for line in text.replace("\N{MINUS SIGN}", "-").splitlines())
+    text = othersyntax.rows(text.replace("\N{MINUS SIGN}", "-"))
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
     # A line may end in the ; that parts it from the next.
     body = ";".join(line.removesuffix(";").rstrip() for line in lines if line.strip("; \t"))
     weights, divisor = _split_divisor(body)
@@ -319,7 +324,7 @@ def _text_of(file: BinaryIO) -> str:
 
 
 def _read_text(file: BinaryIO) -> Kernel:
-    return parse(_text_of(file))
+    return parse(othersyntax.vips_rows(_text_of(file)))
 
 
 def _read_csv(file: BinaryIO) -> Kernel:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cnnfilter.kernels import gaussian, kerneltext
 from cnnfilter.kernels.kernelsyntax import as_text
 from cnnfilter.kernels.kerneltext import number_text
 from cnnfilter.kernels.named import named
@@ -15,6 +16,7 @@ from cnnfilter.kernels.named import named
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cnnfilter.kernels.gaussian import Sigma, Size
     from cnnfilter.kernels.kernel import Kernel
 
     Floats = NDArray[np.float64]
@@ -70,6 +72,45 @@ def describe(kernel: Kernel) -> str:
         facts.append(("accuracy", f"at most {distance:.3g} from the Gaussian of sum 1, in any weight"))
     indent = "\n" + " " * 10
     return "\n".join(f"{name:<10}{text.replace(chr(10), indent)}" for name, text in facts)
+
+
+def integer_steps(size: Size | None, sigma: Sigma, rounding: Literal["floor", "round"] = "floor") -> str:
+    """Write how an integer Gaussian comes about: the samples, over the corner, rounded, over their sum.
+
+    Returns
+    -------
+    str
+        Several lines, without a line end after the last; of more than 15 rows or columns the middle is left
+        out.
+
+    Examples
+    --------
+    >>> print(integer_steps(3, 0.8))
+    H: the Gaussian of equation 12, sigma 0.8
+    0.0521261  0.113854 0.0521261
+     0.113854   0.24868  0.113854
+    0.0521261  0.113854 0.0521261
+    <BLANKLINE>
+    H / H11: the corner is 1
+         1  2.1842       1
+     2.1842 4.77073  2.1842
+         1  2.1842       1
+    <BLANKLINE>
+    rounded down, over their sum
+    1 2 1
+    2 4 2
+    1 2 1
+    / 16
+    """
+    samples, ratios, kernel = gaussian.integer_steps(size, sigma, rounding)
+    sigmas = gaussian.pair_name(*gaussian.sigma_pair(sigma))
+    rounded = "down" if rounding == "floor" else "to the nearest"
+    steps = (
+        (f"H: the Gaussian of equation 12, sigma {sigmas}", kerneltext.lines(samples, kerneltext.SHOWN)),
+        ("H / H11: the corner is 1", kerneltext.lines(ratios, kerneltext.SHOWN)),
+        (f"rounded {rounded}, over their sum", [kerneltext.table(kernel, kerneltext.SHOWN)]),
+    )
+    return "\n\n".join("\n".join([title, *lines]) for title, lines in steps)
 
 
 def heatmap(kernel: Kernel, color: bool = False, shades: str = BLOCKS) -> str:

@@ -40,6 +40,11 @@ class NamedKernel:
         opened = "".join(f"[:{parameter.name.upper()}" for parameter in self.parameters)
         return self.name + opened + "]" * len(self.parameters)
 
+    @property
+    def defaults(self) -> dict[str, str]:
+        """What each parameter is when left out."""
+        return {parameter.name: parameter.default for parameter in self.parameters}
+
 
 def names() -> tuple[str, ...]:
     """Names that :func:`named` knows, in the order of the registry.

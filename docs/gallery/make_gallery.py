@@ -79,7 +79,7 @@ ENTRIES = [
     Entry(
         "gradient", "Gradient", "The hue is where it grows brighter: red to the right.",
         "astronaut.png",
-        ("cnnfilter pipe sample_images/astronaut.png -o gradient.png"
+        ("cnnfilter pipe sample_images/astronaut.png --range stretch -o gradient.png"
          " -- gaussian --sigma 1 then gradient --show colour",), FACE,
     ),
     Entry(
@@ -117,7 +117,12 @@ ENTRIES = [
     ),
 ]  # fmt: skip
 
-HERO = ("gaussian --sigma 4", "convolve --kernel sharpen", "second-derivative", "convolve --kernel emboss")
+HERO = (
+    "gaussian --sigma 4",
+    "convolve --kernel sharpen",
+    "gradient --range stretch",
+    "convolve --kernel emboss",
+)
 """What the README shows of one photograph."""
 
 

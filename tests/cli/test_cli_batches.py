@@ -273,7 +273,7 @@ def large(path: str, side: int = 1500) -> bytes:
     return Path(path).read_bytes()
 
 
-def in_the_middle(arguments: list[str], out: Path, sent: int) -> subprocess.Popen[bytes]:
+def in_the_middle(arguments: list[str], out: Path, sent: int) -> subprocess.CompletedProcess[bytes]:
     """Start a batch and send it a signal once the first output is done and another one is begun."""
     process = subprocess.Popen(
         [*COMMAND, *arguments], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, preexec_fn=hear_signals
@@ -285,8 +285,8 @@ def in_the_middle(arguments: list[str], out: Path, sent: int) -> subprocess.Pope
             process.send_signal(sent)
             break
         time.sleep(0.001)
-    process.communicate(timeout=60)
-    return process
+    said = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, *said)
 
 
 def unprivileged(*arguments: str, status: int) -> subprocess.CompletedProcess[bytes]:
@@ -332,6 +332,15 @@ class TestNothingIsLost:
         old, new = self.whole_old_or_whole_new(folder / "out")
         assert old > 0 and new > 0
         assert not [name for name in names(folder / "out") if name.startswith(".")], "no litter"
+
+    def test_how_to_go_on_after_an_interruption_is_said(self, batch, folder):
+        """With --overwrite there is no telling what was done; in a new folder there is."""
+        batch = [*batch[: batch.index("-o")], "-o", "new/", "--jobs", "2"]
+        process = in_the_middle(batch, folder / "new", signal.SIGINT)
+        assert process.returncode == 130
+        assert process.stderr.decode().rstrip().endswith("s; --skip-existing does the rest")
+        cnnfilter(*batch, "--skip-existing")
+        assert names(folder / "new") == [f"{number:02}.png" for number in range(12)]
 
     def test_killed(self, batch, folder):
         process = in_the_middle(batch, folder / "out", signal.SIGKILL)

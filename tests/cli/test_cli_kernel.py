@@ -31,6 +31,29 @@ class TestTemplates:
         assert said(*options, "floor").split()[-1] == "16"
         assert said(*options, "round").split()[-1] == "17"
 
+    def test_whole_numbers_are_written_in_full(self):
+        words = said("gaussian", "--size", "9", "--sigma", "1", "--integer", "--as", "table").split()
+        assert "8886110" in words and words[-1] == "55832714"
+
+    def test_the_steps_to_whole_numbers(self):
+        steps = said("gaussian", "--size", "5", "--sigma", "1.4", "--integer", "--steps").split("\n\n")
+        samples, ratios, rounded = (step.splitlines()[1:] for step in steps)
+        assert np.array(samples[0].split(), float) == pytest.approx(
+            [np.exp(-(4 + d * d) / (2 * 1.4**2)) / (2 * np.pi * 1.4**2) for d in (-2, -1, 0, 1, 2)], rel=1e-5
+        )
+        assert ratios[2].split() == "2.77433 5.96384 7.69689 5.96384 2.77433".split()
+        assert rounded[2:] == ["2 5 7 5 2", "2 4 5 4 2", "1 2 2 2 1", "/ 71"]
+
+    @pytest.mark.parametrize("more", [[], ["--integer", "--as", "c"], ["--integer", "-o", "k.json"]])
+    def test_steps_are_of_whole_numbers_and_for_reading(self, more):
+        assert "--steps" in complaint(cnnfilter("kernel", "gaussian", "--steps", *more, status=2))
+
+    def test_what_is_redirected_can_be_read_again(self, tmp_path):
+        """All digits: a Gaussian of 6 digits is neither of sum 1 nor separable."""
+        (tmp_path / "k.txt").write_text(said("gaussian", "--sigma", "1.3"))
+        read = Kernel.load(tmp_path / "k.txt")
+        assert read == templates.gaussian(sigma=1.3) and read.separable()
+
     def test_files_hold_what_was_made(self, tmp_path):
         for form in ("json", "txt", "csv", "npy"):
             said("gaussian", "--size", "5x3", "--sigma", "2x1", "-o", tmp_path / f"g.{form}")
@@ -99,6 +122,13 @@ class TestList:
         for row in rows:
             assert templates.named(row["name"]).array.size
         assert len(said("list").splitlines()) == len(rows)
+
+    def test_says_what_parameters_are_when_left_out(self):
+        lines = {line.split("[")[0].split()[0]: line for line in said("list").splitlines()}
+        assert lines["log"].endswith("[2*ceil(4*sigma)+1:1.4]")
+        assert lines["sharpen"].endswith("[1]") and not lines["emboss"].endswith("]")
+        rows = {row["name"]: row for row in map(json.loads, said("list", "--json").splitlines())}
+        assert rows["motion"]["defaults"] == {"length": "9", "angle": "0"}
 
 
 class TestShow:

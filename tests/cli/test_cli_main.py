@@ -80,6 +80,10 @@ class TestHelp:
         place = lines.index("Examples:")
         assert len(lines) - place == 3, "two examples, a line each"
 
+    @pytest.mark.parametrize("command", [[], ["kernel"], ["net"], ["cache"], ["animate"]])
+    def test_no_summary_is_cut(self, command):
+        assert b"..." not in cnnfilter(*command, "--help").stdout.split(b"Commands:")[1]
+
     def test_every_shared_option_states_its_default_once(self):
         for command in image_commands():
             for param in root.get_command(click.Context(root), command).params:
@@ -182,7 +186,7 @@ class TestErrors:
             (["mean", "--size", "3x3x3", "a"], "3x3x3"),
             (["gaussian", "--sigma", "-1", "a"], "'-1' is not a length"),
             (["gaussian", "--sigma", "nan", "a"], "'nan'"),
-            (["mean", "--boundary", "mirror", "a"], "'mirror' is none of zero, edge, reflect"),
+            (["mean", "--boundary", "some", "a"], "'some' is none of zero, edge, reflect"),
             (["mean", "--padding", "some", "a"], "'some' is none of same, narrow, wide"),
             (["mean", "--max-pixels", "many", "a"], "'many' is not a number of pixels"),
             (["mean", "-0", "a"], "--files-from"),
@@ -207,6 +211,100 @@ class TestErrors:
         process = cnnfilter(*arguments, status=2)
         assert words in complaint(process)
         assert process.stdout == b""
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("gaussian --radius 2 a.png -o o.png", "use --sigma, the standard deviation in pixels"),
+            ("gaussian -sigma 2 a.png -o o.png", "no option '-sigma'; it is written --sigma"),
+            ("gaussian -sigma=2 a.png -o o.png", "it is written --sigma"),
+            ("mean a.png -output o.png", "no option '-output'; it is written --output"),
+            ("mean --ksize 3 a.png -o o.png", "use --size"),
+            ("mean --treads 3 a.png -o o.png", "did you mean '--threads'?"),
+            ("mean a.png out.png", "a file to be written is named by -o out.png"),
+            ("gaussian 2 a.png -o o.png", "2: no such file; did you mean --sigma 2?"),
+            ("mean 5x7 a.png -o o.png", "5x7: no such file; did you mean --size 5x7?"),
+            ("median a.png -o o.png", "no sum of weighted pixels"),
+            ("sharpen a.png -o o.png", "use 'unsharp', or 'convolve --kernel sharpen'"),
+            ("emboss a.png -o o.png", "use 'convolve --kernel emboss'"),
+            ("sobel a.png -o o.png", "use 'gradient --operator sobel'"),
+            ("laplacian a.png -o o.png", "use 'second-derivative'"),
+            ("blur a.png -o o.png", "use 'gaussian', or 'mean'"),
+            ("edge a.png -o o.png", "use 'gradient', or 'second-derivative'"),
+            ("unsharp-mask a.png -o o.png", "use 'unsharp'"),
+            ("animate blur a.png -o o.gif", "use 'gaussian', or 'mean'"),
+            ("convolve --kernel 0 -1 0 a.png -o o.png", "are put in quotes: --kernel '0 -1 0'"),
+            ("convolve --kernel 0 1 0 a.png -o o.png", "numbers that belong together are put in quotes"),
+            ("kernel show 0 1 0", "numbers that belong together are put in quotes"),
+            ("pipe a.png -o o.png -- gaussian --sigma 2 mean", "filters: gaussian --sigma 2 then mean;"),
+            ("pipe a.png -o o.png -- pool mean '|' mean --size 5", "filters: pool mean then mean --size 5;"),
+            ("pipe a.png -o o.png -- pool mean mean", "filters: pool mean then mean;"),
+            ("pipe a.png -o o.png -- gaussian 2", "unexpected extra argument (2); numbers"),
+            ("pool avg a.png -o o.png", "did you mean 'mean'?"),
+            ("mean --depth 32 a.png -o o.png", "did you mean 'f32'?"),
+            ("mean --depth float a.png -o o.png", "did you mean 'f32'?"),
+            ("mean --range normalize a.png -o o.png", "did you mean 'stretch'?"),
+            ("mean --boundary reflct a.png -o o.png", "did you mean 'reflect'?"),
+            ("net describe lenet", "did you mean 'lenet5'?"),
+            ("help gausian", "did you mean 'gaussian'?"),
+            ("help mean large", "has no commands below it: 'large'"),
+        ],
+    )  # fmt: skip
+    def test_slips_get_the_right_word(self, line, words, tmp_path):
+        picture(tmp_path / "a.png")
+        process = cnnfilter(*shlex.split(line), status=2, cwd=tmp_path)
+        assert words in complaint(process)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png"]
+
+    def test_files_that_are_missing_are_no_slips(self, tmp_path):
+        """They fail by themselves, and the others are done."""
+        picture(tmp_path / "a.png")
+        process = cnnfilter("mean", "a.png", "b.png", "-o", "out/", status=3, cwd=tmp_path)
+        assert b"b.png: no such file" in process.stderr
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("mean --boundary mirror a.png -o o.png", "the boundary 'mirror' is called reflect here"),
+            ("mean --boundary nearest a.png -o o.png", "'nearest' is called edge"),
+            ("mean --boundary replicate a.png -o o.png", "'replicate' is called edge"),
+            ("mean --boundary black a.png -o o.png", "'black' is called zero"),
+            (
+                "mean --boundary constant a.png -o o.png",
+                "called zero here; constant:VALUE takes another value",
+            ),
+            ("pipe a.png -o o.png -- mean --boundary tile", "'tile' is called wrap"),
+            (
+                "convolve --kernel 0,-1,0,-1,5,-1,0,-1,0 a.png -o o.png",
+                "9 numbers in one row are a kernel of 1x9",
+            ),
+            (
+                "mean --size 4x3 a.png -o o.png",
+                "mean: 4x3 has no middle, and moves the picture half a pixel up;",
+            ),
+            ("mean --format jpg a.png -o o.png", "o.png: is written as JPEG"),
+            ("mean a.png -o no/such/o.png", "no/such: this folder was made"),
+        ],
+    )
+    def test_what_is_taken_otherwise_is_said_unless_it_is_not_to_be(self, line, words, tmp_path):
+        picture(tmp_path / "a.png")
+        said = complaint(cnnfilter(*shlex.split(line), cwd=tmp_path))
+        assert said.startswith("note: ") and words in said
+        words = shlex.split(line)
+        quiet = cnnfilter(words[0], "-q", *words[1:], cwd=tmp_path)
+        assert b"note" not in quiet.stderr
+
+    def test_half_a_pixel_is_that_way(self, tmp_path):
+        dot = np.zeros((8, 8), np.uint8)
+        dot[4, 4] = 200
+        np.save(tmp_path / "dot.npy", dot)
+        cnnfilter("mean", "--size", "4x3", "dot.npy", "-o", "moved.npy", cwd=tmp_path)
+        rows, columns = np.nonzero(np.load(tmp_path / "moved.npy"))
+        assert (rows.mean(), columns.mean()) == (3.5, 4)
+
+    @pytest.mark.parametrize("words", [[], ["gaussian"], ["kernel"], ["kernel", "show"]])
+    def test_help_is_a_command_too(self, words):
+        assert cnnfilter("help", *words).stdout == cnnfilter(*words, "--help").stdout
 
     def test_a_group_without_a_command_shows_its_help(self):
         process = cnnfilter("kernel", status=2)
@@ -283,6 +381,7 @@ class TestCompletion:
         assert self.complete("convolve", "--kernel", "sobel") == ["sobel-x", "sobel-y"]
         assert self.complete("mean", "--boundary", "re") == ["reflect", "renormalize"]
         assert self.complete("pool", "m") == ["max", "mean"]
+        assert self.complete("help", "kernel", "sh") == ["show"]
 
     def test_the_filters_of_a_pipe(self):
         assert self.complete("pipe", "a.png", "--", "gau") == ["gaussian"]

@@ -147,6 +147,74 @@ class TestParse:
             assert kernelfile.parse(kernelfile.format(kernel)) == kernel
 
 
+class TestOtherPrograms:
+    """What NumPy, JSON, ImageMagick and vips write."""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "[[0,-1,0],[-1,5,-1]]",
+            "[[0, -1, 0], [-1, 5, -1]]",
+            "[[ 0. -1.  0.]\n [-1.  5. -1.]]",
+            "array([[ 0., -1.,  0.],\n       [-1.,  5., -1.]])",
+            "np.array([\n    [0, -1, 0],\n    [-1, 5, -1],\n], dtype=np.float64)",
+            "numpy.asarray([[0, -1, 0], [-1, 5, -1]])",
+            "[[0, -2, 0], [-2, 10, -2]] / 2",
+            "3x2: 0,-1,0 -1,5,-1",
+            "3x2:0,-1,0,-1,5,-1",
+            "3x2+1+0: 0,-1,0 -1,5,-1",
+            "3x2: 0, -1, 0\n-1, 5, -1",
+        ],
+    )
+    def test_are_read(self, text):
+        assert kernelfile.kernel_from(text).array.tolist() == [[0, -1, 0], [-1, 5, -1]]
+
+    def test_one_row_and_a_square(self):
+        assert kernelfile.kernel_from("[1, 2, 1]") == Kernel([1, 2, 1])
+        assert kernelfile.kernel_from("2: 1,2 3,4") == Kernel([[1, 2], [3, 4]])
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("[[1, 2], [3]]", "row 2 has 1 values"),
+            ("[[[1, 2]]]", "is not a number"),
+            ("[1, 2", "is not a number"),
+            ("[[1, x]]", "row 1, column 2: 'x' is not a number"),
+            ("[]", "no weights"),
+            ("3x3: 1,2,3", "9 numbers, and there are 3"),
+            ("3x3+0+0: 1,2,3,4,5,6,7,8,9", "the origin \\+0\\+0 is not the middle"),
+        ],
+    )
+    def test_are_refused(self, text, message):
+        with pytest.raises(ParameterError, match=message):
+            kernelfile.kernel_from(text)
+
+    @pytest.mark.parametrize("form", ["numpy", "imagemagick"])
+    def test_what_we_write_for_them_is_read(self, form):
+        from cnnfilter.kernels.kernelsyntax import as_text
+
+        kernel = Kernel([[1, 2, 3, 4], [5, 6, 7, 8.5]])
+        text = str(as_text(kernel, form))
+        text = text.split("'")[1] if form == "imagemagick" else text.split("= ", 1)[1]
+        assert kernelfile.kernel_from(text) == kernel
+
+    @pytest.mark.parametrize(
+        ("content", "kernel"),
+        [
+            ("3 2 16 0\n1 2 1\n2 4 2\n", Kernel([[1, 2, 1], [2, 4, 2]], 16)),
+            ("3 2\n1 2 1\n2 4 2\n", Kernel([[1, 2, 1], [2, 4, 2]])),
+            ("2 2\n1 2\n3 4\n", Kernel([[2, 2], [1, 2], [3, 4]])),
+            ("4 2 1 0\n1 2 3 4\n5 6 7 8\n", Kernel([[4, 2, 1, 0], [1, 2, 3, 4], [5, 6, 7, 8]])),
+        ],
+    )
+    def test_a_matrix_of_vips_is_one_that_cannot_be_ours(self, content, kernel, tmp_path):
+        assert kernelfile.load(stored(tmp_path / "k.txt", content)) == kernel
+
+    def test_a_matrix_of_vips_with_an_offset(self, tmp_path):
+        with pytest.raises(FilterFileError, match="offset 128"):
+            kernelfile.load(stored(tmp_path / "k.txt", "3 1 1 128\n1 2 1\n"))
+
+
 class TestKernelFrom:
     def test_a_file(self, tmp_path):
         path = stored(tmp_path / "sobel-x.txt", "1 2 1 / 4")

@@ -19,6 +19,7 @@ from cnnfilter.cli.group import CONTEXT, LazyGroup
         "predict": ("cnnfilter.cli.net.predicting:predict", "Say what images show."),
         "features": ("cnnfilter.cli.net.looking:features", "Draw what a layer makes of an image."),
         "kernels": ("cnnfilter.cli.net.looking:kernels", "Draw or export the kernels of a layer."),
+        "trace": ("cnnfilter.cli.net.tracing:trace", "Show a tiny network in numbers, forward and back."),
         "train": ("cnnfilter.cli.net.training:train", "Train a network on your images."),
     },
 )

@@ -14,6 +14,7 @@ from cnnfilter.cli.net.weights import (
     load_network,
     read_image,
 )
+from cnnfilter.cli.types import OneOf
 from cnnfilter.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def features(
     help="A sheet .png, .svg, .pdf; or a bank .npy, .safetensors for 'cnnfilter learned'.",
 )  # fmt: skip
 @click.option(
-    "--for", "pictures", type=click.Choice(["grey", "colour"]), metavar="grey|colour",
+    "--for", "pictures", type=OneOf(["grey", "colour"]), metavar="grey|colour",
     help="What the bank is to filter. [what the network reads]",
 )  # fmt: skip
 def kernels(

@@ -12,6 +12,7 @@ from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.main import Interrupted, note, show_lines
 from cnnfilter.cli.net.weights import MEMORY, METADATA, SET, built, complete_networks, read_image
 from cnnfilter.cli.options import ImageCommand
+from cnnfilter.cli.types import OneOf
 from cnnfilter.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ _MOST_ROWS = 40  # of a table in a terminal
 @MEMORY
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="Times through the data.")
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Images a step. [32]")
-@click.option("--optimiser", type=click.Choice(["adam", "sgd"]), metavar="adam|sgd", help="[adam]")
+@click.option("--optimiser", type=OneOf(["adam", "sgd"]), metavar="adam|sgd", help="[adam]")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="X", help="Learning rate at first.")
 @click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), metavar="X", help="Of sgd. [0.9]")
 @click.option("--decay", type=click.FloatRange(0), metavar="X", help="Weight decay. [0]")
 @click.option(
-    "--schedule", type=click.Choice(["cosine", "step", "constant"]), metavar="cosine|step|constant",
+    "--schedule", type=OneOf(["cosine", "step", "constant"]), metavar="cosine|step|constant",
     help="How the rate falls. [cosine]",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Random seed. [0]")

@@ -1,6 +1,7 @@
 """The classic networks, each a short description; `MODELS` lists them."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
 from cnnfilter.errors import ParameterError
@@ -43,7 +44,9 @@ def build(name: str, **options: Any) -> Network:
     (10,)
     """
     if name not in MODELS:
-        raise ParameterError(f"no network {name!r}: choose one of {', '.join(MODELS)}")
+        near = get_close_matches(str(name).lower(), MODELS, n=1)
+        meant = f"did you mean {near[0]!r}? There are" if near else "choose one of"
+        raise ParameterError(f"no network {name!r}: {meant} {', '.join(MODELS)}")
     try:
         network = MODELS[name](**options)
     except TypeError as error:

@@ -235,6 +235,7 @@ class Gradient(Filter):
         from cnnfilter.pixels.kinds import full_scale
 
         operator, dtype = how.pop("operator", "sobel"), how.pop("dtype")
+        how = {"boundary": self.default_boundary, **how}
         del how["output"]
         scale = full_scale(image.dtype)
         x, y = (part / part.dtype.type(scale) for part in _differences(image, operator, **how))

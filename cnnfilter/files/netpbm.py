@@ -5,7 +5,7 @@ OpenCV scales no white. Pixels go straight from the file into the array.
 """
 
 import re
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -60,6 +60,50 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
         picture.losses.append(f"{rest} bytes that follow the image are left out")
     picture.notes = list(dict.fromkeys(picture.notes))
     return picture
+
+
+class Layout(NamedTuple):
+    """Where the samples of an image lie in its file, row by row.
+
+    Attributes
+    ----------
+    offset : int
+        Of the first, in bytes.
+    shape : tuple of int
+    dtype : dtype
+        Their type, in the byte order of the file.
+    white : int
+        To be scaled to 255 or 65535: see `scaled`.
+    """
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    white: int
+
+
+def layout(file: IO[bytes]) -> Layout:
+    """Say where the samples of the only image of a raw file lie: PGM, PPM, or PAM without alpha.
+
+    Raises
+    ------
+    ImageFileError
+        For other files, damaged ones, and those of several images.
+    """
+    head = _head(file)
+    if head is None or head.magic not in (b"P5", b"P6", b"P7") or head.channels in (2, 4):
+        raise ImageFileError("only raw PGM and PPM, and PAM without alpha, can be read in parts; convert it")
+    found = Layout(file.tell(), head.shape, _sample(head.white), int(head.white))
+    rest = remaining(file) - int(np.prod(found.shape, dtype=object)) * found.dtype.itemsize
+    if rest < 0:
+        raise ImageFileError(_TRUNCATED)
+    if rest > 0:
+        raise ImageFileError(f"{rest} bytes follow the image; one image alone can be read in parts")
+    return found
+
+
+def _sample(white: float) -> np.dtype[Any]:
+    return np.dtype("u1" if white < 256 else ">u2")
 
 
 def _head(file: IO[bytes]) -> _Head | None:
@@ -136,15 +180,15 @@ def _frame(file: IO[bytes], head: _Head, picture: Picture) -> Array:
         octets = _raw(file, (head.height, -(-head.width // 8)), "u1")
         frame = 1 - np.unpackbits(octets, axis=1, count=head.width)
     else:
-        frame = _raw(file, shape, "u1" if white < 256 else ">u2")
+        frame = _raw(file, shape, _sample(white))
     if magic in _BITS:
         picture.notes.append("1-bit image filtered as grey, 0 and 255; written with 8 bits")
     elif white not in (255, 65535):
         picture.notes.append(f"white of {white} scaled to {255 if white < 256 else 65535}")
-    return _scaled(frame, white)
+    return scaled(frame, white)
 
 
-def _raw(file: IO[bytes], shape: tuple[int, ...], dtype: str) -> Array:
+def _raw(file: IO[bytes], shape: tuple[int, ...], dtype: str | np.dtype[Any]) -> Array:
     """Read samples as they lie in the file."""
     kind = np.dtype(dtype)
     if int(np.prod(shape, dtype=object)) * kind.itemsize > remaining(file):
@@ -192,8 +236,8 @@ def _numbers(data: bytes, shape: tuple[int, ...], losses: list[str]) -> Array:
     return values.reshape(shape)
 
 
-def _scaled(frame: Array, white: int) -> Array:
-    """Scale to white at 255 or 65535, half to even."""
+def scaled(frame: Array, white: int) -> Array:
+    """Scale samples, or some rows of them, to white at 255 or 65535, half to even."""
     dtype = np.dtype(np.uint8 if white < 256 else np.uint16)
     full = 255 if white < 256 else 65535
     if (white < full or frame.dtype != dtype) and (most := int(frame.max())) > white:
@@ -224,12 +268,23 @@ def _write_one(frame: Array, file: IO[bytes], form: str) -> None:
         file.write(b"P4\n%d %d\n" % (width, height))
         file.write(np.packbits(frame == 0, axis=1).data)
         return
-    white = 255 if frame.dtype == np.uint8 else 65535
+    file.write(header(form, frame.shape, frame.dtype))
+    frame = packed(frame)
+    file.write(frame.astype(frame.dtype.newbyteorder(">"), copy=False).data)
+
+
+def header(form: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    r"""Return what stands before the samples of a PGM, PPM or PAM, which are written big-endian.
+
+    Examples
+    --------
+    >>> header("PPM", (480, 640, 3), np.dtype("u2"))
+    b'P6\n640 480\n65535\n'
+    """
+    height, width, channels = shape if len(shape) == 3 else (*shape, 1)
+    white = 255 if dtype == np.uint8 else 65535
     if form == "PAM":
         kind = {1: b"GRAYSCALE", 2: b"GRAYSCALE_ALPHA", 3: b"RGB", 4: b"RGB_ALPHA"}[channels]
         fields = (width, height, channels, white, kind)
-        file.write(b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % fields)
-    else:
-        file.write(b"P%d\n%d %d\n%d\n" % (5 if channels == 1 else 6, width, height, white))
-    frame = packed(frame)
-    file.write(frame.astype(frame.dtype.newbyteorder(">"), copy=False).data)
+        return b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % fields
+    return b"P%d\n%d %d\n%d\n" % (5 if channels == 1 else 6, width, height, white)

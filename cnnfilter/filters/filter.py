@@ -212,6 +212,11 @@ class Filter:
         """Whether a part of the result needs no more than a part of the image, so that strips will do."""
         return "wrap" not in self.boundaries and self.arguments.get("accuracy") != "fast"
 
+    @property
+    def floats(self) -> int:
+        """How many it holds for each value of its result while it runs, about."""
+        return 3
+
     def remarks(self) -> tuple[str, ...]:
         """Say what a user may want to know before it runs."""
         return ()

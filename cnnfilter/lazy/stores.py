@@ -1,0 +1,106 @@
+"""Image files that are read and written in parts: which there are, and what each of them can hold."""
+
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from math import prod
+from typing import IO, Any
+
+import numpy as np
+
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files import netpbm
+from cnnfilter.files.forms import form_of, form_of_bytes
+from cnnfilter.files.npy import DTYPES
+from cnnfilter.lazy.engine import Sink, Source
+from cnnfilter.lazy.rows import Rows
+from cnnfilter.npyfile import read_header
+from cnnfilter.wholefile import whole_file
+
+_FORMS = "NPY, PGM, PPM and PAM"
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Source]:
+    """Open an image file to be read in parts; its bytes say of which form it is.
+
+    Raises
+    ------
+    ImageFileError
+        A form that is not read in parts, a damaged file, or pixels that are not filtered. The message lacks
+        the name of the file.
+    """
+    with open(path, "rb", buffering=0) as file:
+        form = form_of_bytes(file.read(64), os.path.splitext(path)[1])
+        file.seek(0)
+        if form == "NPY":
+            yield _npy(file)
+        elif form in ("PGM", "PPM", "PAM"):
+            yield _netpbm(file)
+        else:
+            raise ImageFileError(f"{form or 'no known form'} is not read in parts; use one of {_FORMS}")
+
+
+def _npy(file: IO[bytes]) -> Rows:
+    header = read_header(file)
+    dtype = header.dtype.newbyteorder("=")
+    if dtype.name not in DTYPES:
+        raise ImageFileError(f"array of {dtype}; convert it to one of {', '.join(DTYPES)}")
+    if len(header.shape) not in (2, 3) or min(header.shape) < 1:
+        raise ImageFileError(f"array of shape {header.shape}; an image is (H, W) or (H, W, C)")
+    if header.fortran_order:
+        raise ImageFileError("array in Fortran order, column after column; save it in C order")
+    offset = file.tell()
+    if os.fstat(file.fileno()).st_size - offset < header.size:
+        raise ImageFileError("truncated (pixels are missing); get a whole copy")
+    return Rows(file, offset, header.shape, header.dtype)
+
+
+def _netpbm(file: IO[bytes]) -> Rows:
+    found = netpbm.layout(file)
+    return Rows(file, found.offset, found.shape, found.dtype, partial(netpbm.scaled, white=found.white))
+
+
+@contextmanager
+def created(path: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Sink]:
+    """Make an image file of the form that its suffix says, to be written in parts.
+
+    It is in its place only when the block ends well; see `cnnfilter.wholefile`.
+
+    Raises
+    ------
+    ImageFileError
+        A form that is not written in parts or cannot hold such pixels, or a disk without room for them. The
+        message lacks the name of the file.
+    """
+    head, stored = _head(form_of(path), shape, dtype)
+    needed = len(head) + prod(shape) * dtype.itemsize
+    free = shutil.disk_usage(os.path.dirname(os.path.realpath(path))).free
+    if needed > free:
+        raise ImageFileError(f"the result takes {needed} bytes, but {free} are free on its disk")
+    with whole_file(path) as file:
+        file.write(head)
+        yield Rows(file, len(head), shape, stored)
+
+
+def _head(form: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[bytes, np.dtype[Any]]:
+    """Return what stands before the samples, and how these are stored."""
+    if form == "NPY":
+        return _npy_head(shape, dtype), dtype
+    channels = shape[2] if len(shape) == 3 else 1
+    held = {"PGM": (1,), "PPM": (1, 3), "PAM": (1, 3)}
+    if form not in held:
+        raise ImageFileError(f"{form} is not written in parts; use one of {_FORMS}")
+    if channels not in held[form] or dtype.name not in ("uint8", "uint16"):
+        raise ImageFileError(f"{form} does not hold {channels} channel(s) of {dtype}; write .npy")
+    return netpbm.header(form, shape, dtype), dtype.newbyteorder(">")
+
+
+def _npy_head(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    file = io.BytesIO()
+    told = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, told)
+    return file.getvalue()

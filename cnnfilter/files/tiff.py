@@ -70,11 +70,33 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     return picture
 
 
+def only_page(block: ifd.Block) -> Page:
+    """Return the page of a file of one, beside which there may be reduced copies and masks.
+
+    Raises
+    ------
+    ImageFileError
+        For a file of none or of several, and for pixels that do not stand upright or are not unpacked here.
+    """
+    pages = [Page(block, block.directory(offset)) for offset in block.chain()]
+    pages = [page for page in pages if not page.number(SUBFILE, 0) & _REDUCED_OR_MASK]
+    if len(pages) != 1:
+        raise ImageFileError(f"TIFF of {len(pages)} pages; one image alone can be read in parts")
+    if pages[0].number(ORIENTATION, 1) != 1 or not pages[0].is_read:
+        raise ImageFileError("TIFF that is turned, or of rare samples, is not read in parts; convert it")
+    return pages[0]
+
+
+def describes_more(page: Page) -> bool:
+    """Whether a page has tags of what travels with the pixels: georeference, profile, resolution, texts."""
+    return bool(page.tags.keys() - _LAYOUT)
+
+
 def _add(picture: Picture, page: Page, index: int, limit: Limit) -> None:
     """Read one page into a picture."""
     page.check(limit)
     if page.is_read:
-        frame, model, alpha = _meaning(page, page.read(), picture)
+        frame, model, alpha = meaning(page, page.read(), picture)
         frame = np.ascontiguousarray(exif.turn(frame, page.number(ORIENTATION, 1)))
     else:
         frame, model, alpha = _read_with_pillow(page, index, picture.notes)
@@ -119,8 +141,11 @@ def _read_with_pillow(page: Page, index: int, notes: list[str]) -> tuple[Array, 
         return np.asarray(expanded), *pillow.MODELS[expanded.mode]
 
 
-def _meaning(page: Page, frame: Array, picture: Picture) -> tuple[Array, Model, bool]:
-    """Return the pixels as they are filtered, what their channels mean, and whether the last is alpha."""
+def meaning(page: Page, frame: Array, picture: Picture) -> tuple[Array, Model, bool]:
+    """Return pixels as they are filtered, what their channels mean, and whether the last is alpha.
+
+    `frame` holds the samples (H, W, samples) of the page, or of a part of it; the picture gets the notes.
+    """
     colours = _COLOURS.get(page.photometric, 1)
     if page.photometric not in (*_COLOURS, *_PLAIN):
         raise ImageFileError(

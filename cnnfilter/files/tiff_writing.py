@@ -1,15 +1,16 @@
 """Writing TIFF: pages of 8 and 16 bits and floats, plain or deflated."""
 
+import math
 import zlib
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import exif, ifd, tiff, tiff_page
 from cnnfilter.files.deflate import FAST, in_order
-from cnnfilter.files.picture import Array, Picture
+from cnnfilter.files.picture import Array, Model, Picture
 from cnnfilter.pixels import packed
 
 _STRIP = 1 << 18
@@ -74,12 +75,54 @@ def _strips(frame: Array, level: int, threads: int | None) -> tuple[list[bytes |
         return zlib.compress(part.astype(little, copy=False).tobytes(), level)
 
     strips = in_order(pack, tops, threads if level else 1)
-    return strips, {
+    return strips, _layout(height, width, rows) | {
+        tiff_page.COMPRESSION: ifd.short(tiff_page.DEFLATE if level else tiff_page.NO_COMPRESSION),
+        tiff_page.PREDICTOR: ifd.short(2 if differences else 1),
+    }
+
+
+def plain_header(shape: tuple[int, ...], dtype: np.dtype[Any], model: Model) -> bytes:
+    r"""Return what stands before the samples of a file of one page, which follow row by row, little-endian.
+
+    It is a BigTIFF where places of 32 bits do not reach the end.
+
+    Examples
+    --------
+    >>> plain_header((2, 3), np.dtype("u1"), "grey")[:8]
+    b'II*\x00\x08\x00\x00\x00'
+    """
+    line = math.prod(shape[1:]) * dtype.itemsize
+    rows = min(shape[0], max(1, _STRIP // line))
+    sizes = [min(rows, shape[0] - top) * line for top in range(0, shape[0], rows)]
+    tags = _layout(shape[0], shape[1], rows) | {
+        tiff_page.COMPRESSION: ifd.short(tiff_page.NO_COMPRESSION),
+        tiff_page.PREDICTOR: ifd.short(1),
+    }
+    tags |= _meaning(Picture([], model), np.broadcast_to(np.zeros((), dtype), shape))
+    head = _with_places(b"II*\0\x08\0\0\0", tags, sizes, big=False)
+    if len(head) + sum(sizes) <= _LARGEST:
+        return head
+    return _with_places(b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0", tags, sizes, big=True)
+
+
+def _with_places(mark: bytes, tags: ifd.Directory, sizes: list[int], *, big: bool) -> bytes:
+    """Return the beginning of a file whose strips of these sizes follow it."""
+    number = ifd.long8 if big else ifd.long
+    tags = tags | {tiff_page.STRIP_SIZES: ifd.long(*sizes), tiff_page.STRIP_OFFSETS: number(*sizes)}
+    start = len(mark) + len(ifd.pack(tags, len(mark), big=big))
+    places = [start, *(start + np.cumsum(sizes, dtype=np.uint64)[:-1]).tolist()]
+    if not big:
+        places = [min(place, _LARGEST) for place in places]
+    tags[tiff_page.STRIP_OFFSETS] = number(*places)
+    return mark + ifd.pack(tags, len(mark), big=big)
+
+
+def _layout(height: int, width: int, rows: int) -> ifd.Directory:
+    """Return the tags of a page's size and of the height of its strips."""
+    return {
         tiff_page.WIDTH: ifd.long(width),
         tiff_page.HEIGHT: ifd.long(height),
         tiff_page.ROWS_PER_STRIP: ifd.long(rows),
-        tiff_page.COMPRESSION: ifd.short(tiff_page.DEFLATE if level else tiff_page.NO_COMPRESSION),
-        tiff_page.PREDICTOR: ifd.short(2 if differences else 1),
     }
 
 

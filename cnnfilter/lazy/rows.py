@@ -29,6 +29,8 @@ class Rows:
         Of the samples, in the byte order of the file.
     finish : callable, optional
         Makes pixels of samples that were read, in native byte order.
+    notes : tuple of str
+        What a user may want to know of the file.
     """
 
     chunks = (1, 1)
@@ -40,9 +42,10 @@ class Rows:
         shape: tuple[int, ...],
         stored: np.dtype[Any],
         finish: Callable[[Array], Array] | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.file, self.offset, self.shape, self.stored, self.finish = file, offset, shape, stored, finish
-        self.dtype = stored.newbyteorder("=")
+        self.dtype, self.notes = stored.newbyteorder("="), notes
         self.lock = threading.Lock()
 
     def read(self, rows: Pair, columns: Pair) -> Array:

@@ -29,12 +29,15 @@ class Done(NamedTuple):
         Rows and columns that were computed at a time.
     clipped : int
         Values of the result that were limited to its range.
+    notes : tuple of str
+        What was done to the pixels on reading, and what of the input is not in the output.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     block: Pair
     clipped: int
+    notes: tuple[str, ...] = ()
 
 
 def run(
@@ -57,11 +60,11 @@ def run(
     steps : Filter or iterable of Filter
         Such as ``cnnfilter.registry.filter_named("gaussian")(sigma=2)``.
     source : path or Source
-        A file of one of the forms .npy, .pgm, .ppm and .pam (raw, without alpha), or an object with `shape`,
-        `dtype` and `read`.
+        A file of one of the forms .npy, .tif (of one page, tiled or not, of any compression), .pgm, .ppm and
+        .pam (raw), all without alpha, or an object with `shape`, `dtype` and `read`.
     target : path or Sink
-        A file of one of these forms, which is in its place only when it is whole, or an object with `chunks`
-        and `write`.
+        A file of one of these forms (TIFF without compression, BigTIFF where it is needed), which is in its
+        place only when it is whole, or an object with `chunks` and `write`.
     value_range : {"clip", "abs", "offset", "stretch"}, optional
         What becomes of values outside the pixels' range; default the last filter's own choice. "stretch"
         computes everything twice, for it needs the extremes first.
@@ -77,7 +80,7 @@ def run(
     Returns
     -------
     Done
-        ``.shape``, ``.dtype``, ``.block`` and ``.clipped``.
+        ``.shape``, ``.dtype``, ``.block``, ``.clipped`` and ``.notes``.
 
     Raises
     ------
@@ -110,9 +113,9 @@ def run(
         )  # fmt: skip
         require_local(plan)
         with _writable(target, plan) as sink:
-            block = block_of(plan, sink.chunks, limit)
+            block = block_of(plan, sink.chunks, limit - getattr(image, "held", 0))
             clipped = filter_blocks(plan, image, sink, block)
-    return Done(plan.shapes[-1], plan.target, block, clipped)
+    return Done(plan.shapes[-1], plan.target, block, clipped, getattr(image, "notes", ()))
 
 
 def _filters(steps: Filter | Iterable[Filter]) -> tuple[Filter, ...]:

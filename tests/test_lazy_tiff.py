@@ -3,10 +3,12 @@
 import io
 import os
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as PillowImage
 from test_imagefile_tiff import made, values
 from test_lazy_files import CHAIN, GAUSSIAN, whole
 
@@ -15,6 +17,9 @@ from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.files import tiff_writing
 from cnnfilter.lazy import memory, tiles
 from cnnfilter.lazy import run as lazy_run
+from cnnfilter.lazy.stores import blank
+
+SAMPLES = Path(__file__).parents[1] / "sample_images"
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +113,7 @@ def test_a_bigtiff_is_written_where_it_is_needed(tmp_path, rng, monkeypatch):
 
 def test_places_beyond_4_gib_are_right(tmp_path):
     shape, pixels = (70_000, 70_000), 70_000 * 70_000
-    head = tiff_writing.plain_header(shape, np.dtype(np.uint8), "grey")
+    head = tiff_writing.plain_header(blank(shape, np.dtype(np.uint8)))
     (tmp_path / "sparse.tif").write_bytes(head)
     os.truncate(tmp_path / "sparse.tif", len(head) + pixels)
     with tifffile.TiffFile(tmp_path / "sparse.tif") as parsed:
@@ -119,14 +124,64 @@ def test_places_beyond_4_gib_are_right(tmp_path):
         assert [at + size for at, size in zip(starts, page.databytecounts, strict=False)] == starts[1:]
 
 
-def test_reduced_copies_are_no_pages_and_what_is_lost_is_told(tmp_path, rng):
+def test_reduced_copies_are_no_pages(tmp_path, rng):
     image = values(rng, (64, 80), "uint8")
     with tifffile.TiffWriter(tmp_path / "in.tif") as writer:
-        writer.write(image, subifds=1, resolution=(300, 300), metadata=None)
+        writer.write(image, subifds=1, metadata=None)
         writer.write(image[::2, ::2], subfiletype=1, metadata=None)
-    done = lazy_run(GAUSSIAN, tmp_path / "in.tif", tmp_path / "out.tif")
-    np.testing.assert_array_equal(cf.read(tmp_path / "out.tif").frames[0], whole([GAUSSIAN], image))
-    assert done.notes == (tiles.LEFT_OUT,)
+    lazy_run(GAUSSIAN, tmp_path / "in.tif", tmp_path / "out.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), whole([GAUSSIAN], image))
+
+
+GEOREFERENCE = (
+    (33550, 12, 3, (0.5, 0.5, 0.0), True),
+    (33922, 12, 6, (0.0, 0.0, 0.0, 3e5, 5e6, 0.0), True),
+    (42113, 2, 3, "77", True),
+)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("steps", [[GAUSSIAN], CHAIN])
+def test_what_describes_the_pixels_travels_as_in_the_whole(tmp_path, rng, monkeypatch, steps, big):
+    """Of another size the georeference is left out, and that is said."""
+    options = {"resolution": (300, 300), "resolutionunit": 2, "software": "someone", "iccprofile": b"p" * 128}
+    data = made(rgb(rng), photometric="rgb", description="a slide", extratags=GEOREFERENCE, **options)
+    (tmp_path / "in.tif").write_bytes(data)
+    picture = cf.read(tmp_path / "in.tif")
+    picture.frames[0] = whole(steps, picture.frames[0])
+    cf.write(picture, tmp_path / "expected.tif", compression=0)
+    if big:
+        monkeypatch.setattr(tiff_writing, "_LARGEST", 400)
+    done = lazy_run(steps, tmp_path / "in.tif", tmp_path / "out.tif")
+    if big:
+        found, wanted = (cf.read(tmp_path / name) for name in ("out.tif", "expected.tif"))
+        np.testing.assert_array_equal(found.frames[0], wanted.frames[0])
+        assert found.metadata.text == wanted.metadata.text and found.metadata.icc == wanted.metadata.icc
+        assert found.metadata.dpi == wanted.metadata.dpi
+        assert found.metadata.tags[0].keys() == wanted.metadata.tags[0].keys()
+    else:
+        assert (tmp_path / "out.tif").read_bytes() == (tmp_path / "expected.tif").read_bytes()
+    assert "pixels of 77, which the file declares missing, are filtered as numbers" in done.notes
+    assert any("georeference is left out" in note for note in done.notes) == (steps is CHAIN)
+
+
+def test_exif_travels_into_a_bigtiff_too(tmp_path, monkeypatch):
+    picture = cf.read(SAMPLES / "rocket.jpg")
+    exif = PillowImage.Exif()
+    exif[34665] = {33434: (1, 125), 34855: 200}
+    picture.metadata.exif = exif.tobytes()[6:]
+    cf.write(picture, tmp_path / "in.tif")
+    monkeypatch.setattr(tiff_writing, "_LARGEST", 400)
+    lazy_run(GAUSSIAN, tmp_path / "in.tif", tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as parsed:
+        assert parsed.is_bigtiff
+        assert parsed.pages[0].tags[34665].value["ISOSpeedRatings"] == 200
+
+
+def test_what_another_form_does_not_hold_is_told(tmp_path, rng):
+    (tmp_path / "in.tif").write_bytes(made(rgb(rng), photometric="rgb", iccprofile=b"p" * 128))
+    done = lazy_run(GAUSSIAN, tmp_path / "in.tif", tmp_path / "out.ppm")
+    assert done.notes == ("PPM does not hold colour profile, EXIF, text 'Software': left out",)
 
 
 def rgb(rng, channels=3):

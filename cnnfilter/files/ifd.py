@@ -187,21 +187,21 @@ def pack(
     offset : int
         Even place of the directory in the file.
     children : dict of int to dict, optional
-        Directories within this one, by the tag that points to them; not in BigTIFF.
+        Directories within this one, by the tag that points to them.
     link : int, optional
         Offset of the next directory.
     big : bool, default False
         As BigTIFF has it: counts and places of 64 bits.
     """
     children = children or {}
-    tags = tags | {tag: long(0) for tag in children}
+    tags = tags | {tag: long8(0) if big else long(0) for tag in children}
     count, number, field = ("<Q", "Q", 8) if big else ("<H", "L", 4)
     head, tail = struct.pack(count, len(tags)), b""
     end = offset + len(head) + (4 + 2 * field) * len(tags) + field
     for tag, (kind, values) in sorted(tags.items()):
         if tag in children:
-            data = struct.pack("<L", end + len(tail))
-            tail += pack(children[tag], end + len(tail))
+            data = struct.pack(f"<{number}", end + len(tail))
+            tail += pack(children[tag], end + len(tail), big=big)
         else:
             data = Tag(kind, values).bytes
         if len(data) > field:

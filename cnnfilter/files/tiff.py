@@ -87,9 +87,15 @@ def only_page(block: ifd.Block) -> Page:
     return pages[0]
 
 
-def describes_more(page: Page) -> bool:
-    """Whether a page has tags of what travels with the pixels: georeference, profile, resolution, texts."""
-    return bool(page.tags.keys() - _LAYOUT)
+def described(page: Page) -> Picture:
+    """Return the picture of a page whose pixels are not read: what is said of them; all are one 0."""
+    assert page.dtype is not None
+    picture = Picture([], form="TIFF")
+    pixel, model, alpha = meaning(page, np.zeros((1, 1, page.samples), page.dtype), picture)
+    frame = np.broadcast_to(pixel, (page.height, page.width, *pixel.shape[2:]))
+    _describe(picture, page, frame, model, alpha)
+    picture.frames.append(frame)
+    return picture
 
 
 def _add(picture: Picture, page: Page, index: int, limit: Limit) -> None:
@@ -100,25 +106,29 @@ def _add(picture: Picture, page: Page, index: int, limit: Limit) -> None:
         frame = np.ascontiguousarray(exif.turn(frame, page.number(ORIENTATION, 1)))
     else:
         frame, model, alpha = _read_with_pillow(page, index, picture.notes)
-    metadata = _metadata(page)
     if _LAYERS in page.tags:
         picture.losses.append("Photoshop's layers, which hold pixels that are not filtered, are left out")
     if not picture.frames:
-        picture.model, picture.alpha = model, alpha
-        picture.metadata = metadata
-        picture.missing = page.nodata
-        picture.encoding |= {
-            "compressed": page.compression != NO_COMPRESSION,
-            "size": frame.shape[:2],
-            "dtype": frame.dtype,
-        }
+        _describe(picture, page, frame, model, alpha)
     elif (picture.model, picture.alpha, picture.dtype) != (model, alpha, frame.dtype):
         raise ImageFileError(
             f"page {index + 1} has another kind of pixels than page 1; split the file into pages"
         )
     else:
-        picture.metadata.tags.append(_texts(page) | metadata.tags[0])
+        picture.metadata.tags.append(_texts(page) | _metadata(page).tags[0])
     picture.frames.append(frame)
+
+
+def _describe(picture: Picture, page: Page, frame: Array, model: Model, alpha: bool) -> None:
+    """Put down what the first page says of its pixels."""
+    picture.model, picture.alpha = model, alpha
+    picture.metadata = _metadata(page)
+    picture.missing = page.nodata
+    picture.encoding |= {
+        "compressed": page.compression != NO_COMPRESSION,
+        "size": frame.shape[:2],
+        "dtype": frame.dtype,
+    }
 
 
 def _read_with_pillow(page: Page, index: int, notes: list[str]) -> tuple[Array, Model, bool]:

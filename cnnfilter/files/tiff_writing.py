@@ -3,14 +3,14 @@
 import math
 import zlib
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import exif, ifd, tiff, tiff_page
 from cnnfilter.files.deflate import FAST, in_order
-from cnnfilter.files.picture import Array, Model, Picture
+from cnnfilter.files.picture import Array, Picture
 from cnnfilter.pixels import packed
 
 _STRIP = 1 << 18
@@ -81,40 +81,51 @@ def _strips(frame: Array, level: int, threads: int | None) -> tuple[list[bytes |
     }
 
 
-def plain_header(shape: tuple[int, ...], dtype: np.dtype[Any], model: Model) -> bytes:
-    r"""Return what stands before the samples of a file of one page, which follow row by row, little-endian.
+def plain_header(picture: Picture) -> bytes:
+    r"""Return what stands before the samples of a picture's only frame.
 
-    It is a BigTIFF where places of 32 bits do not reach the end.
+    They follow row by row, little-endian. No pixel of the frame is looked at. The file is a BigTIFF
+    where places of 32 bits do not reach its end.
 
     Examples
     --------
-    >>> plain_header((2, 3), np.dtype("u1"), "grey")[:8]
+    >>> plain_header(Picture([np.zeros((2, 3), np.uint8)]))[:8]
     b'II*\x00\x08\x00\x00\x00'
     """
-    line = math.prod(shape[1:]) * dtype.itemsize
-    rows = min(shape[0], max(1, _STRIP // line))
-    sizes = [min(rows, shape[0] - top) * line for top in range(0, shape[0], rows)]
-    tags = _layout(shape[0], shape[1], rows) | {
+    frame = picture.frames[0]
+    height, width = frame.shape[:2]
+    line = math.prod(frame.shape[1:]) * frame.itemsize
+    rows = min(height, max(1, _STRIP // line))
+    sizes = [min(rows, height - top) * line for top in range(0, height, rows)]
+    more, children = _metadata(picture)
+    tags = _layout(height, width, rows) | {
         tiff_page.COMPRESSION: ifd.short(tiff_page.NO_COMPRESSION),
         tiff_page.PREDICTOR: ifd.short(1),
     }
-    tags |= _meaning(Picture([], model), np.broadcast_to(np.zeros((), dtype), shape))
-    head = _with_places(b"II*\0\x08\0\0\0", tags, sizes, big=False)
+    tags |= _kept(picture, 0) | more | _meaning(picture, frame)
+    head = _with_places(b"II*\0\x08\0\0\0", tags, children, sizes, big=False)
     if len(head) + sum(sizes) <= _LARGEST:
         return head
-    return _with_places(b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0", tags, sizes, big=True)
+    return _with_places(b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0", tags, children, sizes, big=True)
 
 
-def _with_places(mark: bytes, tags: ifd.Directory, sizes: list[int], *, big: bool) -> bytes:
+def _with_places(
+    mark: bytes,
+    tags: ifd.Directory,
+    children: dict[int, ifd.Directory],
+    sizes: list[int],
+    *,
+    big: bool,
+) -> bytes:
     """Return the beginning of a file whose strips of these sizes follow it."""
     number = ifd.long8 if big else ifd.long
     tags = tags | {tiff_page.STRIP_SIZES: ifd.long(*sizes), tiff_page.STRIP_OFFSETS: number(*sizes)}
-    start = len(mark) + len(ifd.pack(tags, len(mark), big=big))
+    start = len(mark) + len(ifd.pack(tags, len(mark), children, big=big))
     places = [start, *(start + np.cumsum(sizes, dtype=np.uint64)[:-1]).tolist()]
     if not big:
         places = [min(place, _LARGEST) for place in places]
     tags[tiff_page.STRIP_OFFSETS] = number(*places)
-    return mark + ifd.pack(tags, len(mark), big=big)
+    return mark + ifd.pack(tags, len(mark), children, big=big)
 
 
 def _layout(height: int, width: int, rows: int) -> ifd.Directory:

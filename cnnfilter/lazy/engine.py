@@ -6,8 +6,9 @@ of a block is kept for the next one: what two blocks both need is computed twice
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from contextvars import copy_context
 from functools import partial
 from itertools import product
@@ -89,9 +90,11 @@ def filter_blocks(plan: ChainPlan, source: Source, sink: Sink, block: Pair) -> i
     if plan.value_range == "stretch":
         told["ends"] = _extremes(plan, source, blocks)
     clipped = 0
-    for rows, columns, applied in _filtered(steps_of(plan, **told), source, blocks, plan.threads):
-        sink.write(rows, columns, applied.array)
-        clipped += applied.clipped
+    # Closed when writing fails, so that nothing reads the source any more.
+    with closing(_filtered(steps_of(plan, **told), source, blocks, plan.threads)) as results:
+        for rows, columns, applied in results:
+            sink.write(rows, columns, applied.array)
+            clipped += applied.clipped
     return clipped
 
 
@@ -128,14 +131,14 @@ def _extremes(plan: ChainPlan, source: Source, blocks: list[tuple[Pair, Pair]]) 
 
 def _filtered(
     steps: list[Step], source: Source, blocks: list[tuple[Pair, Pair]], threads: int
-) -> Iterator[tuple[Pair, Pair, Applied]]:
+) -> Generator[tuple[Pair, Pair, Applied], None, None]:
     """Yield the blocks in their order, while those that follow are being computed."""
     read: Asked = source.read
     for step in steps[:-1]:
         read = partial(_array, step, read, threads)
     last = steps[-1]
     waiting: deque[tuple[Pair, Pair, Future[Applied]]] = deque()
-    with ThreadPoolExecutor(UNDER_WAY) as pool:
+    with ThreadPoolExecutor(UNDER_WAY, "cnnfilter.lazy") as pool:
         try:
             for rows, columns in blocks:
                 # NumPy's errors are treated there as the caller wants them to be.

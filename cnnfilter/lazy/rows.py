@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
+from cnnfilter.files.picture import Picture
 from cnnfilter.pixels import Array
 
 
@@ -24,13 +25,12 @@ class Rows:
         Seekable.
     offset : int
         Of the first sample.
-    shape : tuple of int
     stored : dtype
         Of the samples, in the byte order of the file.
+    picture : Picture
+        What is known of the image, with a frame of its shape and type, whose pixels do not count.
     finish : callable, optional
         Makes pixels of samples that were read, in native byte order.
-    notes : tuple of str
-        What a user may want to know of the file.
     """
 
     chunks = (1, 1)
@@ -39,13 +39,12 @@ class Rows:
         self,
         file: IO[bytes],
         offset: int,
-        shape: tuple[int, ...],
         stored: np.dtype[Any],
+        picture: Picture,
         finish: Callable[[Array], Array] | None = None,
-        notes: tuple[str, ...] = (),
     ) -> None:
-        self.file, self.offset, self.shape, self.stored, self.finish = file, offset, shape, stored, finish
-        self.dtype, self.notes = stored.newbyteorder("="), notes
+        self.file, self.offset, self.stored, self.picture, self.finish = file, offset, stored, picture, finish
+        self.shape, self.dtype = picture.frames[0].shape, picture.frames[0].dtype
         self.lock = threading.Lock()
 
     def read(self, rows: Pair, columns: Pair) -> Array:

@@ -9,11 +9,12 @@ import numpy as np
 
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import CnnFilterError, DtypeError, ImageFileError, ParameterError, shown
+from cnnfilter.files.picture import Picture
 from cnnfilter.filters.filter import Filter, Range
-from cnnfilter.filters.plan import ChainPlan, plan_chain
+from cnnfilter.filters.plan import plan_chain
 from cnnfilter.lazy.engine import Sink, Source, filter_blocks, require_local
 from cnnfilter.lazy.memory import block_of, bytes_of, usual
-from cnnfilter.lazy.stores import created, opened
+from cnnfilter.lazy.stores import blank, created, opened
 
 Path = str | os.PathLike[str]
 
@@ -112,10 +113,15 @@ def run(
             threads=threads,
         )  # fmt: skip
         require_local(plan)
-        with _writable(target, plan) as sink:
+        picture = blank(plan.shapes[-1], plan.target, getattr(image, "picture", None))
+        if picture.missing is not None:
+            picture.losses.append(
+                f"pixels of {picture.missing:g}, which the file declares missing, are filtered as numbers"
+            )
+        with _writable(target, picture) as sink:
             block = block_of(plan, sink.chunks, limit - getattr(image, "held", 0))
             clipped = filter_blocks(plan, image, sink, block)
-    return Done(plan.shapes[-1], plan.target, block, clipped, getattr(image, "notes", ()))
+    return Done(plan.shapes[-1], plan.target, block, clipped, (*picture.notes, *picture.losses))
 
 
 def _filters(steps: Filter | Iterable[Filter]) -> tuple[Filter, ...]:
@@ -152,13 +158,13 @@ def _readable(source: Path | Source) -> Iterator[Source]:
 
 
 @contextmanager
-def _writable(target: Path | Sink, plan: ChainPlan) -> Iterator[Sink]:
+def _writable(target: Path | Sink, picture: Picture) -> Iterator[Sink]:
     if not isinstance(target, str | os.PathLike):
         yield _having(target, "chunks", "write")
         return
     with ExitStack() as stack:
         with _named(target):
-            sink = stack.enter_context(created(os.fspath(target), plan.shapes[-1], plan.target))
+            sink = stack.enter_context(created(os.fspath(target), picture))
         yield sink
 
 

@@ -20,8 +20,6 @@ from cnnfilter.pixels import Array
 KEPT_BYTES = 32 << 20
 """Most bytes of unpacked strips and tiles that are kept, for two blocks often need the same."""
 
-LEFT_OUT = "what describes the pixels (profile, georeference, resolution, texts) is left out"
-
 
 def open_tiff(file: IO[bytes]) -> Source:
     """Open the one page of a TIFF or BigTIFF file.
@@ -36,38 +34,28 @@ def open_tiff(file: IO[bytes]) -> Source:
         page = tiff.only_page(ifd.Block(data))  # type: ignore[arg-type]
         page.check(Limit(1 << 62))
         segments, plain = page.segments(), page.is_plain
+        picture = tiff.described(page)
         page.block = ifd.Block(bytes(data[:16]))
-    picture = Picture([])
-    assert page.dtype is not None
-    pixel, model, alpha = tiff.meaning(page, np.zeros((1, 1, page.samples), page.dtype), picture)
-    if alpha or model == "cmyk":
+    if picture.alpha or picture.model == "cmyk":
         raise ImageFileError("TIFF with alpha or of CMYK is not read in parts; take alpha off, or convert it")
-    notes = [*picture.notes, LEFT_OUT] if tiff.describes_more(page) else picture.notes
-    unchanged = pixel.dtype == page.dtype and pixel.size == page.samples
-    if not (plain and unchanged):
-        return _Tiles(file, page, segments, pixel, tuple(notes))
+    frame = picture.frames[0]
+    if not (plain and frame.dtype == page.dtype and frame[0, 0].size == page.samples):
+        return _Tiles(file, page, segments, picture)
 
     def finish(samples: Array) -> Array:
         return tiff.meaning(page, samples.reshape(*samples.shape[:2], -1), Picture([]))[0]
 
-    shape = page.height, page.width, *pixel.shape[2:]
-    stored = page.dtype.newbyteorder(page.block.order)
-    return Rows(file, segments[0][0], shape, stored, finish, tuple(notes))
+    return Rows(file, segments[0][0], frame.dtype.newbyteorder(page.block.order), picture, finish)
 
 
 class _Tiles:
     """Strips or tiles, unpacked when they are needed; the last ones are kept for the next block."""
 
     def __init__(
-        self,
-        file: IO[bytes],
-        page: Page,
-        segments: list[tuple[int, int]],
-        pixel: Array,
-        notes: tuple[str, ...],
+        self, file: IO[bytes], page: Page, segments: list[tuple[int, int]], picture: Picture
     ) -> None:
-        self.file, self.page, self.segments, self.notes = file, page, segments, notes
-        self.shape, self.dtype = (page.height, page.width, *pixel.shape[2:]), pixel.dtype
+        self.file, self.page, self.segments, self.picture = file, page, segments, picture
+        self.shape, self.dtype = picture.frames[0].shape, picture.frames[0].dtype
         self.planes = page.samples if page.number(PLANAR, 1) == 2 else 1
         self.width, self.height = page.segment_size()
         self.across, self.down = -(-page.width // self.width), -(-page.height // self.height)

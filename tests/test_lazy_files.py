@@ -206,6 +206,23 @@ def test_blocks_are_whole_rows_where_enough_fit_and_squarer_elsewhere(monkeypatc
     assert rows % 64 == columns % 64 == 0
 
 
+def test_blocks_are_made_of_what_is_computed_together(monkeypatch):
+    kernel = cf.Kernel(np.random.default_rng(2).random((21, 19)))
+    plan = plan_chain([filter_named("correlate")(kernel=kernel)], (9000, 9000), "float32")
+    assert plan.grids[0][0] > 1
+    monkeypatch.setattr(memory, "LARGEST", 128 << 20)
+    rows, columns = memory.block_of(plan, (1, 1), 1 << 40)
+    assert rows % plan.grids[0][0] == 0 and columns == 9000
+    assert memory.block_of(plan, (64, 9000), 1 << 40)[0] % 64 == 0
+
+
+def test_strided_blocks_are_as_high_as_what_they_read():
+    steps = [filter_named("gaussian")(sigma=2), filter_named("pool")(kind="mean", size=8)]
+    plan = plan_chain(steps, (8000, 8000), "uint8")
+    rows, columns = memory.block_of(plan, (1, 1), 1 << 40)
+    assert columns < 1000 and 6 <= rows < 60
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the system does not say")
 def test_the_process_keeps_within_its_memory(tmp_path):
     """Of the process as the system sees it, with the interpreter, code and all."""

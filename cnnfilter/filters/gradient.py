@@ -228,6 +228,11 @@ class Gradient(Filter):
         """Whether strips will do, and the result has the channels of the image."""
         return super().local and not self.colours_only
 
+    @property
+    def floats(self) -> int:
+        """How many it holds for each value of its result while it runs: colours are made of many."""
+        return 8 if self.colours_only else super().floats
+
     def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
         """Call `gradient`, or colour what it gives."""
         if not self.colours_only:

@@ -80,15 +80,17 @@ def block_of(plan: ChainPlan, chunks: Pair, memory: int) -> Pair:
     base = resident() + CODE
     room = min(LARGEST, (memory - base) // UNDER_WAY)
     height, width = plan.shapes[-1][:2]
+    # What the last filter computes together is asked for together, where the output leaves the choice.
+    down, across = (grid if chunk == 1 else chunk for chunk, grid in zip(chunks, plan.grids[-1], strict=True))
     columns = width
     while True:
-        rows = _rows_that_fit(plan, chunks[0], columns, room)
+        rows = _rows_that_fit(plan, down, columns, room)
         # Lower blocks than that would compute most of their rows twice.
-        if rows >= min(height, 2 * _reach(plan)) or columns <= chunks[1]:
+        if rows >= min(height, _overlap(plan)) or columns <= across:
             break
-        columns = max(chunks[1], -(-columns // (2 * chunks[1])) * chunks[1])
+        columns = max(across, -(-columns // (2 * across)) * across)
     if not rows:
-        least = base + UNDER_WAY * block_bytes(plan, (min(chunks[0], height), min(chunks[1], width)))
+        least = base + UNDER_WAY * block_bytes(plan, (min(down, height), min(across, width)))
         raise ParameterError(f"memory of {memory} bytes is too little for this image; give {least} or more")
     return rows, columns
 
@@ -106,8 +108,13 @@ def _rows_that_fit(plan: ChainPlan, step: int, columns: int, room: int) -> int:
     return min(fitting * step, height)
 
 
-def _reach(plan: ChainPlan) -> int:
-    return sum(geometry.rows.reach for geometry in plan.geometries)
+def _overlap(plan: ChainPlan) -> int:
+    """Return how many rows of the result it takes to read twice the rows that two blocks both read."""
+    shared = steps = 1
+    for geometry in reversed(plan.geometries):
+        shared = (shared - 1) * geometry.rows.stride + geometry.rows.reach
+        steps *= geometry.rows.stride
+    return -(-2 * shared // steps)
 
 
 def block_bytes(plan: ChainPlan, block: Pair) -> int:

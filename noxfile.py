@@ -20,23 +20,23 @@ VERSION = runpy.run_path("cnnfilter/_version.py")["__version__"]
 TOUCHED_BY_VERSIONS = (
     "tests/test_private_parts.py",
     "tests/test_version_0_1_0.py",
-    "tests/test_imagefile_png.py",
-    "tests/test_imagefile_tiff.py",
-    "tests/test_cli_kernel.py",
-    "tests/test_cli_main.py",
-    "tests/test_kernelfile.py",
-    "tests/test_machinecode.py",
-    "tests/test_weightsfile.py",
+    "tests/files/test_imagefile_png.py",
+    "tests/files/test_imagefile_tiff.py",
+    "tests/cli/test_cli_kernel.py",
+    "tests/cli/test_cli_main.py",
+    "tests/kernels/test_kernelfile.py",
+    "tests/core/test_machinecode.py",
+    "tests/files/test_weightsfile.py",
 )
 """Tests that other versions of the dependencies break first."""
 
 OUT_OF_THE_SDIST = (
-    "tests/test_kernel.py",
-    "tests/test_templates.py",
-    "tests/test_cli_kernel.py",
-    "tests/test_geometry.py",
-    "tests/test_plan.py",
-    "tests/test_imagefile_png.py",
+    "tests/kernels/test_kernel.py",
+    "tests/kernels/test_templates.py",
+    "tests/cli/test_cli_kernel.py",
+    "tests/core/test_geometry.py",
+    "tests/core/test_plan.py",
+    "tests/files/test_imagefile_png.py",
     "tests/test_version_0_1_0.py",
 )
 """Quick tests of several rooms, for which modules and data of the tests have to be there."""

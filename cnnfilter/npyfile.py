@@ -29,7 +29,7 @@ def read_header(file: IO[bytes]) -> Header:
     Raises
     ------
     ParameterError
-        If it is none, of a version other than 1.0 and 2.0, or damaged.
+        If it is none, of a version other than 1.0, 2.0 and 3.0, or damaged.
 
     Examples
     --------
@@ -42,11 +42,15 @@ def read_header(file: IO[bytes]) -> Header:
     readers: Any = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
+        (
+            3,
+            0,
+        ): np.lib.format.read_array_header_2_0,  # more letters in names of fields, which numbers have not
     }
     try:
         return Header(*readers[np.lib.format.read_magic(file)](file))
     except KeyError as error:
-        raise ParameterError(f"not an .npy file of version 1.0 or 2.0, but {error}") from error
+        raise ParameterError(f"not an .npy file of version 1.0 to 3.0, but {error}") from error
     except (ValueError, SyntaxError, TypeError, EOFError, MemoryError, RecursionError, TokenError) as error:
         # A parser of Python reads it, and raises whatever it meets.
         raise ParameterError(f"not an .npy file of numbers: {error}") from error

@@ -1,11 +1,14 @@
 """One file's way through the filters: read, filter, write."""
 
 import io
+import math
 import os
 import sys
 import time
 from functools import partial
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.errors import ImageFileError, ParameterError
@@ -102,7 +105,7 @@ class Process(NamedTuple):
             return None
         if job.existing == "refuse" and os.path.lexists(job.target):
             raise OutputExists(job.target)
-        picture = self._read(job.source)
+        picture = self.read_picture(job.source)
         input_shape = picture.frames[0].shape
         clipped = self._filter(picture)
         form = self._form(picture, job)
@@ -115,11 +118,12 @@ class Process(NamedTuple):
             frames=len(picture.frames),
             clipped=clipped,
             seconds=time.perf_counter() - started,
-            notes=(*picture.notes, *picture.losses),
+            notes=tuple(dict.fromkeys((*picture.notes, *picture.losses))),
             losses=tuple(picture.losses),
         )
 
-    def _read(self, source: str) -> Picture:
+    def read_picture(self, source: str) -> Picture:
+        """Read a file, or standard input."""
         if source == STREAM:
             picture = read(
                 sys.stdin.buffer, max_pixels=self.max_pixels, axes=self.axes, name="standard input"
@@ -128,10 +132,7 @@ class Process(NamedTuple):
             picture = read(source, max_pixels=self.max_pixels, axes=self.axes)
         if picture.encoding.get("axes") == "W":
             self._refuse_darkening()
-        if picture.missing is not None and any((frame == picture.missing).any() for frame in picture.frames):
-            picture.losses.append(
-                f"pixels of {picture.missing:g}, which the file declares missing, are filtered as numbers"
-            )
+        _tell_missing(picture)
         return picture
 
     def _refuse_darkening(self) -> None:
@@ -157,11 +158,21 @@ class Process(NamedTuple):
             clipped += more
         return clipped
 
-    def filter_frame(self, frame: Array, alpha: bool) -> Applied:
-        """Run one frame through the filters, and use it up; `alpha`: its last channel is transparency."""
+    def filter_frame(self, frame: Array, alpha: bool, *, overwrite: bool = True) -> Applied:
+        """Run one frame through the filters.
+
+        Parameters
+        ----------
+        frame : array of shape (N,), (H, W) or (H, W, C)
+        alpha : bool
+            Whether its last channel is transparency.
+        overwrite : bool, default True
+            Whether the frame may be used up.
+        """
         plan = self.plan(frame.shape, frame.dtype, alpha)
-        self._refuse_large(plan)
-        return run_chain(plan, frame, overwrite=True)
+        if frame.ndim > 1:  # a signal is short: it has been typed, or read from text
+            self._refuse_large(plan)
+        return run_chain(plan, frame, overwrite=overwrite)
 
     def plan(self, shape: tuple[int, ...], dtype: Any, alpha: bool) -> ChainPlan:
         """Plan what becomes of frames of a shape and type."""
@@ -220,6 +231,14 @@ class Process(NamedTuple):
             words = error.strerror[:1].lower() + error.strerror[1:] if error.strerror else str(error)
             words = words.removeprefix(f"{job.target}: ")
             raise ImageFileError(f"cannot write {job.target}: {words}") from error
+
+
+def _tell_missing(picture: Picture) -> None:
+    """Say of which declared values pixels are filtered."""
+    for index, frame in enumerate(picture.frames):
+        value = picture.kept(index).missing
+        if value is not None and bool((np.isnan(frame) if math.isnan(value) else frame == value).any()):
+            picture.lose(f"pixels of {value:g}, which the file declares missing, are filtered as numbers")
 
 
 def _other_names(path: str) -> int:

@@ -140,18 +140,16 @@ def _animate(
     max_pixels: int,
     quiet: bool,
 ) -> None:
-    import numpy as np
-
     from cnnfilter.cli.main import note
+    from cnnfilter.filters.chain import run_apart
+    from cnnfilter.filters.plan import plan_chain
     from cnnfilter.seeing import animation
     from cnnfilter.seeing.slide import white_level
     from cnnfilter.seeing.slides import slide_of
 
-    values = _typed(matrix, input) if matrix else _read(input, max_pixels)
-    white = white_level(values)
-    for step in steps[:-1]:
-        values = np.asarray(step.run(values, np.float64))
-    slide = replace(slide_of(steps[-1], values), white=white)
+    values = _typed(matrix, input) if matrix else _read(input, max_pixels, quiet)
+    given, made = run_apart(plan_chain(steps, values.shape, values.dtype), values)
+    slide = replace(slide_of(steps[-1], given, made), white=white_level(values))
     shown = animation.animate(slide, output, frames)
     if shown < slide.steps and not quiet:
         note(f"{shown} of {slide.steps} steps are shown; --frames N shows more, or fewer")
@@ -172,11 +170,12 @@ def _typed(matrix: tuple[str, ...], input: str | None) -> Any:
     return channels[0] if len(channels) == 1 else np.stack(channels, axis=2)
 
 
-def _read(input: str | None, max_pixels: int) -> Any:
+def _read(input: str | None, max_pixels: int, quiet: bool) -> Any:
     """Read an image without its transparency; colours stay."""
     import numpy as np
 
     from cnnfilter.cli.inputs import is_matrix, usage
+    from cnnfilter.cli.main import note
     from cnnfilter.cli.numbers import read_text
     from cnnfilter.files import read
 
@@ -187,4 +186,8 @@ def _read(input: str | None, max_pixels: int) -> Any:
     stream: Any = sys.stdin.buffer if input in (None, "-") else input
     picture = read(stream, max_pixels=max_pixels)
     frame = picture.frames[0]
-    return frame[..., :-1] if picture.alpha else frame
+    if not picture.alpha:
+        return frame
+    if not quiet:
+        note("transparency is left out; an image command weighs colours by it")
+    return frame[..., :-1]

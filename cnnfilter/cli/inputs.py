@@ -89,7 +89,6 @@ def _names_in(path: str, null: bool) -> list[str]:
         raise ParameterError(
             f"{path}: holds NUL bytes, so it is no list of names by line; -0 if NUL ends them"
         )
-    content = content.removeprefix(codecs.BOM_UTF8)
     names = content.split(b"\0") if null else content.splitlines()
     return [os.fsdecode(name) for name in names if name]
 

@@ -15,12 +15,13 @@ from cnnfilter.cli.inputs import is_matrix, usage
 from cnnfilter.cli.main import DONE, note
 from cnnfilter.cli.options import Settings
 from cnnfilter.errors import ImageFileError
-from cnnfilter.files import Picture, read, write
-from cnnfilter.filters.filter import Filter
-from cnnfilter.pixels import depth_dtype, quantise
+from cnnfilter.files import Picture, write
+from cnnfilter.filters.chain import run_apart
+from cnnfilter.pixels.kinds import full_scale
+from cnnfilter.seeing.arithmetic import checked_place
 from cnnfilter.seeing.matrix import read_matrix, table, write_matrix
 from cnnfilter.seeing.numbers import shown
-from cnnfilter.seeing.reckoning import reckoning
+from cnnfilter.seeing.reckoning import Value, reckoning
 from cnnfilter.wholefile import whole_file
 
 if TYPE_CHECKING:
@@ -34,10 +35,11 @@ MOST_TEXT = 32 * 2**20
 
 
 class Numbers(NamedTuple):
-    """An input: its name, and its values."""
+    """An input: its name, its values, and whether the last channel is transparency."""
 
     name: str
     values: NDArray[Any]
+    alpha: bool = False
 
 
 def read_text(path: str) -> NDArray[Any]:
@@ -63,11 +65,7 @@ def run_matrices(process: Process, settings: Settings) -> int:
         shape = values.shape if values.ndim > 1 else (1, values.size)
         print_plan("matrix", process.plan(shape, values.dtype, alpha=False), settings.json)
         return DONE
-    result = _filtered(process.steps, values)
-    if settings.range or settings.depth:
-        dtype = depth_dtype(settings.depth) if settings.depth else result.dtype
-        result = quantise(result, dtype, settings.range).array
-    _put(result, settings)
+    _put(process.filter_frame(values, alpha=False).array, settings)
     return DONE
 
 
@@ -76,19 +74,37 @@ def run_at(process: Process, settings: Settings, sources: Sequence[Source]) -> i
     if settings.linear:
         raise usage("--at shows the values as they are stored; leave --linear out")
     assert settings.at is not None, "asked for"
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     for number, one in enumerate(_inputs(process, settings, sources)):
-        *before, last = process.steps
-        values = _filtered(before, one.values)
-        at = (0, settings.at[0]) if len(settings.at) == 1 else (settings.at[0], settings.at[1])
-
-        def stored(results: NDArray[np.float64], dtype: Any = one.values.dtype) -> list[str]:
-            return _stored(results, dtype, settings, process.steps[-1])
-
         if len(sources) > 1:
             click.echo(f"{chr(10) if number else ''}{one.name}")
-        color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        click.echo(reckoning(last, values, at, stored, color))
+        click.echo(_reckoned(process, one, settings.at, color))
     return DONE
+
+
+def _reckoned(process: Process, one: Numbers, at: tuple[int, ...], color: bool) -> str:
+    """Write the arithmetic of one value; what is stored is taken from the run that an image command makes.
+
+    The whole image is run: a stretch looks for its extremes everywhere, and hidden colours are filled from
+    all sides.
+    """
+    signal = one.values.ndim == 1
+    result = _deep(process.filter_frame(one.values, one.alpha, overwrite=False).array, signal)
+    place = checked_place((0, at[0]) if len(at) == 1 else at, (result.shape[0], result.shape[1]), signal)
+    plan = process.plan(one.values.shape, one.values.dtype, one.alpha)
+    given, values = run_apart(plan, one.values)
+    pixel, made = result[place], _deep(values, signal)[place]
+    if one.alpha:
+        given, made = given[..., :-1], made[:-1]
+    stored = [_stored(value, plan.value_range) for value in pixel[: len(made)]]
+    white = plan.settings[-1]["white"] or full_scale(given.dtype)
+    text = reckoning(plan.filters[-1], Value(given, place, made, stored, white), color)
+    return f"{text}\n\ntransparency\nstored as  {_stored(pixel[-1])}" if one.alpha else text
+
+
+def _deep(values: NDArray[Any], signal: bool) -> NDArray[Any]:
+    """Return values as rows, columns and channels."""
+    return values.reshape(1, -1, 1) if signal else values.reshape(*values.shape[:2], -1)
 
 
 def _inputs(process: Process, settings: Settings, sources: Sequence[Source]) -> Iterator[Numbers]:
@@ -99,13 +115,13 @@ def _inputs(process: Process, settings: Settings, sources: Sequence[Source]) -> 
         if is_matrix(source.path):
             yield Numbers(source.path, read_text(source.path))
             continue
-        stream: Any = sys.stdin.buffer if source.path == STREAM else source.path
-        picture = read(stream, max_pixels=settings.max_pixels)
-        frame = picture.frames[0]
-        if picture.alpha:
-            note(f"{source.path}: transparency is left out; an image command weighs colours by it")
-            frame = frame[..., :-1]
-        yield Numbers(source.path, frame)
+        picture = process.read_picture(source.path)
+        if picture.alpha and not settings.quiet:
+            note(
+                f"{source.path}: the sums leave transparency out; for what is stored hidden pixels count for "
+                "nothing, and so does a border of zeros"
+            )
+        yield Numbers(source.path, picture.frames[0], picture.alpha)
 
 
 def _typed(settings: Settings) -> NDArray[Any]:
@@ -117,23 +133,16 @@ def _typed(settings: Settings) -> NDArray[Any]:
     return read_text(path)
 
 
-def _filtered(steps: Sequence[Filter], values: NDArray[Any]) -> NDArray[Any]:
-    """Run filters one after another; values stay floats between them."""
-    for step in steps:
-        values = np.asarray(step.run(values, np.float64))
-    return values
+def _stored(value: np.generic, value_range: str | None = None) -> str:
+    """Say what is written.
 
-
-def _stored(
-    results: NDArray[np.float64], dtype: np.dtype[Any], settings: Settings, last: Filter
-) -> list[str]:
-    """Say what an image command writes for results, by --depth and --range."""
-    target = depth_dtype(settings.depth) if settings.depth else dtype
-    if target.kind == "f":
-        return [f"{shown(float(value))} ({target})" for value in results]
-    how = settings.range or last.range
-    values = quantise(results.astype(np.float64)[None], target, how).array[0]
-    return [f"{value} ({target}, range {how})" for value in values.tolist()]
+    Examples
+    --------
+    >>> _stored(np.uint8(7), "clip"), _stored(np.float32(0.1))
+    ('7 (uint8, range clip)', '0.1 (float32)')
+    """
+    how = f", range {value_range}" if value_range else ""
+    return f"{shown(float(value))} ({value.dtype}{how})"
 
 
 def _put(result: NDArray[Any], settings: Settings) -> None:

@@ -119,7 +119,9 @@ pipe = PipeCommand(
     params=[inputs(_complete), range_option("the filter's"), *shared()],
     callback=_run,
     help=f"Run filters one after another: floats between them, rounded once, at the end. Filters: "
-    f"{', '.join(FILTERS)}, with the options of these commands that concern the filter.",
+    f"{', '.join(FILTERS)}, with the options of these commands that concern the filter. Between filters "
+    "each one's own --range holds for pixels of 8 and 16 bits; floats, and what becomes --depth f32, keep "
+    "their signs.",
     examples=[
         "cnnfilter pipe photo.jpg -o soft.jpg -- gaussian --sigma 2 then mean",
         "cnnfilter pipe < photo.png > small.png -- mean --size 5 then pool max",

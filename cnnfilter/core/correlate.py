@@ -80,19 +80,21 @@ def filtered(
     threads: int | None,
 ) -> NDArray[Any]:
     """Correlate an image of a native type; `core.linear` takes every type and every other argument."""
-    # A list cannot be looked up. What cannot either is wrong, and is told without the look-up.
-    stride, padding, dilation = tuple_of(stride), tuple_of(padding), tuple_of(dilation)
-    key = (
-        kernel, pixels.shape, pixels.dtype, stride, padding, boundary, constant, dilation, dtype, accuracy,
-        method, kernel.sigmas,
-    )  # fmt: skip
-    # 1, 1.0 and True are equal, but not all of them are a stride: what differs in type is not the same call.
-    typed = _types(stride, padding, dilation, constant)
-    return _filtering(typed, *key).run(pixels, threads)
+    typed = None
+    if not (type(stride) is type(dilation) is int and type(padding) is str and type(constant) is float):
+        # A list cannot be looked up. What cannot either is wrong, and is told without the look-up.
+        stride, padding, dilation = tuple_of(stride), tuple_of(padding), tuple_of(dilation)
+        # 1, 1.0 and True are equal, but not all of them are a stride: what differs in type is another call.
+        typed = types_of(stride, padding, dilation, constant)
+    return _filtering(
+        typed, kernel, pixels.shape, pixels.dtype, stride, padding, boundary, constant, dilation, dtype,
+        accuracy, method, kernel.sigmas,
+    ).run(pixels, threads)  # fmt: skip
 
 
-def _types(*values: Any) -> list[Any] | tuple[Any, ...]:
-    return tuple([_types(*value) if type(value) in (tuple, list) else type(value) for value in values])
+def types_of(*values: Any) -> tuple[Any, ...]:
+    """Return the types of values, and of those in tuples."""
+    return tuple([types_of(*value) if type(value) in (tuple, list) else type(value) for value in values])
 
 
 @dataclass(frozen=True)

@@ -133,20 +133,34 @@ SCRATCH_BYTES = 8 << 20
 _mine = threading.local()
 
 
-def scratch(*parts: tuple[int, np.dtype[Any]]) -> list[int]:
-    """Return where working memory of this thread begins, one address for each `(elements, dtype)`.
+class Scratch:
+    """The layout of a method's working memory, which every thread keeps from one strip to the next.
 
-    It holds zeros or what an earlier strip left there, and is good until the thread asks again. Fresh memory
-    for every strip would be zeroed by the system page by page, which for small images takes longer than
-    the filter.
+    Fresh memory for every strip would be zeroed by the system page by page, which for small images takes
+    longer than the filter.
+
+    Parameters
+    ----------
+    parts : pairs of int and dtype
+        Elements of each part, and their type.
     """
-    starts, size = [], CACHE_LINE
-    for elements, dtype in parts:
-        starts.append(size)
-        size += -(-elements * dtype.itemsize // CACHE_LINE) * CACHE_LINE
-    held = getattr(_mine, "size", 0)
-    if held < size or held > max(size, SCRATCH_BYTES):
-        _mine.memory, _mine.size = np.zeros(size, np.uint8), size
-        _mine.first = _mine.memory.__array_interface__["data"][0] // CACHE_LINE * CACHE_LINE
-    first: int = _mine.first
-    return [first + start for start in starts]
+
+    def __init__(self, *parts: tuple[int, np.dtype[Any]]) -> None:
+        starts, size = [], CACHE_LINE
+        for elements, dtype in parts:
+            starts.append(size)
+            size += -(-elements * dtype.itemsize // CACHE_LINE) * CACHE_LINE
+        self._starts, self._size = tuple(starts), size
+
+    def places(self) -> tuple[Piece, list[int]]:
+        """Return the memory of this thread, and the address in it of each part.
+
+        It holds zeros or what an earlier strip left there. Whoever holds the memory may use it, even if
+        meanwhile a destructor or a signal asks for more.
+        """
+        held = getattr(_mine, "size", 0)
+        if held < self._size or held > max(self._size, SCRATCH_BYTES):
+            _mine.memory, _mine.size = np.zeros(self._size, np.uint8), self._size
+            _mine.first = _mine.memory.__array_interface__["data"][0] // CACHE_LINE * CACHE_LINE
+        memory, first = _mine.memory, _mine.first
+        return memory, [first + start for start in self._starts]

@@ -19,8 +19,9 @@ from cnnfilter.core.arguments import (
     result_type,
     stored,
 )
-from cnnfilter.core.correlate import three_dimensional
+from cnnfilter.core.correlate import three_dimensional, tuple_of, types_of
 from cnnfilter.core.geometry import Geometry, Number, Padding, line_geometry, make_geometry, number_pair
+from cnnfilter.core.keeping import kept
 from cnnfilter.core.methods import pooling
 from cnnfilter.core.missing import find_missing
 from cnnfilter.errors import ParameterError
@@ -45,7 +46,7 @@ def pool(
         target = pixels.dtype if dtype is None else checked_dtype("output", dtype)
     else:
         target = result_type(pixels.dtype, dtype, smoothing=True)
-    geometry = _windows(pixels.shape, size, stride, padding)
+    geometry = pool_geometry(pixels.shape, size, stride, padding)
     missed = find_missing(pixels, missing)
     height, width = geometry.output_shape
     shape = (width,) if pixels.ndim == 1 else (height, width, *pixels.shape[2:])
@@ -53,7 +54,7 @@ def pool(
     workers = threading.count(threads)
     values = three_dimensional(core_values(pixels, missed and missed.where))
     if missed is None:
-        pooled = pooling.run(kind, values, geometry, _computed(kind, values.dtype, target), workers)
+        pooled = _run(kind, values, geometry, _computed(kind, values.dtype, target), workers)
         return delivered(stored(pooled, target).reshape(shape), out)
     missed.require_held(target, "result")
     pooled, gone = _of_those_there(kind, values, in_planes(missed.where), geometry, workers)
@@ -75,14 +76,35 @@ def _of_those_there(
     if kind == "maximum":
         least = -np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).min
         values = np.where(where, values.dtype.type(least), values)
-        pooled = pooling.run(kind, values, geometry, values.dtype, workers)
-        return pooled, pooling.run(kind, there, geometry, there.dtype, workers) == 0
-    sums = pooling.run("sum", values, geometry, np.dtype(np.float64), workers)
-    counts = pooling.run("sum", there, geometry, np.dtype(np.float64), workers)
+        pooled = _run(kind, values, geometry, values.dtype, workers)
+        return pooled, _run(kind, there, geometry, there.dtype, workers) == 0
+    sums = _run("sum", values, geometry, np.dtype(np.float64), workers)
+    counts = _run("sum", there, geometry, np.dtype(np.float64), workers)
     return sums / np.maximum(counts, 1), counts == 0
 
 
-def _windows(shape: tuple[int, ...], size: Number, stride: Number | None, padding: Padding) -> Geometry:
+def _run(
+    kind: pooling.Kind, values: NDArray[Any], geometry: Geometry, target: np.dtype[Any], workers: int
+) -> NDArray[Any]:
+    return pooling.prepare(kind, geometry, values.shape[2], values.dtype, target).run(values, workers)
+
+
+def pool_geometry(shape: tuple[int, ...], size: Number, stride: Number | None, padding: Padding) -> Geometry:
+    """Return which rows and columns each window covers; of a signal of shape (N,), in its one row.
+
+    Examples
+    --------
+    >>> pool_geometry((7,), 3, 1, 1).output_shape, pool_geometry((6, 7), 3, None, 0).output_shape
+    ((1, 7), (2, 2))
+    """
+    size, stride, padding = tuple_of(size), tuple_of(stride), tuple_of(padding)
+    return _windows(types_of(size, stride, padding), shape, size, stride, padding)
+
+
+@kept
+def _windows(
+    typed: Any, shape: tuple[int, ...], size: Number, stride: Number | None, padding: Padding
+) -> Geometry:
     sizes = number_pair("size", size, least=1)
     steps = sizes if stride is None else number_pair("stride", stride, least=1)
     if len(shape) == 1:

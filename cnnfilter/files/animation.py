@@ -10,11 +10,10 @@ from PIL import Image
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import gif, pillow
+from cnnfilter.files.boxes import boxes
+from cnnfilter.files.depth import to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Picture, stand_upright
-
-_LOOPS_ONCE = 1
-_AVIF_HEADER = 1 << 16
 
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
@@ -24,8 +23,8 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
         gif.check_whole(file)
     elif form == "WEBP":
         encoding["lossless"] = _check_webp(file)
-    deep = _deep_avif(file, limit) if form == "AVIF" else None
     picture = Picture([], "rgb", encoding=encoding)
+    deep = _deep_avif(file, limit, picture.notes) if form == "AVIF" else None
     with pillow.decoding(form):
         image = pillow.plugin(form)(file)
         count = getattr(image, "n_frames", 1)
@@ -35,14 +34,19 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
             picture.frames.append(_colours(image) if deep is None else deep[index])
             if count > 1:
                 picture.delays.append(float(image.info.get("duration", 0)))
-        picture.loop = int(image.info.get("loop", _LOOPS_ONCE if form == "GIF" else 0))
+        picture.loop = _plays(image.info.get("loop"), form)
         picture.metadata = pillow.metadata(image.info)
-    if deep is not None:
-        picture.notes.append("AVIF of more than 8 bits read as 16 bits")
     picture.frames, picture.alpha = _alike(picture.frames)
     if form == "GIF":
         picture.notes.append("palette expanded to colours")
     return stand_upright(picture)
+
+
+def _plays(loop: int | None, form: str) -> int:
+    """Return how often an animation is played, 0 for ever; a GIF says how often after the first time."""
+    if form == "GIF":
+        return 1 if loop is None else loop and loop + 1
+    return loop or 0
 
 
 def _colours(image: Image.Image) -> Array:
@@ -79,15 +83,17 @@ def _check_webp(file: IO[bytes]) -> bool:
     raise ImageFileError("damaged WEBP file (no pixels); get a whole copy")
 
 
-def _deep_avif(file: IO[bytes], limit: Limit) -> Array | None:
+def _deep_avif(file: IO[bytes], limit: Limit, notes: list[str]) -> Array | None:
     """Decode 10 or 12 bits, of which Pillow would silently leave 8: (N, H, W, C) of 16 bits, or None."""
     data = file.read()
     file.seek(0)
-    place = data.find(b"av1C", 0, _AVIF_HEADER)
-    if place < 0 or len(data) < place + 7 or not data[place + 6] & 0x40:
+    # They may come after the pixels, in which any bytes may be.
+    header = b"".join(data[box.start : box.end] for box in boxes(data) if box.name in (b"meta", b"moov"))
+    place = header.find(b"av1C")
+    if place < 0 or len(header) < place + 7 or not header[place + 6] & 0x40:
         return None
-    size = data.find(b"ispe", 0, _AVIF_HEADER)
-    limit.spend(*struct.unpack_from(">LL", data.ljust(size + 16, b"\0"), size + 8))
+    size = header.find(b"ispe")
+    limit.spend(*struct.unpack_from(">LL", header.ljust(size + 16, b"\0"), size + 8))
     limit.spent = 0  # counted again with all frames, once Pillow has told their number
     try:
         frames = np.asarray(imagecodecs.avif_decode(data))
@@ -98,9 +104,7 @@ def _deep_avif(file: IO[bytes], limit: Limit) -> Array | None:
         frames = frames[..., None]
     if frames.shape[-1] < 3:  # grey, and perhaps alpha
         frames = np.concatenate([frames[..., :1].repeat(3, axis=-1), frames[..., 1:]], axis=-1)
-    white = 4095 if data[place + 6] & 0x20 else 1023
-    scaled: Array = np.rint(frames * (65535 / white)).astype(np.uint16)
-    return scaled
+    return to_full_white(frames, 4095 if header[place + 6] & 0x20 else 1023, notes)
 
 
 def write(picture: Picture, file: IO[bytes], form: str, quality: int | None) -> None:
@@ -118,7 +122,7 @@ def write(picture: Picture, file: IO[bytes], form: str, quality: int | None) -> 
             "save_all": True,
             "append_images": images[1:],
             "duration": durations,
-            "loop": picture.loop,
+            "loop": min(picture.loop, 0xFFFF),
         }
     pillow.plugin(form)
     encoded = io.BytesIO()

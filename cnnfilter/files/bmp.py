@@ -8,18 +8,24 @@ import numpy as np
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import pillow
 from cnnfilter.files.limit import Limit
-from cnnfilter.files.picture import Array, Picture
+from cnnfilter.files.picture import METRES_PER_INCH, Array, Picture
 
 _BITFIELDS = (3, 6)
-_METRES_PER_INCH = 0.0254
+_WITH_PROFILE, _PROFILES = 124, (b"DEBM", b"KNIL")
 
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     """Read one image."""
-    head = file.read(70)
+    head = file.read(74)
     file.seek(0)
-    if len(head) < 70 or struct.unpack_from("<L", head, 14)[0] < 40 or _field(head, 30) not in _BITFIELDS:
-        return pillow.read(file, form, limit)
+    masked = len(head) >= 70 and _field(head, 14) >= 40 and _field(head, 30) in _BITFIELDS
+    picture = _under_masks(file, head, limit) if masked else pillow.read(file, form, limit)
+    if _field(head, 14) >= _WITH_PROFILE and head[70:] in _PROFILES:
+        picture.losses.append("the colour profile of a BMP file is left out")
+    return picture
+
+
+def _under_masks(file: IO[bytes], head: bytes, limit: Limit) -> Picture:
     offset, size = _field(head, 10), _field(head, 14)
     width, height, _, bits = struct.unpack_from("<llHH", head, 18)
     if bits not in (16, 32) or width < 1 or height == 0:
@@ -41,7 +47,7 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     picture = Picture([np.ascontiguousarray(frame[::-1] if height > 0 else frame)], "rgb", len(channels) == 4)
     x, y = struct.unpack_from("<ll", head, 38)
     if min(x, y) > 0:
-        picture.metadata.dpi = (x * _METRES_PER_INCH, y * _METRES_PER_INCH)
+        picture.metadata.dpi = (x * METRES_PER_INCH, y * METRES_PER_INCH)
     return picture
 
 

@@ -65,7 +65,8 @@ def write(picture: Picture, file: IO[bytes]) -> None:
     height, width = picture.frames[0].shape[:2]
     file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
     if len(picture.frames) > 1 and picture.loop != 1:
-        file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", min(picture.loop, 0xFFFF), 0))
+        again = min(max(picture.loop - 1, 0), 0xFFFF)  # times after the first, 0 for ever
+        file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", again, 0))
     comment = picture.metadata.text.get("Comment", "").encode("utf-8", "surrogateescape")
     if comment:
         file.write(b"\x21\xfe" + _blocks(comment) + b"\0")
@@ -73,7 +74,7 @@ def write(picture: Picture, file: IO[bytes]) -> None:
     # A frame is taken away where the next one lets it show through; otherwise it stays.
     clears = [picture.alpha and bool((frame[..., -1] < _SEEN).any()) for frame in picture.frames[1:]]
     for frame, delay, cleared in zip(picture.frames, delays, [*clears, False], strict=True):
-        file.write(_frame(frame, picture.alpha, delay, _CLEAR if cleared else _KEEP))
+        file.write(_frame(frame, picture, delay, _CLEAR if cleared else _KEEP))
     file.write(b"\x3b")
 
 
@@ -82,10 +83,10 @@ def _blocks(data: bytes) -> bytes:
     return b"".join(bytes([len(piece)]) + piece for piece in pieces)
 
 
-def _frame(frame: Array, alpha: bool, delay: float, disposal: int) -> bytes:
+def _frame(frame: Array, picture: Picture, delay: float, disposal: int) -> bytes:
     """Return one frame as its control block, its table of colours and its compressed indices."""
     height, width = frame.shape[:2]
-    indices, table, hidden = _indexed(frame, alpha, disposal == _CLEAR)
+    indices, table, hidden = _indexed(frame, picture, disposal == _CLEAR)
     image = Image.frombuffer("P", (width, height), indices, "raw", "P", 0, 1)
     image.putpalette(table.tobytes())
     single = io.BytesIO()
@@ -97,13 +98,16 @@ def _frame(frame: Array, alpha: bool, delay: float, disposal: int) -> bytes:
     return b"\x21\xf9\x04" + control + b"\x2c" + descriptor + table.tobytes() + single.getvalue()[start:end]
 
 
-def _indexed(frame: Array, alpha: bool, clears: bool) -> tuple[Array, Array, int | None]:
+def _indexed(frame: Array, picture: Picture, clears: bool) -> tuple[Array, Array, int | None]:
     """Return indices, a table of 256 colours, and the index of the pixels that are not seen."""
     height, width = frame.shape[:2]
     channels = frame.reshape(height, width, -1)
     grey = channels.shape[-1] < 3
     colours = np.ascontiguousarray(channels[..., [0, 0, 0]] if grey else channels[..., :3])
-    unseen = frame[..., -1] < _SEEN if alpha else np.zeros((height, width), bool)
+    alpha = frame[..., -1] if picture.alpha else np.full((height, width), 255, np.uint8)
+    unseen = alpha < _SEEN
+    if ((alpha > 0) & (alpha < 255)).any():
+        picture.lose("GIF holds no partial transparency: such pixels are shown whole or not at all")
     # Some programs clear a frame to nothing only if it has a colour for nothing.
     hidden = 255 if clears or unseen.any() else None
     most = 256 if hidden is None else 255
@@ -115,6 +119,7 @@ def _indexed(frame: Array, alpha: bool, clears: bool) -> tuple[Array, Array, int
         table[: len(distinct)] = distinct[:, None] >> np.array([16, 8, 0], np.uint32) & 255
         result[~unseen] = indices
         return result, table, hidden
+    picture.lose("GIF holds 256 colours a frame: more are mixed of dots")
     image = Image.frombuffer("RGB", (width, height), colours, "raw", "RGB", 0, 1)
     few = image.quantize(most, Image.Quantize.MEDIANCUT)
     few = image.quantize(palette=few, dither=Image.Dither.FLOYDSTEINBERG)

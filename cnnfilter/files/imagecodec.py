@@ -1,9 +1,5 @@
-"""Forms that imagecodecs reads and writes whole: JPEG XL, JPEG 2000, QOI and Radiance.
+"""Forms that imagecodecs reads and writes whole: JPEG XL, JPEG 2000, QOI and Radiance."""
 
-The size is read here first, for the decoders take memory for whatever a header claims.
-"""
-
-import re
 import struct
 from collections.abc import Callable
 from typing import IO, Any
@@ -12,6 +8,9 @@ import imagecodecs
 import numpy as np
 
 from cnnfilter.errors import ImageFileError
+from cnnfilter.files import boxes, codestream, radiance
+from cnnfilter.files.codestream import Header
+from cnnfilter.files.depth import to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Model, Picture
 
@@ -19,17 +18,15 @@ _MODELS: dict[int, tuple[Model, bool]] = {
     1: ("grey", False), 2: ("grey", True), 3: ("rgb", False), 4: ("rgb", True)
 }  # fmt: skip
 _DTYPES = ("uint8", "uint16", "float32")
-# Boxes of a container that describe the pixels, and are not read here.
-_BOXES = {b"Exif": "EXIF", b"xml ": "XMP", b"uuid": "metadata", b"colr\x02": "colour profile"}
-_HEADER = 1 << 14
+_QOI_LINEAR = 13
 
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     """Read one image, or the frames of a JPEG XL."""
     data = file.read()
     try:
-        width, height = _SIZES[form](data)
-        limit.spend(width, height)
+        header = _HEADERS[form](data)
+        limit.spend(header.width, header.height)
         image = np.asarray(_DECODERS[form](data))
     except (RuntimeError, ValueError, struct.error, IndexError) as error:
         reason = str(error) or type(error).__name__
@@ -37,15 +34,23 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     stack = image if image.ndim == 4 else image[None]
     if stack.dtype.name not in _DTYPES or 0 in stack.shape or stack.ndim not in (3, 4):
         raise ImageFileError(f"{form} of {stack.dtype} is not read; convert it to 8 or 16 bits")
+    notes: list[str] = []
+    if stack.dtype.kind == "u":  # decoders leave 10 bits as they are
+        stack = to_full_white(stack, 2**header.bits - 1, notes)
     channels = stack.shape[3] if stack.ndim == 4 else 1
     if channels not in _MODELS:
         raise ImageFileError(f"{form} of {channels} channels is not read; convert it to a TIFF")
     model, alpha = _MODELS[channels]
     frames = [frame[..., 0] if channels == 1 and frame.ndim == 3 else frame for frame in stack]
-    picture = Picture(frames, model, alpha)
-    words = [word for mark, word in _BOXES.items() if mark in data[:_HEADER]]
-    if words and form in ("JXL", "JP2"):
+    picture = Picture(frames, model, alpha, notes=notes)
+    if form in ("JXL", "JP2") and (words := boxes.described(data)):
         picture.losses.append(f"{', '.join(words)} of a {form} file left out")
+    if header.animated and len(frames) > 1:
+        picture.losses.append("the times of the frames of a JXL file are left out")
+    if form == "QOI" and data[_QOI_LINEAR] == 1:
+        picture.losses.append("that the samples of a QOI file are linear is left out")
+    if form == "HDR":
+        picture.losses += radiance.losses(data)
     return picture
 
 
@@ -76,58 +81,20 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {
     "JXL": imagecodecs.jpegxl_decode,
     "JP2": imagecodecs.jpeg2k_decode,
     "QOI": imagecodecs.qoi_decode,
-    "HDR": imagecodecs.rgbe_decode,
+    "HDR": radiance.decode,
 }
 
 
-def _size_of_qoi(data: bytes) -> tuple[int, int]:
+def _header_of_qoi(data: bytes) -> Header:
     width, height = struct.unpack_from(">LL", data, 4)
     if not data.endswith(b"\0" * 7 + b"\1"):
         raise ImageFileError("truncated QOI file (its end is missing); get a whole copy")
-    return width, height
+    return Header(width, height, 8)
 
 
-def _size_of_hdr(data: bytes) -> tuple[int, int]:
-    found = re.search(rb"\n-Y (\d{1,9}) \+X (\d{1,9})\n", data[:_HEADER])
-    if found is None:
-        raise ImageFileError("HDR that does not begin at the upper left is not read; turn it first")
-    return int(found[2]), int(found[1])
-
-
-def _size_of_jp2(data: bytes) -> tuple[int, int]:
-    if b"\xff\xd9" not in data[-64:]:  # the decoder would make up what is missing
-        raise ImageFileError("truncated JP2 file (its end is missing); get a whole copy")
-    place = data.index(b"\xff\x4f\xff\x51") + 8
-    right, bottom, left, top = struct.unpack_from(">LLLL", data, place)
-    return right - left, bottom - top
-
-
-def _size_of_jxl(data: bytes) -> tuple[int, int]:
-    """Read the first bits of the codestream, the lowest first: ISO 18181-1, D.2."""
-    start = 0 if data.startswith(b"\xff\x0a") else data.index(b"\xff\x0a")
-    bits = int.from_bytes(data[start + 2 : start + 14], "little")
-
-    def take(count: int) -> int:
-        nonlocal bits
-        value = bits & ((1 << count) - 1)
-        bits >>= count
-        return value
-
-    small = take(1)
-
-    def side() -> int:
-        return 8 * (take(5) + 1) if small else take((9, 13, 18, 30)[take(2)]) + 1
-
-    height = side()
-    ratio = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-    which = take(3)
-    width = height * ratio[which - 1][0] // ratio[which - 1][1] if which else side()
-    return width, height
-
-
-_SIZES: dict[str, Callable[[bytes], tuple[int, int]]] = {
-    "JXL": _size_of_jxl,
-    "JP2": _size_of_jp2,
-    "QOI": _size_of_qoi,
-    "HDR": _size_of_hdr,
+_HEADERS: dict[str, Callable[[bytes], Header]] = {
+    "JXL": codestream.jxl,
+    "JP2": codestream.jp2,
+    "QOI": _header_of_qoi,
+    "HDR": radiance.header,
 }

@@ -10,6 +10,7 @@ from PIL import Image, JpegImagePlugin
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import pillow
+from cnnfilter.files.depth import to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Picture, stand_upright
 
@@ -56,6 +57,9 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
         model, _ = pillow.MODELS[image.mode]
         frame = pillow.pixels(image)
     picture = Picture([frame], model, metadata=kept, encoding=encoding)
+    x, y = image.info.get("jfif_density", (1, 1))
+    if image.info.get("jfif_unit") == 0 and x != y:
+        picture.losses.append(f"the shape of the pixels ({x}:{y}) left out")
     _take_blocks(picture, image.applist)
     if "mp" in image.info:
         picture.losses.append("only the first picture of this multi-picture JPEG is kept")
@@ -112,12 +116,8 @@ def _read_deep(data: bytes, place: int, limit: Limit) -> Picture:
         raise ImageFileError(f"damaged or truncated JPEG file ({error}); get a whole copy") from error
     if frame.shape[:2] != (height, width) or frame.ndim not in (2, 3):
         raise ImageFileError("damaged JPEG file (another size than its header says); get a whole copy")
-    picture = Picture([frame], "rgb" if frame.ndim == 3 else "grey")
-    if bits not in (8, 16):
-        white = 255 if bits < 8 else 65535
-        scaled = np.rint(frame * (white / (2**bits - 1))).clip(0, white)
-        picture.frames = [scaled.astype(np.uint8 if bits < 8 else np.uint16)]
-        picture.notes.append(f"white of {2**bits - 1} scaled to {white}")
+    picture = Picture([], "rgb" if frame.ndim == 3 else "grey")
+    picture.frames = [to_full_white(frame, 2**bits - 1, picture.notes)]
     picture.losses.append(f"what a JPEG of {bits} bits or without loss holds beside its pixels is left out")
     return picture
 

@@ -13,11 +13,14 @@ _HOLDS: dict[str, set[str]] = {
     "AVIF": {*_EVERYWHERE, "delays"},
     "GIF": {"comment", "delays"},
     "BMP": {"dpi"},
-    "TGA": {"dpi"},
+    **{form: {"comment"} for form in ("PPM", "PGM", "PBM", "PAM")},
 }
 _TIFF_TEXTS = ("ImageDescription", "Software", "DateTime", "Artist", "Copyright")
+PLACEMENT = frozenset((33550, 33920, 33922, 34264, 50844))
+"""Tags of TIFF that say where on the earth each pixel lies: wrong of turned pixels and of another size."""
+_COORDINATES = (34735, 34736, 34737)  # the system that the placement is in, right of any size
 _TAGS = {
-    33550: "georeference", 33922: "georeference", 34264: "georeference", 34735: "georeference",
+    **dict.fromkeys((*PLACEMENT, *_COORDINATES), "georeference"),
     42112: "GDAL's metadata", 42113: "the value of missing pixels", 33723: "IPTC",
     50838: "ImageJ's header", 50839: "ImageJ's header",
     **dict.fromkeys((282, 283, 296), "resolution without unit"),
@@ -40,23 +43,23 @@ def unheld(picture: Picture, form: str) -> list[str]:
 
 def _described(picture: Picture, form: str) -> Iterator[tuple[str, str]]:
     """Yield each kind of description that the picture has, and its name."""
-    kept = picture.metadata
-    if kept.icc:
-        yield "icc", "colour profile"
-    if kept.exif:
-        yield "exif", "EXIF"
-    if kept.xmp:
-        yield "xmp", "XMP"
-    if kept.photoshop:
-        yield "photoshop", "Photoshop's resources (IPTC)"
-    if kept.dpi:
-        yield "dpi", "resolution"
-    for name in kept.text:
-        if not (form == "TIFF" and name in _TIFF_TEXTS):
-            yield "comment" if name == "Comment" else "text", f"text {name!r}"
-    for chunk in kept.chunks:
-        yield "chunks", f"PNG's {chunk.decode('latin-1')}"
-    for tag in {tag for tags in kept.tags for tag in tags}:
-        yield "tags", _TAGS.get(tag, "some TIFF tags")
+    for kept in (picture.metadata, *picture.pages):
+        if kept.icc:
+            yield "icc", "colour profile"
+        if kept.exif:
+            yield "exif", "EXIF"
+        if kept.xmp:
+            yield "xmp", "XMP"
+        if kept.photoshop:
+            yield "photoshop", "Photoshop's resources (IPTC)"
+        if kept.dpi:
+            yield "dpi", "resolution"
+        for name in kept.text:
+            if not (form == "TIFF" and name in _TIFF_TEXTS):
+                yield "comment" if name == "Comment" else "text", f"text {name!r}"
+        for chunk in kept.chunks:
+            yield "chunks", f"PNG's {chunk.decode('latin-1')}"
+        for tag in kept.tags:
+            yield "tags", _TAGS.get(tag, "some TIFF tags")
     if len(picture.frames) > 1 and any(picture.delays):
         yield "delays", "the times of the frames"

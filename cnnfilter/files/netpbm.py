@@ -10,6 +10,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from cnnfilter.errors import ImageFileError
+from cnnfilter.files.depth import ONE_BIT, to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Model, Picture
 from cnnfilter.files.source import remaining
@@ -37,6 +38,7 @@ class _Head(NamedTuple):
     channels: int
     white: float
     end: int
+    comments: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -46,8 +48,10 @@ class _Head(NamedTuple):
 def read(file: IO[bytes], limit: Limit) -> Picture:
     """Read all images of a file; white other than 255 or 65535 is scaled to the next of them."""
     picture = Picture([])
+    comments: list[str] = []
     while head := _head(file):
         limit.spend(head.width, head.height)
+        comments += head.comments
         frame = _frame(file, head, picture)
         model, alpha = _KINDS[head.channels]
         if not picture.frames:
@@ -59,6 +63,8 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     if rest := remaining(file):
         picture.losses.append(f"{rest} bytes that follow the image are left out")
     picture.notes = list(dict.fromkeys(picture.notes))
+    if comments:
+        picture.metadata.text["Comment"] = "\n".join(dict.fromkeys(comments))
     return picture
 
 
@@ -74,12 +80,14 @@ class Layout(NamedTuple):
         Their type, in the byte order of the file.
     white : int
         To be scaled to 255 or 65535: see `scaled`.
+    comment : str
     """
 
     offset: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     white: int
+    comment: str
 
 
 def layout(file: IO[bytes]) -> Layout:
@@ -93,7 +101,9 @@ def layout(file: IO[bytes]) -> Layout:
     head = _head(file)
     if head is None or head.magic not in (b"P5", b"P6", b"P7") or head.channels in (2, 4):
         raise ImageFileError("only raw PGM and PPM, and PAM without alpha, can be read in parts; convert it")
-    found = Layout(file.tell(), head.shape, _sample(head.white), int(head.white))
+    found = Layout(
+        file.tell(), head.shape, _sample(head.white), int(head.white), "\n".join(dict.fromkeys(head.comments))
+    )
     rest = remaining(file) - int(np.prod(found.shape, dtype=object)) * found.dtype.itemsize
     if rest < 0:
         raise ImageFileError(_TRUNCATED)
@@ -119,7 +129,8 @@ def _head(file: IO[bytes]) -> _Head | None:
     if min(found.width, found.height) < 1 or not 1 <= white <= 65535:
         raise ImageFileError("damaged Netpbm file (impossible size or white); get a whole copy")
     file.seek(start + found.end)
-    return found
+    comments = re.findall(rb"# ?([^\n\r]*)", head[: found.end])
+    return found._replace(comments=tuple(text.decode("utf-8", "surrogateescape") for text in comments))
 
 
 def _pnm(head: bytes) -> _Head:
@@ -182,10 +193,9 @@ def _frame(file: IO[bytes], head: _Head, picture: Picture) -> Array:
     else:
         frame = _raw(file, shape, _sample(white))
     if magic in _BITS:
-        picture.notes.append("1-bit image filtered as grey, 0 and 255; written with 8 bits")
-    elif white not in (255, 65535):
-        picture.notes.append(f"white of {white} scaled to {255 if white < 256 else 65535}")
-    return scaled(frame, white)
+        picture.notes.append(ONE_BIT)
+        return frame * np.uint8(255)
+    return scaled(frame, white, picture.notes)
 
 
 def _raw(file: IO[bytes], shape: tuple[int, ...], dtype: str | np.dtype[Any]) -> Array:
@@ -236,26 +246,34 @@ def _numbers(data: bytes, shape: tuple[int, ...], losses: list[str]) -> Array:
     return values.reshape(shape)
 
 
-def scaled(frame: Array, white: int) -> Array:
-    """Scale samples, or some rows of them, to white at 255 or 65535, half to even."""
-    dtype = np.dtype(np.uint8 if white < 256 else np.uint16)
-    full = 255 if white < 256 else 65535
-    if (white < full or frame.dtype != dtype) and (most := int(frame.max())) > white:
+def scaled(frame: Array, white: int, notes: list[str]) -> Array:
+    """Scale samples, or some rows of them, to full white, and refuse those above theirs."""
+    if white < np.iinfo(frame.dtype).max and (most := int(frame.max())) > white:
         raise ImageFileError(
             f"damaged Netpbm file (a sample of {most} above its white, {white}); get a whole copy"
         )
-    if white == full:
-        return frame.astype(dtype, copy=False)
-    return np.rint(frame.astype(np.float64) * full / white).astype(dtype)
+    return to_full_white(frame, white, notes)
 
 
 def write(picture: Picture, file: IO[bytes], form: str) -> None:
     """Write raw samples, one image after the other: as the form says, PAM with alpha, PFM for floats."""
+    comments = comment_lines(picture)
     for frame in picture.frames:
-        _write_one(frame, file, form)
+        _write_one(frame, file, form, comments)
+        comments = b""
 
 
-def _write_one(frame: Array, file: IO[bytes], form: str) -> None:
+def comment_lines(picture: Picture) -> bytes:
+    """Return what a header holds of a picture's comment."""
+    lines = picture.metadata.text.get("Comment", "").encode("utf-8", "surrogateescape").splitlines()
+    comments = b"".join(b"# %s\n" % line for line in lines)
+    if len(comments) > _HEADER // 2:  # readers take so much for a header, and no more
+        picture.lose(f"a comment of {len(comments)} bytes is left out")
+        return b""
+    return comments
+
+
+def _write_one(frame: Array, file: IO[bytes], form: str, comments: bytes) -> None:
     height, width = frame.shape[:2]
     channels = frame.shape[-1] if frame.ndim == 3 else 1
     if form == "PFM":
@@ -265,15 +283,15 @@ def _write_one(frame: Array, file: IO[bytes], form: str) -> None:
     if form == "PBM":
         if not np.isin(frame, (0, 255)).all():
             raise ImageFileError("PBM holds black and white alone, not grey; write .pgm (--format pgm)")
-        file.write(b"P4\n%d %d\n" % (width, height))
+        file.write(b"P4\n%b%d %d\n" % (comments, width, height))
         file.write(np.packbits(frame == 0, axis=1).data)
         return
-    file.write(header(form, frame.shape, frame.dtype))
+    file.write(header(form, frame.shape, frame.dtype, comments))
     frame = packed(frame)
     file.write(frame.astype(frame.dtype.newbyteorder(">"), copy=False).data)
 
 
-def header(form: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+def header(form: str, shape: tuple[int, ...], dtype: np.dtype[Any], comments: bytes = b"") -> bytes:
     r"""Return what stands before the samples of a PGM, PPM or PAM, which are written big-endian.
 
     Examples
@@ -285,6 +303,6 @@ def header(form: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     white = 255 if dtype == np.uint8 else 65535
     if form == "PAM":
         kind = {1: b"GRAYSCALE", 2: b"GRAYSCALE_ALPHA", 3: b"RGB", 4: b"RGB_ALPHA"}[channels]
-        fields = (width, height, channels, white, kind)
-        return b"P7\nWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % fields
-    return b"P%d\n%d %d\n%d\n" % (5 if channels == 1 else 6, width, height, white)
+        fields = (comments, width, height, channels, white, kind)
+        return b"P7\n%bWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % fields
+    return b"P%d\n%b%d %d\n%d\n" % (5 if channels == 1 else 6, comments, width, height, white)

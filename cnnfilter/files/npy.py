@@ -1,17 +1,17 @@
 """NumPy's ``.npy`` files as images: the array is the picture, a stack of pictures, or a signal."""
 
-import tokenize
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy_format
 
-from cnnfilter.errors import ImageFileError
+from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Model, Picture
 from cnnfilter.files.source import remaining
+from cnnfilter.npyfile import read_header, read_values
+from cnnfilter.pixels.kinds import DTYPES
 
-DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
 _USUAL = {1: "W", 2: "HW", 3: "HWC"}
 _MANY = 4  # more channels are more likely to be something else
 
@@ -25,9 +25,13 @@ def read(file: IO[bytes], limit: Limit, axes: str | None = None) -> Picture:
         What the axes are: ``W`` columns, ``H`` rows, ``C`` channels, ``N`` images, in any order. Default
         ``W``, ``HW`` or ``HWC``, by their number.
     """
-    shape, fortran_order, dtype = _header(file)
-    if dtype.newbyteorder("=").name not in DTYPES:
-        raise ImageFileError(f"array of {dtype}; convert it to one of {', '.join(DTYPES)}")
+    try:
+        header = read_header(file)
+    except ParameterError as error:
+        raise ImageFileError(f"damaged or truncated NPY file ({error}); get a whole copy") from error
+    shape, _, dtype = header
+    if dtype.newbyteorder("=") not in DTYPES:
+        raise ImageFileError(f"array of {dtype}; convert it to one of {', '.join(map(str, DTYPES))}")
     named = axes or _USUAL.get(len(shape), "")
     if len(named) != len(shape) or min(shape, default=0) < 1:
         told = f"--axes {axes} has {len(named)} axes" if axes else "an image is (H, W) or (H, W, C)"
@@ -35,11 +39,9 @@ def read(file: IO[bytes], limit: Limit, axes: str | None = None) -> Picture:
     sizes = dict(zip(named, shape, strict=True))
     each = sizes.get("C", 1) * dtype.itemsize
     limit.spend(sizes["W"], sizes.get("H", 1), sizes.get("N", 1), bytes_a_pixel=each)
-    count = int(np.prod(shape, dtype=object))
-    if count * dtype.itemsize > remaining(file):
+    if header.size > remaining(file):
         raise ImageFileError(f"truncated: fewer bytes than shape {shape} of {dtype} needs; get a whole copy")
-    values = np.frombuffer(file.read(count * dtype.itemsize), dtype)
-    array = values.reshape(shape, order="F" if fortran_order else "C")
+    array = read_values(file, header)
     picture = Picture(_frames(array, named), _model(sizes.get("C")), encoding={"axes": named})
     if not axes and len(shape) == 3 and shape[-1] > _MANY:
         picture.losses.append(
@@ -47,18 +49,6 @@ def read(file: IO[bytes], limit: Limit, axes: str | None = None) -> Picture:
             f"--axes NHW takes {shape[0]} images"
         )
     return picture
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read the header: Python's parser, which NumPy hands it to, raises whatever it meets."""
-    try:
-        version = npy_format.read_magic(file)
-        header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-        return header(file)
-    except (
-        ValueError, SyntaxError, TypeError, EOFError, MemoryError, RecursionError, tokenize.TokenError
-    ) as error:  # fmt: skip
-        raise ImageFileError(f"damaged or truncated NPY file ({error}); get a whole copy") from error
 
 
 def _model(channels: int | None) -> Model:
@@ -72,11 +62,15 @@ def _frames(array: Array, axes: str) -> list[Array]:
     stack = whole.transpose([all_axes.index(axis) for axis in "NHWC"])
     if "C" not in axes:
         stack = stack[..., 0]
-    return [np.ascontiguousarray(image, array.dtype.newbyteorder("=")) for image in stack]
+    return [np.ascontiguousarray(image) for image in stack]
 
 
 def write(picture: Picture, file: IO[bytes]) -> None:
     """Write the frame as it is, or the axes in the order that they were read in."""
+    if picture.alpha:
+        picture.lose("NPY does not hold that the last channel is transparency")
+    if picture.model == "cmyk":
+        picture.lose("NPY does not hold that the channels are CMYK")
     axes, frames = picture.encoding.get("axes", ""), picture.frames
     if len({frame.shape for frame in frames}) > 1 or (len(frames) > 1 and "N" not in axes):
         raise ImageFileError(f".npy holds one image, not {len(frames)} frames; write .tif")

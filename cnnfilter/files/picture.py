@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Model = Literal["grey", "rgb", "cmyk", "channels"]
 
+METRES_PER_INCH = 0.0254
+
 
 @dataclass(slots=True)
 class Metadata:
@@ -31,9 +33,12 @@ class Metadata:
         UTF-8 are lone surrogates (Python's ``surrogateescape``).
     chunks : dict of bytes to bytes
         PNG chunks that are copied as they are: those that say what the colours mean (gAMA, cHRM, sRGB,
-        cICP), and unknown ones that PNG calls safe to copy.
-    tags : list of dict of int to Tag
-        Tags of TIFF that are copied as they are, of every page: georeference, ImageJ's header and so on.
+        cICP), and unknown ones that PNG calls safe to copy. The background colour (bKGD) is kept with
+        16 bits a sample, whatever the pixels have.
+    tags : dict of int to Tag
+        Tags of TIFF that are copied as they are: georeference, ImageJ's header and so on.
+    missing : float, optional
+        The value that the file declares to stand for pixels without one (GDAL's nodata).
     """
 
     icc: bytes | None = None
@@ -43,7 +48,8 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     text: dict[str, str] = field(default_factory=dict)
     chunks: dict[bytes, bytes] = field(default_factory=dict)
-    tags: list[dict[int, Any]] = field(default_factory=list)
+    tags: dict[int, Any] = field(default_factory=dict)
+    missing: float | None = None
 
 
 @dataclass(slots=True)
@@ -72,11 +78,11 @@ class Picture:
         subsampling, lossless WebP, TIFF compression.
     notes : list of str
         What was done to the pixels on reading ("1-bit image read as 0 and 255").
-    missing : float, optional
-        The value that the file declares to stand for pixels without one (GDAL's nodata).
     losses : list of str
         What of the file is not in the picture and so cannot reach any output ("a second image left out");
         writing adds what its form cannot hold.
+    pages : list of Metadata
+        What is kept beside the pixels of each page of a TIFF after the first.
     """
 
     frames: list[Array]
@@ -89,12 +95,22 @@ class Picture:
     encoding: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
-    missing: float | None = None
+    pages: list[Metadata] = field(default_factory=list)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of the frames."""
         return self.frames[0].dtype
+
+    def lose(self, words: str) -> None:
+        """Note what is lost, once however many frames lose it."""
+        if words not in self.losses:
+            self.losses.append(words)
+
+    def kept(self, index: int) -> Metadata:
+        """Return what is kept beside the pixels of one page."""
+        every = [self.metadata, *self.pages]
+        return every[index] if index < len(every) else Metadata()
 
 
 def stand_upright(picture: Picture) -> Picture:

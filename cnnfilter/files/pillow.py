@@ -14,6 +14,7 @@ import PIL
 from PIL import Image
 
 from cnnfilter.errors import ImageFileError
+from cnnfilter.files.depth import ONE_BIT
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
 from cnnfilter.pixels import four_channels
@@ -42,6 +43,9 @@ _PLUGINS = {
     "ICO": ("IcoImagePlugin", "IcoImageFile"),
     "PSD": ("PsdImagePlugin", "PsdImageFile"),
 }
+
+_HEAD = 128
+_RESOURCES = {1005: "resolution", 1028: "IPTC", 1058: "EXIF", 1060: "XMP"}  # of Photoshop, by number
 
 # Modes that Pillow can decode into memory that is not its own; RGB lies in it with a fourth, unused byte.
 _MAPPED = {"L": ("L", 1), "RGB": ("RGBX", 4), "RGBA": ("RGBA", 4), "CMYK": ("CMYK", 4)}
@@ -118,7 +122,7 @@ def expanded(image: Image.Image, notes: list[str]) -> Image.Image:
     """Load an image; turn one bit into grey, and a palette or a colour key into RGB or RGBA."""
     image.load()
     if image.mode == "1":
-        notes.append("1-bit image filtered as grey, 0 and 255; written with 8 bits")
+        notes.append(ONE_BIT)
         return image.convert("L")
     if image.mode in ("P", "PA", "YCbCr") or "transparency" in image.info:
         if image.mode in ("P", "PA"):
@@ -132,12 +136,14 @@ def expanded(image: Image.Image, notes: list[str]) -> Image.Image:
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     """Read one frame of a form that Pillow decodes."""
     picture = Picture([])
+    head = file.read(_HEAD)
+    file.seek(0)
     if form == "SGI":
-        _refuse_deep_sgi(file)
+        _refuse_deep_sgi(head)
     with decoding(form):
         image = plugin(form)(file)
         limit.spend(*image.size)
-        picture.losses += _beside(image, form)
+        picture.losses += _beside(image, form, head)
         image = expanded(image, picture.notes)
     picture.model, picture.alpha = MODELS[image.mode]
     picture.frames = [np.asarray(image)]
@@ -145,20 +151,27 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     return picture
 
 
-def _refuse_deep_sgi(file: IO[bytes]) -> None:
+def _refuse_deep_sgi(head: bytes) -> None:
     """Refuse 16 bits, of which Pillow would silently leave 8."""
-    head = file.read(4)
-    file.seek(0)
     if head[3:4] != b"\1":
         raise ImageFileError("SGI of more than 8 bits is not read; convert it to a 16-bit PNG or TIFF")
 
 
-def _beside(image: Any, form: str) -> list[str]:
+def _beside(image: Any, form: str, head: bytes) -> list[str]:
     """Tell what a file holds beside the image that is read."""
+    if form == "DDS" and int.from_bytes(head[28:32], "little") > 1:
+        return ["the smaller copies of the image (mipmaps) are left out"]
+    if form == "TGA" and image.info.get("id_section"):
+        return ["the text of a TGA file is left out"]
     if form == "ICO" and len(image.info.get("sizes", ())) > 1:
         return ["all but the largest picture of the icon are left out"]
-    if form == "PSD" and getattr(image, "n_frames", 1) > 1:
-        return ["the layers are left out; the flattened picture is filtered"]
+    if form == "PSD":
+        held = {number for number, *_ in image.resources}
+        words = [word for number, word in _RESOURCES.items() if number in held]
+        losses = [f"{', '.join(words)} of a PSD file left out"] if words else []
+        if getattr(image, "n_frames", 1) > 1:
+            losses.append("the layers are left out; the flattened picture is filtered")
+        return losses
     return []
 
 

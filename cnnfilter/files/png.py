@@ -14,6 +14,7 @@ import numpy as np
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import pngmetadata
+from cnnfilter.files.depth import ONE_BIT
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Picture, stand_upright
 
@@ -71,7 +72,7 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     if header.kind == PALETTE:
         picture.notes.append("palette expanded to colours")
     elif header.bits == 1:
-        picture.notes.append("1-bit image filtered as grey, 0 and 255; written with 8 bits")
+        picture.notes.append(ONE_BIT)
     picture.metadata, picture.losses[:0] = pngmetadata.read(chunks)
     if end < len(data):
         picture.losses.append(_what_follows(data[end:]))

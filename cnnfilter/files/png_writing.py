@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from typing import IO
 
 from cnnfilter.files.deflate import FAST, png_stream
-from cnnfilter.files.picture import Metadata, Picture
+from cnnfilter.files.picture import METRES_PER_INCH, Metadata, Picture
 from cnnfilter.files.png import GREY, GREY_ALPHA, RGB, RGB_ALPHA, SIGNATURE
 from cnnfilter.files.pngmetadata import XMP
-
-_INCHES_PER_METRE = 1 / 0.0254
 
 
 def write(picture: Picture, file: IO[bytes], compression: int | None, threads: int | None) -> None:
@@ -26,6 +24,11 @@ def write(picture: Picture, file: IO[bytes], compression: int | None, threads: i
     _put(file, b"IHDR", struct.pack(">LLBBBBB", *header))
     for name, content in _ancillary(picture.metadata):
         _put(file, name, content)
+    if b"bKGD" in picture.metadata.chunks:
+        if background := _background(picture.metadata.chunks[b"bKGD"], kind, first.itemsize):
+            _put(file, b"bKGD", background)
+        else:
+            picture.lose("the background colour is left out, for the image is grey")
     if len(frames) == 1:
         _put_stream(file, b"IDAT", png_stream(first, level, threads))
     else:
@@ -67,10 +70,10 @@ def _ancillary(kept: Metadata) -> Iterator[tuple[bytes, bytes]]:
     if kept.icc:
         yield b"iCCP", b"ICC profile\0\0" + zlib.compress(kept.icc)
     for name, content in kept.chunks.items():
-        if not (kept.icc and name == b"sRGB"):  # only one of the two may be there
+        if name != b"bKGD" and not (kept.icc and name == b"sRGB"):  # only one of the two may be there
             yield name, content
     if kept.dpi:
-        per_metre = (min(round(value * _INCHES_PER_METRE), 2**31 - 1) for value in kept.dpi)
+        per_metre = (min(round(value / METRES_PER_INCH), 2**31 - 1) for value in kept.dpi)
         yield b"pHYs", struct.pack(">LLB", *per_metre, 1)
     if kept.exif:
         yield b"eXIf", kept.exif
@@ -79,6 +82,16 @@ def _ancillary(kept: Metadata) -> Iterator[tuple[bytes, bytes]]:
     for key, text in kept.text.items():
         keyword = re.sub(rb"[^\x20-\x7e\xa1-\xff]", b"", key.encode("latin-1", "ignore")).strip()[:79]
         yield b"iTXt", (keyword or b"Comment") + b"\0\0\0\0\0" + _utf8(text)
+
+
+def _background(content: bytes, kind: int, size: int) -> bytes:
+    """Return the background colour in samples of `size` bytes; nothing if a grey image has no such colour."""
+    values = list(struct.unpack(f">{len(content) // 2}H", content))
+    if kind in (GREY, GREY_ALPHA):
+        values = values[:1] if len(set(values)) == 1 else []
+    elif len(values) == 1:
+        values *= 3
+    return struct.pack(f">{len(values)}H", *(value >> (16 - 8 * size) for value in values))
 
 
 def _utf8(text: str) -> bytes:

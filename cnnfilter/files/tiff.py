@@ -7,7 +7,9 @@ import numpy as np
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import exif, ifd, pillow
+from cnnfilter.files.depth import ONE_BIT, to_full_white
 from cnnfilter.files.limit import Limit
+from cnnfilter.files.losses import PLACEMENT
 from cnnfilter.files.photoshop import without_thumbnails
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
 from cnnfilter.files.tiff_page import (
@@ -15,13 +17,17 @@ from cnnfilter.files.tiff_page import (
     COLOUR_MAP,
     EXTRA_SAMPLES,
     MASK,
-    NO_COMPRESSION,
+    NODATA,
     OLD_JPEG,
     ORIENTATION,
     PALETTE,
+    PLANAR,
+    PREDICTOR,
     RGB,
     SEPARATED,
     SUBFILE,
+    TILE_HEIGHT,
+    TILE_WIDTH,
     WHITE_IS_ZERO,
     YCBCR,
     Page,
@@ -30,8 +36,8 @@ from cnnfilter.files.tiff_page import (
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, DESCRIPTION = 282, 283, 296, 270
 XMP, ICC, PHOTOSHOP = 700, 34675, 34377
 TEXTS = {270: "ImageDescription", 305: "Software", 306: "DateTime", 315: "Artist", 33432: "Copyright"}
-GEOREFERENCE = (33550, 33922, 34264)
-"""Tags that say where on the earth each pixel lies."""
+PIXEL_SIZE = frozenset((X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
+"""Tags that, copied because they have no unit, say how large a pixel is."""
 
 # How the pixels lie in the file and what follows from it; all other tags travel with the pixels.
 _LAYOUT = frozenset((
@@ -39,9 +45,7 @@ _LAYOUT = frozenset((
     *range(338, 348), *range(512, 522), *range(529, 533), 559, 32997, 32998,
 ))  # fmt: skip
 _LAYERS = 37724
-_UNDERSTOOD = frozenset(
-    (ICC, XMP, PHOTOSHOP, exif.EXIF_IFD, exif.GPS_IFD, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
-)
+_UNDERSTOOD = frozenset((ICC, XMP, PHOTOSHOP, exif.EXIF_IFD, exif.GPS_IFD, *PIXEL_SIZE))
 _COLOURS = {RGB: 3, PALETTE: 3, SEPARATED: 4, YCBCR: 3}
 _PLAIN = (WHITE_IS_ZERO, BLACK_IS_ZERO, MASK, 32803, 34892)  # the last two: what a camera's sensor saw
 _UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
@@ -115,17 +119,21 @@ def _add(picture: Picture, page: Page, index: int, limit: Limit) -> None:
             f"page {index + 1} has another kind of pixels than page 1; split the file into pages"
         )
     else:
-        picture.metadata.tags.append(_texts(page) | _metadata(page).tags[0])
+        picture.pages.append(_metadata(page, picture.losses))
     picture.frames.append(frame)
 
 
 def _describe(picture: Picture, page: Page, frame: Array, model: Model, alpha: bool) -> None:
     """Put down what the first page says of its pixels."""
     picture.model, picture.alpha = model, alpha
-    picture.metadata = _metadata(page)
-    picture.missing = page.nodata
+    picture.metadata = _metadata(page, picture.losses)
     picture.encoding |= {
-        "compressed": page.compression != NO_COMPRESSION,
+        "compression": page.compression,
+        "predictor": page.number(PREDICTOR, 1),
+        "tile": (page.number(TILE_HEIGHT), page.number(TILE_WIDTH)) if page.tiled else None,
+        "planar": page.number(PLANAR, 1) == 2,
+        "big": page.block.big,
+        "turned": page.number(ORIENTATION, 1) in exif.SIDEWAYS,
         "size": frame.shape[:2],
         "dtype": frame.dtype,
     }
@@ -165,7 +173,7 @@ def meaning(page: Page, frame: Array, picture: Picture) -> tuple[Array, Model, b
         frame = _through_map(page, frame)
         picture.notes.append("palette expanded to colours")
     else:
-        frame = _filtered_type(page, frame, picture.notes)
+        frame = _filtered_type(page, frame, picture.notes, picture.losses)
     samples = frame.shape[-1]
     # One more channel than colours and not a word about it: alpha, as OpenCV writes it.
     untold = (UNASSOCIATED,) if samples == colours + 1 else (_UNSPECIFIED,) * (samples - colours)
@@ -205,23 +213,18 @@ def _through_map(page: Page, indices: Array) -> Array:
     )
 
 
-def _filtered_type(page: Page, frame: Array, notes: list[str]) -> Array:
+def _filtered_type(page: Page, frame: Array, notes: list[str], losses: list[str]) -> Array:
     """Return the samples in a type that is filtered: no value changes but for those that fill no byte."""
     kind, bits = frame.dtype.kind, page.bits
     if page.photometric == WHITE_IS_ZERO:
         if kind != "u":
             raise ImageFileError("signed or float TIFF with white at zero is not read; invert it first")
         frame = frame ^ frame.dtype.type(2**bits - 1)
+    if kind == "u" and bits == 1:
+        notes.append(ONE_BIT)
+        return frame * np.uint8(255)
     if kind == "u" and bits <= 16:
-        if bits == 1:
-            notes.append("1-bit image filtered as grey, 0 and 255; written with 8 bits")
-        elif bits not in (8, 16):
-            notes.append(f"white of {2**bits - 1} scaled to {255 if bits < 8 else 65535}")
-        if bits in (8, 16):
-            return frame
-        white = 255 if bits < 8 else 65535
-        scaled: Array = np.rint(frame * (white / (2**bits - 1)))
-        return scaled.astype(np.uint8 if bits < 8 else np.uint16)
+        return to_full_white(frame, 2**bits - 1, notes)
     if kind == "i" and bits == 8:
         notes.append("signed 8 bits filtered and written as signed 16 bits")
         return frame.astype(np.int16)
@@ -232,7 +235,9 @@ def _filtered_type(page: Page, frame: Array, notes: list[str]) -> Array:
         return frame
     if bits == 64 and (int(frame.max()) > _EXACT or int(frame.min()) < -_EXACT):
         raise ImageFileError("integers beyond 2^53 are not filtered exactly; convert the file to float")
-    notes.append(f"integers of {bits} bits filtered and written as floats of 64 bits")
+    told = f"integers of {bits} bits filtered and written as floats of 64 bits"
+    notes.append(told)
+    losses.append(told)  # another type of file is nothing to find out later
     return frame.astype(np.float64)
 
 
@@ -246,7 +251,7 @@ def _divided(frame: Array) -> Array:
     return np.concatenate([colours.astype(frame.dtype), frame[..., -1:]], axis=-1)
 
 
-def _metadata(page: Page) -> Metadata:
+def _metadata(page: Page, losses: list[str]) -> Metadata:
     """Return what is kept beside the pixels of one page."""
     tags = page.tags
     kept = Metadata(
@@ -256,15 +261,28 @@ def _metadata(page: Page) -> Metadata:
         photoshop=without_thumbnails(tags[PHOTOSHOP].bytes) or None if PHOTOSHOP in tags else None,
         dpi=_dpi(page),
         text={name: tags[tag].text for tag, name in TEXTS.items() if tag in tags},
+        missing=page.nodata,
     )
     left = {tag: value for tag, value in tags.items() if tag not in _LAYOUT | _UNDERSTOOD | set(TEXTS)}
     left = {tag: value for tag, value in left.items() if value.type not in ifd.POINTERS and tag != _LAYERS}
     if not kept.dpi and _has_pixel_size(page):
-        left |= {tag: tags[tag] for tag in (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT) if tag in tags}
+        left |= {tag: tags[tag] for tag in PIXEL_SIZE if tag in tags}
         if page.number(ORIENTATION, 1) in exif.SIDEWAYS:
             left[X_RESOLUTION], left[Y_RESOLUTION] = left[Y_RESOLUTION], left[X_RESOLUTION]
-    kept.tags = [left]
+    if page.number(ORIENTATION, 1) in range(2, 9) and left.keys() & PLACEMENT:
+        left = {tag: value for tag, value in left.items() if tag not in PLACEMENT}
+        losses.append("the georeference is left out, for the pixels are turned")
+    if NODATA in left and _values_become_others(page):
+        kept.missing, text = None, left.pop(NODATA).text
+        losses.append(f"the value of missing pixels ({text}) is left out, for the values become others")
+    kept.tags = left
     return kept
+
+
+def _values_become_others(page: Page) -> bool:
+    """Whether the value declared missing is not that of these pixels once they are read."""
+    scaled = page.bits < 8 or 8 < page.bits < 16
+    return page.photometric in (PALETTE, WHITE_IS_ZERO) or (scaled and page.nodata != 0)
 
 
 def _has_pixel_size(page: Page) -> bool:
@@ -273,10 +291,6 @@ def _has_pixel_size(page: Page) -> bool:
         page.tags[tag].values.ravel().tolist() for tag in (X_RESOLUTION, Y_RESOLUTION) if tag in page.tags
     ]
     return len(sides) == 2 and sides != [[1, 1], [1, 1]]
-
-
-def _texts(page: Page) -> ifd.Directory:
-    return {tag: page.tags[tag] for tag in TEXTS if tag in page.tags}
 
 
 def _dpi(page: Page) -> tuple[float, float] | None:

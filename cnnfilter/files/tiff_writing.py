@@ -1,7 +1,8 @@
-"""Writing TIFF: pages of 8 and 16 bits and floats, plain or deflated."""
+"""Writing TIFF: pages of 8 and 16 bits and floats, laid and packed as the TIFF that was read."""
 
+import json
 import math
-import zlib
+import re
 from collections.abc import Sequence
 from typing import IO
 
@@ -9,76 +10,54 @@ import numpy as np
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import exif, ifd, tiff, tiff_page
-from cnnfilter.files.deflate import FAST, in_order
+from cnnfilter.files.losses import PLACEMENT
 from cnnfilter.files.picture import Array, Picture
-from cnnfilter.pixels import packed
+from cnnfilter.files.tiff_packing import STRIP, layout, segments
 
-_STRIP = 1 << 18
 _INCH = 2
 _FORMATS = {"u": 1, "i": 2, "f": 3}
 _LARGEST = 2**32 - 1
+_ROUNDED = 1e-7  # by which texts exceed the largest float that they mean
 
 
 def write(picture: Picture, file: IO[bytes], compression: int | None, threads: int | None) -> None:
-    """Write every frame as a page; deflated if asked for, or if the TIFF that was read was compressed."""
-    if compression is None:
-        compression = FAST if picture.form == "TIFF" and picture.encoding.get("compressed") else 0
+    """Write every frame as a page; packed as asked for, or as the TIFF that was read."""
+    how = layout(picture, compression)
     file.write(b"II*\0\x08\0\0\0")
     place = 8
     for index, frame in enumerate(picture.frames):
-        strips, tags = _strips(frame, compression, threads)
-        more, children = _metadata(picture) if index == 0 else ({}, {})
-        tags |= _kept(picture, index) | more | _meaning(picture, frame)
-        place = _put_page(file, place, strips, tags, children, last=index == len(picture.frames) - 1)
+        packed, tags = segments(frame, how, threads)
+        more, children = _metadata(picture, index, frame)
+        tags |= _kept(picture, index, frame) | more | _meaning(picture, frame)
+        place = _put_page(file, place, packed, tags, children, last=index == len(picture.frames) - 1)
 
 
 def _put_page(
     file: IO[bytes],
     place: int,
-    strips: Sequence[bytes | memoryview],
+    packed: Sequence[bytes | memoryview],
     tags: ifd.Directory,
     children: dict[int, ifd.Directory],
     *,
     last: bool,
 ) -> int:
-    """Write directory and strips at `place`; return where the next page goes."""
-    sizes = [len(strip) for strip in strips]
-    tags[tiff_page.STRIP_SIZES] = ifd.long(*sizes)
-    tags[tiff_page.STRIP_OFFSETS] = ifd.long(*sizes)  # as many values as there will be
+    """Write directory and strips or tiles at `place`; return where the next page goes."""
+    tiled = tiff_page.TILE_WIDTH in tags
+    offsets = tiff_page.TILE_OFFSETS if tiled else tiff_page.STRIP_OFFSETS
+    sizes = [len(segment) for segment in packed]
+    tags[tiff_page.TILE_SIZES if tiled else tiff_page.STRIP_SIZES] = ifd.long(*sizes)
+    tags[offsets] = ifd.long(*sizes)  # as many values as there will be
     start = place + len(ifd.pack(tags, place, children))
     ends = np.cumsum([start, *sizes])
     end = int(ends[-1]) + int(ends[-1]) % 2
     if end > _LARGEST:
         raise ImageFileError("a TIFF holds at most 4 GB; write .npy, or raise --compression")
-    tags[tiff_page.STRIP_OFFSETS] = ifd.long(*map(int, ends[:-1]))
+    tags[offsets] = ifd.long(*map(int, ends[:-1]))
     file.write(ifd.pack(tags, place, children, 0 if last else end))
-    for strip in strips:
-        file.write(strip)
+    for segment in packed:
+        file.write(segment)
     file.write(bytes(end - int(ends[-1])))
     return end
-
-
-def _strips(frame: Array, level: int, threads: int | None) -> tuple[list[bytes | memoryview], ifd.Directory]:
-    """Return the packed strips of a frame and the tags that say how they are packed."""
-    height, width = frame.shape[:2]
-    rows = min(height, max(1, _STRIP // frame[:1].nbytes))
-    tops = range(0, height, rows)
-    differences = level > 0 and frame.dtype.kind != "f"
-
-    def pack(top: int) -> bytes | memoryview:
-        part = packed(frame[top : top + rows])
-        little = part.dtype.newbyteorder("<")
-        if not level:
-            return part.astype(little, copy=False).reshape(-1).view(np.uint8).data
-        if differences:
-            part = np.diff(part, axis=1, prepend=np.zeros_like(part[:, :1]))
-        return zlib.compress(part.astype(little, copy=False).tobytes(), level)
-
-    strips = in_order(pack, tops, threads if level else 1)
-    return strips, _layout(height, width, rows) | {
-        tiff_page.COMPRESSION: ifd.short(tiff_page.DEFLATE if level else tiff_page.NO_COMPRESSION),
-        tiff_page.PREDICTOR: ifd.short(2 if differences else 1),
-    }
 
 
 def plain_header(picture: Picture) -> bytes:
@@ -95,14 +74,18 @@ def plain_header(picture: Picture) -> bytes:
     frame = picture.frames[0]
     height, width = frame.shape[:2]
     line = math.prod(frame.shape[1:]) * frame.itemsize
-    rows = min(height, max(1, _STRIP // line))
+    rows = min(height, max(1, STRIP // line))
     sizes = [min(rows, height - top) * line for top in range(0, height, rows)]
-    more, children = _metadata(picture)
-    tags = _layout(height, width, rows) | {
+    more, children = _metadata(picture, 0, frame)
+    tags = {
+        tiff_page.WIDTH: ifd.long(width),
+        tiff_page.HEIGHT: ifd.long(height),
+        tiff_page.ROWS_PER_STRIP: ifd.long(rows),
         tiff_page.COMPRESSION: ifd.short(tiff_page.NO_COMPRESSION),
         tiff_page.PREDICTOR: ifd.short(1),
+        tiff_page.PLANAR: ifd.short(1),
     }
-    tags |= _kept(picture, 0) | more | _meaning(picture, frame)
+    tags |= _kept(picture, 0, frame) | more | _meaning(picture, frame)
     head = _with_places(b"II*\0\x08\0\0\0", tags, children, sizes, big=False)
     if len(head) + sum(sizes) <= _LARGEST:
         return head
@@ -128,26 +111,35 @@ def _with_places(
     return mark + ifd.pack(tags, len(mark), children, big=big)
 
 
-def _layout(height: int, width: int, rows: int) -> ifd.Directory:
-    """Return the tags of a page's size and of the height of its strips."""
-    return {
-        tiff_page.WIDTH: ifd.long(width),
-        tiff_page.HEIGHT: ifd.long(height),
-        tiff_page.ROWS_PER_STRIP: ifd.long(rows),
-    }
-
-
-def _kept(picture: Picture, index: int) -> ifd.Directory:
-    """Return the tags that are copied, without those that would be wrong of pages of another size."""
-    if index >= len(picture.metadata.tags):
-        return {}
-    tags = picture.metadata.tags[index]
+def _kept(picture: Picture, index: int, frame: Array) -> ifd.Directory:
+    """Return the tags that are copied, without those that would be wrong of another size or type."""
+    tags = picture.kept(index).tags
+    wrong = set[int]()
     if picture.frames[0].shape[:2] != picture.encoding.get("size"):
-        placed = [tag for tag in tiff.GEOREFERENCE if tag in tags]
-        if placed and index == 0:
-            picture.losses.append("the georeference is left out, for the size is another")
-        return {tag: value for tag, value in tags.items() if tag not in placed}
-    return tags
+        wrong |= PLACEMENT | tiff.PIXEL_SIZE
+        if tags.keys() & PLACEMENT:
+            picture.lose("the georeference is left out, for the size is another")
+        if tags.keys() & tiff.PIXEL_SIZE:
+            picture.lose("the resolution without unit is left out, for the size is another")
+    if tiff_page.NODATA in tags:
+        missing = tags[tiff_page.NODATA].text
+        if not _means_the_same(missing, picture, frame):
+            wrong.add(tiff_page.NODATA)
+            picture.lose(f"the value of missing pixels ({missing}) is left out, for the type is another")
+    return {tag: value for tag, value in tags.items() if tag not in wrong}
+
+
+def _means_the_same(text: str, picture: Picture, frame: Array) -> bool:
+    """Whether a value of pixels is held by the type that is written, and not scaled to it."""
+    try:
+        value = float(text)
+    except ValueError:
+        return True
+    if frame.dtype.kind == "f":
+        return not math.isfinite(value) or abs(value) <= float(np.finfo(frame.dtype).max) * (1 + _ROUNDED)
+    limits, before = np.iinfo(frame.dtype), picture.encoding.get("dtype", frame.dtype)
+    scaled = before.kind != "f" and before != frame.dtype and value != 0
+    return value.is_integer() and limits.min <= value <= limits.max and not scaled
 
 
 def _meaning(picture: Picture, frame: Array) -> ifd.Directory:
@@ -161,7 +153,6 @@ def _meaning(picture: Picture, frame: Array) -> ifd.Directory:
         tiff_page.BITS: ifd.short(*[frame.itemsize * 8] * samples),
         tiff_page.PHOTOMETRIC: ifd.short(photometric),
         tiff_page.SAMPLES: ifd.short(samples),
-        tiff_page.PLANAR: ifd.short(1),
         tiff_page.SAMPLE_FORMAT: ifd.short(*[_FORMATS[frame.dtype.kind]] * samples),
     }
     if samples > colours:
@@ -170,15 +161,17 @@ def _meaning(picture: Picture, frame: Array) -> ifd.Directory:
     return tags
 
 
-def _metadata(picture: Picture) -> tuple[ifd.Directory, dict[int, ifd.Directory]]:
-    """Return the tags of what is kept beside the pixels, and the directories within."""
-    kept = picture.metadata
+def _metadata(picture: Picture, index: int, frame: Array) -> tuple[ifd.Directory, dict[int, ifd.Directory]]:
+    """Return the tags of what is kept beside the pixels of a page, and the directories within."""
+    kept = picture.kept(index)
     tags, children = exif.to_tags(kept.exif) if kept.exif else ({}, {})
     for tag, name in tiff.TEXTS.items():
         if name in kept.text:
             tags[tag] = ifd.string(kept.text[name])
-    if "ImageDescription" in kept.text and _is_outdated(picture):
+    if description := kept.text.get("ImageDescription"):
         tags.pop(tiff.DESCRIPTION, None)
+        if description := _still_true(description, picture, frame):
+            tags[tiff.DESCRIPTION] = ifd.string(description)
     if kept.dpi:
         tags[tiff.X_RESOLUTION], tags[tiff.Y_RESOLUTION] = map(ifd.rational, kept.dpi)
         tags[tiff.RESOLUTION_UNIT] = ifd.short(_INCH)
@@ -191,12 +184,30 @@ def _metadata(picture: Picture) -> tuple[ifd.Directory, dict[int, ifd.Directory]
     return tags, children
 
 
-def _is_outdated(picture: Picture) -> bool:
-    """Whether an OME header speaks of another size or type than that of the frames; then it is left out."""
-    text = picture.metadata.text["ImageDescription"]
-    now = (picture.frames[0].shape[:2], picture.frames[0].dtype)
-    before = (picture.encoding.get("size"), picture.encoding.get("dtype"))
-    if "<OME" not in text[:2000] or now == before:
-        return False
-    picture.losses.append("the OME header, which speaks of another size or type, is left out")
-    return True
+def _still_true(description: str, picture: Picture, frame: Array) -> str:
+    """Return a description without the headers in it that speak of another size or type."""
+    first, was = picture.frames[0], picture.encoding
+    resized = first.shape[:2] != was.get("size")
+    if "<OME" in description[:2000] and (resized or was.get("turned") or first.dtype != was.get("dtype")):
+        picture.lose("the OME header, which speaks of another size or type, is left out")
+        return ""
+    if description.startswith('{"shape":') and not _names_shape(description, frame):
+        picture.lose("tifffile's header, which speaks of another size, is left out")
+        return ""
+    if description.startswith("ImageJ=") and resized:
+        # ImageJ would take the unit without a resolution for the side of a pixel.
+        return re.sub(r"(?m)^unit=.*\n?", "", description)
+    return description
+
+
+def _names_shape(description: str, frame: Array) -> bool:
+    """Whether the shape that tifffile wrote down ends with that of a frame."""
+    try:
+        told = [int(size) for size in json.loads(description)["shape"] if size != 1]
+    except (ValueError, TypeError):
+        return True  # no header of tifffile
+    here, apart = list(frame.shape), [*frame.shape[2:], *frame.shape[:2]]
+    return any(
+        told[len(told) - len(ends) :] == ends
+        for ends in ([n for n in axes if n != 1] for axes in (here, apart))
+    )

@@ -83,7 +83,7 @@ def write(
         1 to 100 for JPEG, WebP, AVIF. Default: a JPEG keeps the quantisation and subsampling that it was
         read with, a lossless WebP stays so; anything else is written with quality 90.
     compression : int, optional
-        0 (none) to 9 (smallest) for PNG and TIFF. Default: 1 for PNG; a TIFF is compressed if it was.
+        0 (none) to 9 (smallest) for PNG and TIFF. Default: 1 for PNG; a TIFF is packed as it was.
     threads : int, optional
         For compressing a PNG or TIFF. Default: one for each processor.
     name : str, optional
@@ -112,10 +112,8 @@ def write(
     form = form_named(form)
     try:
         picture = _fitting(picture, form)
-        if picture.metadata != Metadata() or picture.delays:
-            from cnnfilter.files.losses import (
-                unheld,
-            )  # 1 ms that most need not pay
+        if picture.metadata != Metadata() or picture.pages or picture.delays:
+            from cnnfilter.files.losses import unheld  # 1 ms that most need not pay
 
             picture.losses += unheld(picture, form)
         options = {"quality": quality, "compression": compression, "threads": threads}

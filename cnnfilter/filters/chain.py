@@ -5,14 +5,14 @@ strip needs, and so on up to the frame. Each keeps the rows that the next strip 
 no row is computed twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnfilter.core.geometry import Pair
 from cnnfilter.core.threads import run_strips
-from cnnfilter.filters.parts import UNLIMITED, Step, ends_of, steps_of
+from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, steps_of
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.pixels import Applied, Array, copy_pixels, extremes
 
@@ -26,7 +26,7 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Appl
     ----------
     plan : ChainPlan
         What `plan_chain` says for such frames.
-    frame : array of shape (H, W) or (H, W, C)
+    frame : array of shape (N,), (H, W) or (H, W, C)
         uint8, uint16, int16, float32 or float64.
     overwrite : bool, default False
         Whether the frame is no longer needed: the result may then take its memory.
@@ -47,7 +47,7 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Appl
     array([33, 33,  0, 33, 33], dtype=uint8)
     """
     if plan.strips == 1:
-        return _whole(plan, frame)
+        return _one_by_one(plan, frame, steps_of(plan))
     strips = _Strips(plan, frame)
     ends = strips.extremes() if plan.value_range == "stretch" else None
     taken = overwrite and plan.keeps_the_frame and frame.flags.writeable
@@ -55,10 +55,32 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Appl
     return Applied(result, strips.fill(result, ends))
 
 
-def _whole(plan: ChainPlan, frame: Array) -> Applied:
-    """Run one filter after the other."""
+def run_apart(plan: ChainPlan, frame: Array) -> tuple[Array, Array]:
+    """Run a chain as `run_chain` does, for those who look into it.
+
+    Returns
+    -------
+    given : array
+        What the last filter is given.
+    values : float64 array
+        What it makes of that, before range and rounding.
+
+    Examples
+    --------
+    >>> from cnnfilter.filters.mean import Mean
+    >>> from cnnfilter.filters.plan import plan_chain
+    >>> plan = plan_chain([Mean(size=3)], (1, 4), "uint8")
+    >>> run_apart(plan, np.array([[1, 1, 3, 4]], np.uint8))[1].round(3)
+    array([[1.   , 1.667, 2.667, 3.333]])
+    """
+    *before, last = steps_of(plan, **UNROUNDED)
+    given = _one_by_one(plan, frame, before).array
+    return given, _one_by_one(plan, given, [last]).array
+
+
+def _one_by_one(plan: ChainPlan, frame: Array, steps: Iterable[Step]) -> Applied:
     clipped = 0
-    for step in steps_of(plan):
+    for step in steps:
         frame, more = step.whole(frame, plan.threads)
         clipped += more
     return Applied(frame, clipped)
@@ -85,7 +107,7 @@ class _Strips(NamedTuple):
         def look(first: int, last: int, strip: Array) -> None:
             found.append(extremes(strip[..., :-1] if self.plan.alpha else strip))
 
-        self._each(look, UNLIMITED)
+        self._each(look, UNROUNDED)
         return ends_of(self.plan, found)
 
     def _each(self, use: Callable[[int, int, Array], None], last_settings: dict[str, Any]) -> int:

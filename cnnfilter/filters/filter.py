@@ -278,6 +278,10 @@ class KernelFilter(Filter):
         """Make the kernel that an image is correlated with."""
         raise NotImplementedError
 
+    def line(self) -> Kernel:
+        """Make the kernel that a 1-D signal is correlated with."""
+        return self.kernel()
+
     @property
     def gain(self) -> float:
         """What it makes of a constant 1: the sum of its kernel."""

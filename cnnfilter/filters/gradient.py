@@ -116,20 +116,32 @@ def kernel_of(operator: str, axis: str) -> Kernel:
     return Kernel(weights if axis == "x" else weights.T, float(np.abs(weights).sum()), f"{operator}-{axis}")
 
 
+def line_of(operator: str) -> Kernel:
+    """Make the kernel of a signal: there is nothing to smooth across it, so that all operators are one.
+
+    Examples
+    --------
+    >>> line_of("sobel").weights, line_of("sobel").divisor
+    (array([[-1.,  0.,  1.]]), 2.0)
+    """
+    from cnnfilter.kernels.kernel import Kernel
+
+    return Kernel([-1.0, 0.0, 1.0], 2.0, kernel_of(operator, "x").name)
+
+
 def _difference(pixels: NDArray[Any], operator: str, axis: str, **how: Any) -> NDArray[Any]:
     from cnnfilter.core.linear import correlate
 
     kernel = kernel_of(operator, axis)
-    weights, divisor = kernel.weights, kernel.divisor
     if pixels.ndim == 1:
         if axis == "y":
             raise ParameterError("a 1-D signal has no output 'y'; use 'x' or 'magnitude'")
-        weights, divisor = weights[1], 2 * float(weights[1, 2])
+        kernel = line_of(operator)
     # Sums of whole numbers are exact, so that what rises along x alone is 0 along y. A power of two, which
     # is exact as well, keeps sums of the largest floats from overflowing where their difference is small.
-    scale = 2.0 ** math.frexp(divisor)[1]
-    values = correlate(pixels, weights / scale, **how)
-    values /= values.dtype.type(divisor / scale)
+    scale = 2.0 ** math.frexp(kernel.divisor)[1]
+    values = correlate(pixels, kernel.weights / scale, **how)
+    values /= values.dtype.type(kernel.divisor / scale)
     return values
 
 
@@ -237,6 +249,8 @@ class Gradient(Filter):
         """Call `gradient`, or colour what it gives."""
         if not self.colours_only:
             return gradient(image, **how)
+        if image.ndim == 1:
+            raise ParameterError("a 1-D signal has no colours; use 'x' or 'magnitude'")
         from cnnfilter.pixels.kinds import full_scale
 
         operator, dtype = how.pop("operator", "sobel"), how.pop("dtype")

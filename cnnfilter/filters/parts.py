@@ -149,7 +149,7 @@ def steps_of(plan: ChainPlan, **last_settings: Any) -> list[Step]:
     return [Step(plan, index, told) for index, told in enumerate(settings)]
 
 
-UNLIMITED: dict[str, Any] = {"value_range": None, "depth": np.float64}
+UNROUNDED: dict[str, Any] = {"value_range": None, "depth": np.float64}
 """What the last filter is told where only its extremes are looked for."""
 
 

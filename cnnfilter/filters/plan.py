@@ -28,7 +28,7 @@ class ChainPlan:
     ----------
     filters : tuple of Filter
     shape : tuple of int
-        Of a frame: (H, W) or (H, W, C).
+        Of a frame: (H, W) or (H, W, C). Of a signal, (N,), only the `settings` are planned.
     dtype, target : dtype
         Of a frame, and of the result.
     alpha, linear : bool
@@ -123,7 +123,7 @@ class ChainPlan:
     @property
     def strips(self) -> int:
         """How many strips there are."""
-        return len(self.edges) - 1
+        return 1 if len(self.shape) == 1 else len(self.edges) - 1
 
     @property
     def keeps_the_frame(self) -> bool:
@@ -186,7 +186,7 @@ def plan_chain(
     filters : sequence of Filter
         At least one.
     shape : tuple of int
-        Of a frame: (H, W) or (H, W, C).
+        Of a frame: (N,), (H, W) or (H, W, C).
     dtype : dtype
         uint8, uint16, int16, float32 or float64.
     alpha : bool, default False

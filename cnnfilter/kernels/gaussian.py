@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cnnfilter.errors import DtypeError, ParameterError, real_number, shown
-from cnnfilter.kernels.kernel import MAX_SIDE, Kernel
+from cnnfilter.kernels.kernel import Kernel
+from cnnfilter.kernels.weights import MAX_SIDE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

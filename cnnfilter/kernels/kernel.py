@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnfilter.errors import DtypeError, ParameterError, real_number
-from cnnfilter.kernels import kerneltext
+from cnnfilter.errors import ParameterError
+from cnnfilter.kernels import factoring, kerneltext
+from cnnfilter.kernels.factoring import RANK_TOLERANCE
+from cnnfilter.kernels.weights import checked_divisor, checked_weights, frozen
 
 if TYPE_CHECKING:
     import os
@@ -26,12 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
-
-MAX_SIDE = 4097
-"""Largest number of rows or columns: the default size of a Gaussian of sigma 512."""
-
-RANK_TOLERANCE = 1e-13
-"""Singular values below this fraction of the largest count as rounding."""
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -100,14 +96,14 @@ class Kernel:
         *,
         sigmas: tuple[float, float] | None = None,
     ) -> None:
-        values = _checked_weights(weights)
-        frozen = _frozen(values)
-        object.__setattr__(self, "weights", frozen)
-        object.__setattr__(self, "divisor", _checked_divisor(divisor))
+        values = checked_weights(weights)
+        held = frozen(values)
+        object.__setattr__(self, "weights", held)
+        object.__setattr__(self, "divisor", checked_divisor(divisor))
         object.__setattr__(self, "name", str(name))
         object.__setattr__(self, "meta", MappingProxyType(dict(meta or {})))
         object.__setattr__(self, "sigmas", sigmas)
-        largest = max(abs(float(frozen.max())), abs(float(frozen.min())))
+        largest = max(abs(float(held.max())), abs(float(held.min())))
         if not math.isfinite(largest / abs(self.divisor)):
             raise ParameterError(
                 f"weights up to {largest:g} over the divisor {self.divisor:g} overflow float64"
@@ -124,7 +120,7 @@ class Kernel:
         """``weights / divisor``, float64 of shape (U, V), read-only."""
         if self.divisor == 1:
             return self.weights
-        return _frozen(self.weights / self.divisor)
+        return frozen(self.weights / self.divisor)
 
     @property
     def nbytes(self) -> int:
@@ -153,8 +149,7 @@ class Kernel:
             return 0
         if self._factors is not None:
             return 1
-        values = np.linalg.svd(_unit_scaled(self.weights)[0], compute_uv=False)
-        return max(2, int(np.count_nonzero(values > RANK_TOLERANCE * values[0])))
+        return max(2, factoring.rank(self.weights))
 
     def separable(self) -> bool:
         """Tell whether a column pass and a row pass do the work of the whole kernel."""
@@ -207,18 +202,7 @@ class Kernel:
             raise ParameterError(f"tolerance {tolerance!r} is not a number of 0 or more")
         if (pair := self.factors()) is not None:
             return [pair]
-        scaled, exponent = _unit_scaled(self.weights)
-        left, values, right = np.linalg.svd(scaled, full_matrices=False)
-        allowed = tolerance * np.abs(scaled).sum()
-        rest = scaled.copy()
-        pairs = []
-        for column, value, row in zip(left.T, values, right, strict=True):
-            root = math.sqrt(value)
-            rest -= np.outer(root * column, root * row)
-            pairs.append((np.ldexp(root * column, exponent), root * row))
-            if np.abs(rest).sum() <= allowed:
-                break
-        return pairs
+        return factoring.products(self.weights, tolerance)
 
     @cached_property
     def symmetry(self) -> frozenset[str]:
@@ -326,7 +310,7 @@ class Kernel:
     def __truediv__(self, divisor: float) -> Kernel:
         if not isinstance(divisor, Real):
             return NotImplemented
-        return Kernel(self.weights, self.divisor * _checked_divisor(divisor))
+        return Kernel(self.weights, self.divisor * checked_divisor(divisor))
 
     def __neg__(self) -> Kernel:
         return self.scaled(-1.0)
@@ -368,10 +352,10 @@ class Kernel:
 
     @cached_property
     def _factors(self) -> tuple[Floats, Floats] | None:
-        pair = _integer_factors(self.weights) or _float_factors(self.weights)
+        pair = factoring.rank_one(self.weights)
         if pair is None:
             return None
-        column, row = _signed(*pair)
+        column, row = pair
         column.flags.writeable = row.flags.writeable = False
         return column, row
 
@@ -380,90 +364,3 @@ def _restored(
     weights: Floats, divisor: float, name: str, meta: dict[str, Any], sigmas: tuple[float, float] | None
 ) -> Kernel:
     return Kernel(weights, divisor, name, meta, sigmas=sigmas)
-
-
-def _frozen(values: Floats) -> Floats:
-    """Return a copy backed by bytes, so that nobody can switch writing on again."""
-    return np.frombuffer(values.tobytes(), dtype=np.float64).reshape(values.shape)
-
-
-def _checked_weights(weights: ArrayLike) -> Floats:
-    if isinstance(weights, np.ma.MaskedArray) and np.ma.getmaskarray(weights).any():
-        raise ParameterError("the kernel has masked weights; give every weight a number, such as filled(0)")
-    try:
-        values = np.asarray(weights)
-    except ValueError as error:
-        raise ParameterError("the kernel's rows differ in length; every row needs as many weights") from error
-    if values.dtype.kind not in "iuf" or values.dtype.itemsize > 8:
-        raise DtypeError(
-            f"kernel weights of type {values.dtype} are not usable; give integers or floats of up to 64 bits"
-        )
-    if values.ndim not in (1, 2):
-        raise ParameterError(f"a kernel has 1 or 2 dimensions, not {values.ndim} (shape {values.shape})")
-    values = np.atleast_2d(values)
-    if values.size == 0:
-        raise ParameterError(f"the kernel is empty (shape {values.shape}); it needs at least one weight")
-    if max(values.shape) > MAX_SIDE:
-        rows, columns = values.shape
-        raise ParameterError(f"a kernel of {rows}x{columns} is too large; at most {MAX_SIDE}x{MAX_SIDE}")
-    if values.dtype.kind == "f":
-        if not np.isfinite(values).all():
-            u, v = np.argwhere(~np.isfinite(values))[0]
-            raise ParameterError(
-                f"the kernel holds {values[u, v]} at row {u + 1}, column {v + 1}; every weight must be finite"
-            )
-    elif int(values.max()) > 2**53 or int(values.min()) < -(2**53):
-        raise ParameterError("integer weights beyond 2**53 are not exact in float64; scale them down")
-    return np.ascontiguousarray(values, dtype=np.float64)
-
-
-def _checked_divisor(divisor: float) -> float:
-    value = real_number("divisor", divisor)
-    if value == 0 or not math.isfinite(value):
-        raise ParameterError(f"divisor {divisor!r} cannot be used; give a finite number other than 0")
-    return value
-
-
-def _unit_scaled(weights: Floats) -> tuple[Floats, int]:
-    """Scale by a power of four to a largest weight in [1/4, 1), so that no product over- or underflows."""
-    exponent = math.frexp(float(np.abs(weights).max()))[1]
-    exponent += exponent % 2
-    return np.ldexp(weights, -exponent), exponent
-
-
-def _integer_factors(weights: Floats) -> tuple[Floats, Floats] | None:
-    """Split integer weights of rank 1 exactly: each row is a whole multiple of one primitive row."""
-    nonzero = np.flatnonzero(weights.any(axis=1))
-    if nonzero.size == 0:
-        return np.zeros(weights.shape[0]), np.zeros(weights.shape[1])
-    if np.abs(weights).max() > 2**53 or not np.array_equal(weights, np.rint(weights)):
-        return None
-    first = weights[nonzero[0]]
-    row = first / int(np.gcd.reduce(first.astype(np.int64)))
-    pivot = int(np.abs(row).argmax())
-    column = weights[:, pivot] / row[pivot]
-    return (column, row) if np.array_equal(np.outer(column, row), weights) else None
-
-
-def _float_factors(weights: Floats) -> tuple[Floats, Floats] | None:
-    """Split weights of rank 1 by the row and the column through the largest weight.
-
-    What this cross leaves over bounds the second singular value, and costs no singular value decomposition.
-    """
-    scaled, exponent = _unit_scaled(weights)
-    u, v = np.unravel_index(int(np.abs(scaled).argmax()), scaled.shape)
-    column, row = scaled[:, v] / scaled[u, v], scaled[u]
-    product = np.outer(column, row)
-    if np.linalg.norm(scaled - product) > RANK_TOLERANCE * np.linalg.norm(product):
-        return None
-    balance = math.sqrt(np.abs(row).sum() / np.abs(column).sum())
-    return np.ldexp(column * balance, exponent // 2), np.ldexp(row / balance, exponent // 2)
-
-
-def _signed(column: Floats, row: Floats) -> tuple[Floats, Floats]:
-    """Choose the signs so that a smoothing factor is positive and the difference carries the sign."""
-    for factor in (row, column):
-        total = float(factor.sum())
-        if abs(total) > 1e-9 * float(np.abs(factor).sum()):
-            return (column, row) if total > 0 else (-column, -row)
-    return (column, row) if row[np.flatnonzero(row)[-1:]].sum() >= 0 else (-column, -row)

@@ -22,18 +22,20 @@ from __future__ import annotations
 
 import codecs
 import io
-import json
 import math
 import os
 import re
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from cnnfilter.errors import CnnFilterError, DtypeError, FilterFileError, ParameterError
-from cnnfilter.kernels.kernel import MAX_SIDE, Kernel
+from cnnfilter.kernels.kernel import Kernel
+from cnnfilter.kernels.kerneljson import json_text, kernel_of_json
+from cnnfilter.kernels.kerneltext import number_text
 from cnnfilter.kernels.named import named
+from cnnfilter.kernels.weights import MAX_SIDE, refuse_ragged
 from cnnfilter.npyfile import read_header, read_values
 
 FORMS = ("txt", "csv", "json", "npy")
@@ -46,7 +48,6 @@ _VALUE = re.compile(rf"({_NUMBER})(?:/({_NUMBER}))?", re.ASCII)
 _DIVISOR = re.compile(r"(?:^|(?<=[\s;,]))/|/(?=\s)")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SUFFIXES = ", ".join(f".{form}" for form in FORMS)
-_RESERVED = ("cnnfilter", "version", "name", "weights", "divisor", "bias")
 
 
 def load(path: str | os.PathLike[str]) -> Kernel:
@@ -85,7 +86,7 @@ def load_with_bias(path: str | os.PathLike[str]) -> tuple[Kernel, float]:
     try:
         with path.open("rb") as file:
             if form == "json":
-                kernel, bias = _read_json(file)
+                kernel, bias = kernel_of_json(_text_of(file))
             else:
                 kernel = {"txt": _read_text, "csv": _read_csv, "npy": _read_npy}[form](file)
     except OSError as error:
@@ -117,7 +118,7 @@ def save(kernel: Kernel, path: str | os.PathLike[str], *, bias: float = 0.0) -> 
     if form_name == "npy":
         content = npy_bytes(kernel)
     else:
-        content = (_json_text(kernel, bias) if bias else format(kernel, form_name)).encode()
+        content = (json_text(kernel, bias) if bias else format(kernel, form_name)).encode()
     if form_name != "npy" and len(content) > MAX_TEXT_BYTES:
         raise FilterFileError(
             f"{path}: {len(content)} bytes of text are more than {MAX_TEXT_BYTES}; save as .npy"
@@ -213,7 +214,7 @@ def read_rows(text: str, most: int = MAX_SIDE) -> tuple[list[list[float]], float
     if weights.count(";") >= most:
         raise ParameterError(f"there are more than {most} rows, the most that are read")
     cells = [_cells(row, number, most) for number, row in enumerate(weights.split(";"), 1)]
-    _refuse_ragged(cells)
+    refuse_ragged(cells)
     _refuse_ambiguous(cells, divisor)
     values = [[_value(cell, u, v) for v, cell in enumerate(row, 1)] for u, row in enumerate(cells, 1)]
     return values, divisor
@@ -231,7 +232,7 @@ def format(kernel: Kernel, form: str = "txt") -> str:
     / 16
     """
     if form == "json":
-        return _json_text(kernel)
+        return json_text(kernel)
     if form not in ("txt", "csv"):
         raise ParameterError(f"form {form!r} is not known; choose txt, csv or json")
     separator = "," if form == "csv" else " "
@@ -239,11 +240,6 @@ def format(kernel: Kernel, form: str = "txt") -> str:
     if kernel.divisor != 1:
         lines.append(f"/ {number_text(kernel.divisor)}")
     return "\n".join(lines) + "\n"
-
-
-def number_text(value: float) -> str:
-    """Write a number with as few digits as give it back exactly, whole numbers without a point."""
-    return repr(value).removesuffix(".0")
 
 
 def npy_bytes(kernel: Kernel) -> bytes:
@@ -279,12 +275,6 @@ def _cells(row: str, number: int, most: int) -> list[str]:
     if "" in cells:
         raise ParameterError(f"at row {number}, column {cells.index('') + 1}: there is no value")
     return cells
-
-
-def _refuse_ragged(cells: list[list[str]]) -> None:
-    for number, row in enumerate(cells, 1):
-        if len(row) != len(cells[0]):
-            raise ParameterError(f"row {number} has {len(row)} values, and row 1 has {len(cells[0])}")
 
 
 def _refuse_ambiguous(cells: list[list[str]], divisor: float | None) -> None:
@@ -339,73 +329,6 @@ def _read_csv(file: BinaryIO) -> Kernel:
             "values in a .csv kernel are parted by commas, and rows by line ends, not by ';'"
         )
     return parse(text)
-
-
-def _json_text(kernel: Kernel, bias: float = 0.0) -> str:
-    taken = [key for key in kernel.meta if key in _RESERVED]
-    if taken:
-        raise ParameterError(
-            f"the note {taken[0]!r} has the name of a field; fields are {', '.join(_RESERVED)}"
-        )
-    # The shorter way of writing whole numbers; float() gives back the same.
-    rows = ",\n  ".join(f"[{', '.join(map(number_text, row))}]" for row in kernel.weights.tolist())
-    head = json.dumps({"cnnfilter": "kernel", "version": 1, "name": kernel.name}, ensure_ascii=False)
-    try:
-        notes = json.dumps(dict(kernel.meta), ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ParameterError(f"the notes of the kernel cannot be written as JSON: {error}") from error
-    parts = [head[1:-1], f'"weights": [\n  {rows}\n ]', f'"divisor": {number_text(kernel.divisor)}']
-    if bias:
-        parts.append(f'"bias": {number_text(bias)}')
-    if kernel.meta:
-        parts.append(notes[1:-1])
-    return "{" + ",\n ".join(parts) + "}\n"
-
-
-def _read_json(file: BinaryIO) -> tuple[Kernel, float]:
-    try:
-        content = json.loads(_text_of(file))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, CnnFilterError):
-            raise
-        raise ParameterError(f"not JSON: {error}") from error
-    if isinstance(content, list):
-        content = {"cnnfilter": "kernel", "version": 1, "weights": content}
-    if not isinstance(content, dict) or content.get("cnnfilter") != "kernel" or "weights" not in content:
-        raise ParameterError('no kernel: expected an object with "cnnfilter": "kernel" and "weights"')
-    if content.get("version") != 1:
-        raise ParameterError(
-            f"version {content.get('version')!r} of the form is not known; this reads version 1"
-        )
-    name, divisor, bias = content.get("name", ""), content.get("divisor", 1), content.get("bias", 0)
-    if not isinstance(name, str) or not _is_number(divisor) or not _is_number(bias):
-        raise ParameterError(
-            f"name {name!r} must be text, divisor {divisor!r} and bias {bias!r} must be numbers"
-        )
-    notes = {key: value for key, value in content.items() if key not in _RESERVED}
-    return Kernel(_json_weights(content["weights"]), divisor, name, notes), float(bias)
-
-
-def _json_weights(rows: Any) -> list[list[float]]:
-    if not isinstance(rows, list) or not rows:
-        raise ParameterError("the weights must be a list of rows, each a list of numbers")
-    if not isinstance(rows[0], list):
-        rows = [rows]
-    for u, row in enumerate(rows, 1):
-        if not isinstance(row, list):
-            raise ParameterError(f"row {u} of the weights is {row!r}; it must be a list of numbers")
-        for v, value in enumerate(row, 1):
-            if not _is_number(value):
-                raise ParameterError(f"at row {u}, column {v}: {value!r} is not a number")
-    _refuse_ragged(rows)
-    return [[float(value) for value in row] for row in rows]
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:
-        return False
 
 
 def _read_npy(file: BinaryIO) -> Kernel:

@@ -13,8 +13,7 @@ import numpy as np
 
 from cnnfilter.errors import ParameterError
 from cnnfilter.kernels import kernelfile
-from cnnfilter.kernels.kernelfile import number_text
-from cnnfilter.kernels.kerneltext import table
+from cnnfilter.kernels.kerneltext import number_text, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

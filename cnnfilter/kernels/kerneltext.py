@@ -59,3 +59,8 @@ def _some(side: int, shown: int | None) -> list[int | None]:
         return list(range(side))
     half = shown // 2
     return [*range(half), None, *range(side - half, side)]
+
+
+def number_text(value: float) -> str:
+    """Write a number with as few digits as give it back exactly, whole numbers without a point."""
+    return repr(value).removesuffix(".0")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnfilter.kernels.kernelfile import number_text
 from cnnfilter.kernels.kernelsyntax import as_text
+from cnnfilter.kernels.kerneltext import number_text
 from cnnfilter.kernels.named import named
 
 if TYPE_CHECKING:

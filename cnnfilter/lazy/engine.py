@@ -18,7 +18,7 @@ import numpy as np
 
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ParameterError
-from cnnfilter.filters.parts import UNLIMITED, Step, ends_of, steps_of
+from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, steps_of
 from cnnfilter.filters.parts import Source as Asked
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.pixels import Applied, Array, extremes
@@ -124,7 +124,7 @@ def _pieces(length: int, step: int) -> list[Pair]:
 
 def _extremes(plan: ChainPlan, source: Source, blocks: list[tuple[Pair, Pair]]) -> tuple[float, float]:
     """Run the chain for the least and the greatest value of its result alone."""
-    steps = steps_of(plan, **UNLIMITED)
+    steps = steps_of(plan, **UNROUNDED)
     results = _filtered(steps, source, blocks, plan.threads)
     return ends_of(plan, (extremes(applied.array) for *_, applied in results))
 

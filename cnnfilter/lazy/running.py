@@ -114,10 +114,9 @@ def run(
         )  # fmt: skip
         require_local(plan)
         picture = blank(plan.shapes[-1], plan.target, getattr(image, "picture", None))
-        if picture.missing is not None:
-            picture.losses.append(
-                f"pixels of {picture.missing:g}, which the file declares missing, are filtered as numbers"
-            )
+        missing = picture.metadata.missing
+        if missing is not None:
+            picture.lose(f"pixels of {missing:g}, which the file declares missing, are filtered as numbers")
         with _writable(target, picture) as sink:
             block = block_of(plan, sink.chunks, limit - getattr(image, "held", 0))
             clipped = filter_blocks(plan, image, sink, block)

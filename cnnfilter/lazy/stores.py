@@ -15,11 +15,11 @@ from cnnfilter.errors import ImageFileError
 from cnnfilter.files import netpbm
 from cnnfilter.files.forms import form_of, form_of_bytes
 from cnnfilter.files.losses import unheld
-from cnnfilter.files.npy import DTYPES
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
 from cnnfilter.lazy.engine import Sink, Source
 from cnnfilter.lazy.rows import Rows
 from cnnfilter.npyfile import read_header
+from cnnfilter.pixels.kinds import DTYPES
 from cnnfilter.wholefile import whole_file
 
 _FORMS = "NPY, TIFF, PGM, PPM and PAM"
@@ -53,8 +53,8 @@ def opened(path: str) -> Iterator[Source]:
 def _npy(file: IO[bytes]) -> Rows:
     header = read_header(file)
     dtype = header.dtype.newbyteorder("=")
-    if dtype.name not in DTYPES:
-        raise ImageFileError(f"array of {dtype}; convert it to one of {', '.join(DTYPES)}")
+    if dtype not in DTYPES:
+        raise ImageFileError(f"array of {dtype}; convert it to one of {', '.join(map(str, DTYPES))}")
     if len(header.shape) not in (2, 3) or min(header.shape) < 1:
         raise ImageFileError(f"array of shape {header.shape}; an image is (H, W) or (H, W, C)")
     if header.fortran_order:
@@ -67,8 +67,13 @@ def _npy(file: IO[bytes]) -> Rows:
 
 def _netpbm(file: IO[bytes]) -> Rows:
     found = netpbm.layout(file)
-    picture = blank(found.shape, found.dtype.newbyteorder("="))
-    return Rows(file, found.offset, found.dtype, picture, partial(netpbm.scaled, white=found.white))
+    notes: list[str] = []
+    pixel = netpbm.scaled(np.zeros((1, 1), found.dtype.newbyteorder("=")), found.white, notes)
+    picture = blank(found.shape, pixel.dtype)
+    picture.notes += notes
+    if found.comment:
+        picture.metadata.text["Comment"] = found.comment
+    return Rows(file, found.offset, found.dtype, picture, partial(netpbm.scaled, white=found.white, notes=[]))
 
 
 def blank(shape: tuple[int, ...], dtype: np.dtype[Any], known: Picture | None = None) -> Picture:
@@ -126,7 +131,7 @@ def _head(form: str, picture: Picture) -> tuple[bytes, np.dtype[Any]]:
         raise ImageFileError(f"{form} is not written in parts; use one of {_FORMS}")
     if channels not in held[form] or dtype.name not in ("uint8", "uint16"):
         raise ImageFileError(f"{form} does not hold {channels} channel(s) of {dtype}; write .npy")
-    return netpbm.header(form, frame.shape, dtype), dtype.newbyteorder(">")
+    return netpbm.header(form, frame.shape, dtype, netpbm.comment_lines(picture)), dtype.newbyteorder(">")
 
 
 def _npy_head(frame: Array) -> bytes:

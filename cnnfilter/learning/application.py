@@ -92,16 +92,15 @@ def apply(
 def _require_layers_take(pixels: NDArray[Any], target: np.dtype[Any]) -> None:
     import numpy as np
 
+    from cnnfilter.pixels.kinds import DTYPES
+
     for what, dtype in (("an image", pixels.dtype), ("a result", target)):
-        if dtype.name not in _OF_LAYERS:
-            raise DtypeError(f"layers do not know {what} of {dtype}; use {', '.join(_OF_LAYERS)}")
+        if dtype not in DTYPES:
+            raise DtypeError(f"layers do not know {what} of {dtype}; use {', '.join(map(str, DTYPES))}")
     if isinstance(pixels, np.ma.MaskedArray):
         raise ParameterError("layers know no missing pixels; fill the masked ones first")
     if pixels.ndim == 1:
         raise ParameterError(f"layers take an image, not a signal (shape {pixels.shape}); give (H, W)")
-
-
-_OF_LAYERS = ("uint8", "uint16", "int16", "float32", "float64")
 
 
 def geometry_of(

@@ -36,14 +36,16 @@ def psnr(image: Array, reference: Array, peak: float | None = None) -> float:
 
 
 def decibels(error: float, peak: float) -> float:
-    """PSNR of a mean squared error.
+    """PSNR of a mean squared error; of one beyond all floats minus infinity.
 
     Examples
     --------
     >>> round(decibels(1 / 12, 255), 1)  # what rounding alone leaves
     58.9
     """
-    return math.inf if error == 0 else 10 * math.log10(peak * peak / error)
+    if error == 0 or math.isinf(error):
+        return -math.inf if error else math.inf
+    return 10 * math.log10(peak * peak / error)
 
 
 def ssim(image: Array, reference: Array, peak: float | None = None) -> float:
@@ -100,8 +102,9 @@ def busiest(before: Array, after: Array, side: int) -> tuple[slice, slice]:
     change, best = -1.0, (slice(0, high), slice(0, wide))
     for top, left in itertools.product(rows, columns):
         place = slice(top, top + high), slice(left, left + wide)
-        difference = before[place][::4, ::4].astype(np.float32) - after[place][::4, ::4]
-        found = float(np.square(difference).sum()) * (1 + float(after[place][::4, ::4].var()))
+        difference = before[place][::4, ::4].astype(np.float64) - after[place][::4, ::4]
+        detail = float(after[place][::4, ::4].var(dtype=np.float64))
+        found = float(np.square(difference).sum()) * (1 + detail)
         if found > change:
             change, best = found, place
     return best

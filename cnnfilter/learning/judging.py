@@ -6,12 +6,11 @@ import numpy as np
 
 from cnnfilter.core.linear import correlate
 from cnnfilter.learning.evaluation import SHOWN, busiest, decibels, ssim
-from cnnfilter.learning.learnedfilter import LearnedFilter
+from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter, sequence_of
 from cnnfilter.learning.moments import Moments
 from cnnfilter.learning.pairs import Array, Pair, Split
 from cnnfilter.learning.report import LinearReport
 from cnnfilter.learning.solution import Solution, determination, solve
-from cnnfilter.nn.functional import convolution
 from cnnfilter.pixels.kinds import full_scale
 
 _SSIM_PIXELS = 1 << 19  # of the held-out region: SSIM costs more than all the rest
@@ -136,7 +135,8 @@ def _detail(learned: LearnedFilter, pair: Pair, size: tuple[int, int]) -> tuple[
 
 
 def _sum_of_squares(image: Array, wanted: Array) -> float:
-    return float(np.square(image.astype(np.float32) - wanted).sum(dtype=np.float64))
+    # The square of what float32 holds is more than float32 holds.
+    return float(np.square(image.astype(np.float64) - wanted).sum())
 
 
 def _predicted(
@@ -160,8 +160,9 @@ def _predicted(
     layer = learned.layers[0]
     if learned.each_channel:
         x = x.transpose(1, 0, 2, 3)
-    bias = None if layer.bias is None else (layer.bias * full_scale(pair.before.dtype)).astype(x.dtype)
-    y = convolution(np.ascontiguousarray(x), layer.weights.astype(x.dtype), bias, groups=layer.groups)
+    bias = None if layer.bias is None else layer.bias * full_scale(source.dtype)
+    in_pixels = ConvolutionLayer(layer.weights, bias, groups=layer.groups)
+    y = sequence_of([in_pixels], x.dtype).forward(x)
     return _rounded(y.reshape(-1, height, width).transpose(1, 2, 0), given, wanted)
 
 

@@ -7,8 +7,7 @@ Values are taken as shares of the full range (255, 65535, or 1 for floats), so t
 """
 
 import os
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +15,16 @@ import numpy as np
 
 from cnnfilter.core.boundary import check_boundary, index_map
 from cnnfilter.core.linear import correlate
-from cnnfilter.core.threads import count
+from cnnfilter.core.threads import Workers, count, run_strips
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
 from cnnfilter.files import filterfile
 from cnnfilter.kernels import kernelfile
 from cnnfilter.kernels.kernel import Kernel
 from cnnfilter.learning.pairs import Array
 from cnnfilter.nn.blas import single_threaded
-from cnnfilter.nn.functional import activation, convolution
+from cnnfilter.nn.functional import activation
+from cnnfilter.nn.layers import Activation, Convolution, Layer
+from cnnfilter.nn.layers_joining import Sequence
 from cnnfilter.pixels.kinds import full_scale
 from cnnfilter.pixels.rounding import quantise
 
@@ -60,11 +61,20 @@ class ConvolutionLayer:
         """Input channels."""
         return int(self.weights.shape[1]) * self.groups
 
-    def apply(self, x: Array) -> Array:
-        """Run the layer on a batch (N, D, H, W) without padding."""
-        bias = None if self.bias is None else self.bias.astype(x.dtype)
-        y = convolution(x, self.weights.astype(x.dtype), bias, groups=self.groups)
-        return activation(self.activation).forward(y)
+
+def sequence_of(layers: Iterable[ConvolutionLayer], dtype: Any) -> Sequence:
+    """Make of layers those of a network, which compute in `dtype`; convolutions are named "0", "1"..."""
+    made: list[Layer] = []
+    for k, layer in enumerate(layers):
+        maps, _, rows, columns = layer.weights.shape
+        biased = layer.bias is not None
+        convolution = Convolution(str(k), maps, (rows, columns), groups=layer.groups, bias=biased)
+        convolution.reads_image = k == 0
+        convolution.parameters = {"weight": layer.weights.astype(dtype, copy=False)}
+        if layer.bias is not None:
+            convolution.parameters["bias"] = layer.bias.astype(dtype, copy=False)
+        made += [convolution, Activation(layer.activation)]
+    return Sequence("", made)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -319,21 +329,25 @@ class LearnedFilter:
         if rows_at_once < 1:
             raise ParameterError(f"strip is {strip!r}: give a number of rows >= 1")
         out = np.empty((height, width, pixels.shape[2] if self.each_channel else self.outputs), dtype)
+        layers = sequence_of(self.layers, dtype)
 
-        def work(first: int) -> None:
+        def make(first: int) -> None:
             last = min(first + rows_at_once, height)
             x = _extended(pixels, rows[first : last + top + bottom], columns, dtype, constant)
             if self.each_channel:  # the channels are a batch of planes
                 x = x.transpose(1, 0, 2, 3)
-            y = x
-            for layer in self.layers:
-                y = layer.apply(y)
+            y = layers.forward(x)
             if self.residual:
                 y = y + x[..., top : x.shape[2] - bottom, left : x.shape[3] - right]
             out[first:last] = y.reshape(-1, last - first, width).transpose(1, 2, 0)
 
-        with single_threaded() as alone, ThreadPoolExecutor(count(threads) if alone else 1) as pool:
-            list(pool.map(work, range(0, height, rows_at_once)))
+        def work(first: int, last: int) -> None:
+            for strip in range(first, last):
+                make(strip * rows_at_once)
+
+        strips = -(-height // rows_at_once)
+        with single_threaded() as alone:
+            run_strips(work, strips, Workers(count(threads) if alone else 1, strips), 1)
         return out
 
     def _strip(self, width: int, channels: int, itemsize: int) -> int:

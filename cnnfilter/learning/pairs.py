@@ -13,6 +13,9 @@ from cnnfilter.pixels.memory import packed
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
+LARGEST = 1e75
+"""Of a pixel: a kernel is judged by fourth powers, which float64 still holds of it."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -38,7 +41,8 @@ class Pair:
         DtypeError
             If a dtype is not one of the image dtypes, or the two differ.
         ParameterError
-            If shapes differ, a value is NaN or infinite, the images are equal, or one of them is flat.
+            If shapes differ, a value is NaN, infinite or beyond `LARGEST`, the images are equal, or one of
+            them is flat.
         """
         for side, image in (("before", before), ("after", after)):
             if getattr(image, "dtype", None) not in DTYPES:
@@ -59,6 +63,11 @@ class Pair:
         for side, (low, high) in ends.items():
             if not np.isfinite(low) or not np.isfinite(high):
                 raise ParameterError(f"{name}: {side} holds NaN or infinite values: give finite pixels")
+            if max(-float(low), float(high)) > LARGEST:
+                raise ParameterError(
+                    f"{name}: {side} holds values of up to {max(-float(low), float(high)):g}: give pixels of "
+                    f"at most {LARGEST:g}"
+                )
         if all(np.array_equal(one, other) for one, other in zip(before, after, strict=True)):
             raise ParameterError(f"{name}: before and after are identical: there is no filter to learn")
         for side, (low, high) in ends.items():

@@ -75,7 +75,7 @@ class LinearReport:
     psnr_identity: float = math.nan
     ssim: float = math.nan
     ssim_identity: float = math.nan
-    detail: tuple[Array, ...] | None = None
+    detail: tuple[Array, ...] | None = field(default=None, repr=False)
 
     @property
     def verdict(self) -> str:
@@ -206,7 +206,7 @@ class StackReport:
     shifts: list[tuple[int, int]]
     ssim: float = math.nan
     ssim_identity: float = math.nan
-    detail: tuple[Array, ...] | None = None
+    detail: tuple[Array, ...] | None = field(default=None, repr=False)
 
     @property
     def verdict(self) -> str:

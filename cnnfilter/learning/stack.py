@@ -6,10 +6,8 @@ With `residual` the stack learns after - before (equation 50), which for noise o
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from cnnfilter.core.threads import count
 from cnnfilter.errors import ParameterError
 from cnnfilter.learning.evaluation import SHOWN, busiest, psnr, ssim
 from cnnfilter.learning.learnedfilter import LearnedFilter
@@ -18,7 +16,6 @@ from cnnfilter.learning.pairs import Array, Pair, Split, hold_out, pairs_of
 from cnnfilter.learning.registration import find_shift
 from cnnfilter.learning.report import StackReport
 from cnnfilter.learning.training import Run, StackOptions, shown
-from cnnfilter.nn.blas import single_threaded
 
 __all__ = ["LearnedStack", "StackOptions", "learn_stack"]
 
@@ -82,22 +79,18 @@ def learn_stack(
         pairs = [pair.moved(find_shift(pair, (5, 5), True)) for pair in pairs]
     splits = hold_out(pairs, (reach, reach), options.patch)
     _require_room(splits, options, reach)
-    run = Run(options, splits, reach)
+    run = Run(options, splits, reach, threads)
     if resume:
         if checkpoint is None:
             raise ParameterError("resume needs the checkpoint to go on from")
         run.restore(checkpoint)
     start = time.perf_counter()
-    every = max(1, options.steps // 40)
-    with single_threaded() as alone, ThreadPoolExecutor(count(threads) if alone else 1) as pool:
-        while run.step < options.steps and run.worse < options.patience:
-            run.advance(pool)
-            if run.step % every == 0 or run.step == options.steps:
-                quality = run.look()
-                if checkpoint is not None:
-                    run.save(checkpoint)
-                if progress is not None:
-                    progress(run.step, options.steps, quality)
+    while not run.finished:
+        run.run_round()
+        if checkpoint is not None:
+            run.save(checkpoint)
+        if progress is not None:
+            progress(run.step, options.steps, run.qualities[-1])
     return LearnedStack(run.filter(run.best), _report(run, before, after, time.perf_counter() - start))
 
 

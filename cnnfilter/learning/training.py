@@ -1,4 +1,4 @@
-"""The training of a stack: its options, its state step by step, and the checkpoint that it goes on from.
+"""The training of a stack: its options, its batches of patches, and its looks at what is held out.
 
 The layers are narrow, so a patch of S pixels is made from S + reach pixels and no invented border enters.
 A target at the end of its range says only that the true value lies there or beyond, so a result beyond it
@@ -9,25 +9,27 @@ import itertools
 import json
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from cnnfilter.core.threads import Workers, count, run_strips
 from cnnfilter.errors import FilterFileError, ParameterError
-from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.learning.evaluation import decibels
-from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
+from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter, sequence_of
 from cnnfilter.learning.pairs import Array, Pair, Split
+from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.functional import activation
-from cnnfilter.nn.layers import Activation, Convolution
-from cnnfilter.nn.layers_joining import Sequence
+from cnnfilter.nn.layers_joining import walk
+from cnnfilter.nn.loop import TrainingLoop
 from cnnfilter.nn.losses import squared_error
 from cnnfilter.nn.optimisers import Adam
 from cnnfilter.pixels.kinds import full_scale
 
 CHECKPOINT, VERSION = "cnnfilter-checkpoint", "1"
+_LOOKS = 40  # at the held-out region, about
 _JUDGED_PIXELS = 1 << 19  # at most, at each look at the held-out region
 _SHARDS = 4  # parts of a batch, whose gradients are added in order: the result does not depend on threads
 
@@ -92,11 +94,24 @@ class StackOptions:
         activation(self.activation)
 
 
-class Run:
-    """The state of a training: parameters, optimiser, generator, and the best look so far."""
+class Run(TrainingLoop[tuple[Array, Array]]):
+    """The training of a stack: steps on patches, and looks at the bands that are held out.
 
-    def __init__(self, options: StackOptions, splits: list[Split], reach: int) -> None:
-        self.options, self.reach = options, reach
+    Attributes
+    ----------
+    step : int
+        Steps that are done.
+    curve : list of (int, float)
+        For each look: the steps by then, and the PSNR.
+    """
+
+    PARTS = "now.", "best.", "adam."
+
+    def __init__(
+        self, options: StackOptions, splits: list[Split], reach: int, threads: int | None = None
+    ) -> None:
+        super().__init__(Adam(options.rate), options.patience)
+        self.options, self.reach, self.threads = options, reach, count(threads)
         self.depth = 1 if options.channels == "shared" else splits[0].pair.before.shape[2]
         dtype = splits[0].pair.before.dtype
         self.peak = full_scale(dtype)
@@ -109,32 +124,67 @@ class Run:
         self.shifts = [split.pair.shift for split in splits]
         self.generator = np.random.default_rng(options.seed)
         self.parameters = first_parameters(options, self.depth, self.generator)
-        self.adam = Adam(options.rate)
-        self.step, self.worse = 0, 0
+        self.step = 0
         self.curve: list[tuple[int, float]] = []
-        self.best = {name: value.copy() for name, value in self.parameters.items()}
 
-    def advance(self, pool: ThreadPoolExecutor) -> None:
-        """Take one step of Adam on a batch of patches."""
-        options = self.options
-        x, wanted = self._patches()
+    def run_round(self) -> None:
+        """Go on to the next look, and judge the parameters by what is held out."""
+        every = max(1, self.options.steps // _LOOKS)
+        self._learn(self._batches(min(every - self.step % every, self.options.steps - self.step)))
+        self.curve.append((self.step, self._quality()))
+        self._keep()
+
+    def tensors(self) -> Parameters:
+        """Weights and biases of all layers."""
+        return self.parameters
+
+    def gradients(self, batch: tuple[Array, Array]) -> tuple[float, Parameters]:
+        """Of the squared error of a batch, whose parts are worked on beside each other."""
+        x, wanted = batch
         parts = np.array_split(np.arange(len(x)), min(_SHARDS, len(x)))
         scale = 2 / wanted.size
+        found: list[Any] = [None] * len(parts)
 
-        def work(part: Array) -> Parameters:
-            return gradients_of(self.parameters, options, x[part], wanted[part], scale, self.ends)
+        def work(first: int, last: int) -> None:
+            for k in range(first, last):
+                part = parts[k]
+                found[k] = gradients_of(
+                    self.parameters, self.options, x[part], wanted[part], scale, self.ends
+                )
 
-        found = list(pool.map(work, parts))
-        gradients = found[0]
-        for more in found[1:]:
+        with single_threaded() as alone:
+            run_strips(work, len(parts), Workers(self.threads if alone else 1, len(parts)), 1)
+        loss, gradients = found[0]
+        for also, more in found[1:]:
+            loss += also
             for name, gradient in more.items():
                 gradients[name] += gradient
-        self.adam.rate = options.rate * 0.5 * (1 + math.cos(math.pi * self.step / options.steps)) + 1e-12
-        self.adam.step(self.parameters, gradients)
-        self.step += 1
+        return loss, gradients
 
-    def look(self) -> float:
-        """Judge the parameters on the held-out region, and keep them if they are the best so far."""
+    @property
+    def rate(self) -> float:
+        """Half a cosine, from the first rate to zero."""
+        options = self.options
+        return options.rate * 0.5 * (1 + math.cos(math.pi * self.step / options.steps)) + 1e-12
+
+    @property
+    def qualities(self) -> list[float]:
+        """The PSNR of each look."""
+        return [quality for _, quality in self.curve]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all steps are done."""
+        return self.step >= self.options.steps
+
+    def filter(self, parameters: Parameters) -> LearnedFilter:
+        """Make a filter of parameters."""
+        options, layers = self.options, layers_of(parameters, self.options)
+        notes = {"options": vars(options), "steps": self.step, "shifts": [*map(list, self.shifts)]}
+        return LearnedFilter(layers, options.channels == "shared", options.residual, notes)
+
+    def _quality(self) -> float:
+        """Return the PSNR of the parameters on the held-out region."""
         learned, error, size, room = self.filter(self.parameters), 0.0, 0, _JUDGED_PIXELS
         for pair, band in self.judge:
             rows = max(1, min(band.stop - band.start, room // pair.before.shape[1]))
@@ -143,64 +193,37 @@ class Run:
             size, room = size + wanted.size, room - rows * pair.before.shape[1]
             if room <= 0:
                 break
-        quality = decibels(error / size, self.peak)
-        if not self.curve or quality > max(value for _, value in self.curve):
-            self.best = {name: value.copy() for name, value in self.parameters.items()}
-            self.worse = 0
-        else:
-            self.worse += 1
-        self.curve.append((self.step, quality))
-        return quality
+        return decibels(error / size, self.peak)
 
-    def filter(self, parameters: Parameters) -> LearnedFilter:
-        """Make a filter of parameters."""
-        options = self.options
-        last = options.layers - 1
-        layers = tuple(
-            ConvolutionLayer(
-                parameters[f"{k}.weight"].copy(),
-                parameters[f"{k}.bias"].copy(),
-                "identity" if k == last else options.activation,
-            )
-            for k in range(options.layers)
-        )
-        notes = {"options": vars(options), "steps": self.step, "shifts": [*map(list, self.shifts)]}
-        return LearnedFilter(layers, options.channels == "shared", options.residual, notes)
+    def _batches(self, steps: int) -> Iterator[tuple[Array, Array]]:
+        for _ in range(steps):
+            yield self._patches()
+            self.step += 1
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything that `restore` needs."""
-        tensors = {f"now.{name}": value for name, value in self.parameters.items()}
-        tensors |= {f"best.{name}": value for name, value in self.best.items()}
-        tensors |= {f"adam.{name}": value for name, value in self.adam.state().items()}
+    def _metadata(self) -> dict[str, str]:
         state = {
             "fits": self._fits(),
             "step": self.step,
-            "worse": self.worse,
+            "worse": self.waited,
             "curve": self.curve,
             "generator": self.generator.bit_generator.state,
         }
-        metadata = {"format": CHECKPOINT, "version": VERSION, "state": json.dumps(state)}
-        write_tensors(path, tensors, metadata)
+        return {"format": CHECKPOINT, "version": VERSION, "state": json.dumps(state)}
 
-    def restore(self, path: str | os.PathLike[str]) -> None:
-        """Go on from a file of `save` of the same options and images."""
-        tensors, metadata = read_tensors(path)
+    def _resume(self, path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
+        """Take up step, curve and generator, if options and images are the same."""
         if (metadata.get("format"), metadata.get("version")) != (CHECKPOINT, VERSION):
             raise FilterFileError(f"{path}: not a checkpoint of version {VERSION}")
-        try:
-            state = json.loads(metadata["state"])
-            if state["fits"] != self._fits():
-                raise FilterFileError(f"{path}: the checkpoint belongs to other options or images")
-            for name, value in self.parameters.items():
-                value[...] = tensors[f"now.{name}"]
-                self.best[name] = tensors[f"best.{name}"].reshape(value.shape).copy()
-            prefix = "adam."
-            self.adam.restore({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
-            self.generator.bit_generator.state = state["generator"]
-            self.step, self.worse = int(state["step"]), int(state["worse"])
-            self.curve = [(int(step), float(quality)) for step, quality in state["curve"]]
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise FilterFileError(f"{path}: the checkpoint is damaged ({error!r})") from error
+        state = json.loads(metadata["state"])
+        if state["fits"] != self._fits():
+            raise FilterFileError(f"{path}: the checkpoint belongs to other options or images")
+        self.generator.bit_generator.state = state["generator"]
+        self.step = int(state["step"])
+        self.curve = [(int(step), float(quality)) for step, quality in state["curve"]]
+
+    def _load(self, tensors: Mapping[str, Array]) -> None:
+        for name, value in self.parameters.items():
+            value[...] = tensors[name]
 
     def _fits(self) -> dict[str, Any]:
         images = [[int(x.sum(dtype=np.float64)) for x in (p.before, p.after)] for p, _ in self.learn[:20]]
@@ -245,6 +268,15 @@ def first_parameters(options: StackOptions, depth: int, generator: np.random.Gen
     return parameters
 
 
+def layers_of(parameters: Parameters, options: StackOptions) -> tuple[ConvolutionLayer, ...]:
+    """Make layers of parameters, which are not copied."""
+    activations = [options.activation] * (options.layers - 1) + ["identity"]
+    return tuple(
+        ConvolutionLayer(parameters[f"{k}.weight"], parameters[f"{k}.bias"], name)
+        for k, name in enumerate(activations)
+    )
+
+
 def _ends(dtype: np.dtype[Any]) -> tuple[int, int]:
     limits = np.iinfo(dtype)
     return int(limits.min), int(limits.max)
@@ -257,17 +289,12 @@ def gradients_of(
     wanted: Array,
     scale: float,
     ends: Ends | None = None,
-) -> Parameters:
-    """Gradients of ``scale / 2`` times the squared error, from the last layer to the first.
+) -> tuple[float, Parameters]:
+    """Half the squared error, and the gradients of `scale` times it, from the last layer to the first.
 
     Where `wanted` lies at one of the `ends`, a result beyond it is no error.
     """
-    layers = [Convolution(str(k), len(parameters[f"{k}.bias"]), options.size) for k in range(options.layers)]
-    for layer in layers:
-        layer.parameters = {key: parameters[f"{layer.name}.{key}"] for key in ("weight", "bias")}
-    layers[0].reads_image = True
-    between = itertools.chain(*((layer, Activation(options.activation)) for layer in layers[:-1]))
-    stack = Sequence("", [*between, layers[-1]])
+    stack = sequence_of(layers_of(parameters, options), x.dtype)
     y = stack.forward(x, train=True)
     if options.residual:
         margin = (x.shape[2] - wanted.shape[2]) // 2
@@ -275,9 +302,9 @@ def gradients_of(
     mask = None
     if ends is not None:
         mask = ((wanted > ends[0]) | (y >= wanted)) & ((wanted < ends[1]) | (y <= wanted))
-    _, delta = squared_error(y, wanted, mask)
+    loss, delta = squared_error(y, wanted, mask)
     stack.backward(delta * np.float32(scale))
-    return {f"{layer.name}.{key}": value for layer in layers for key, value in layer.gradients.items()}
+    return loss, {f"{k}.{key}": value for k, layer in walk(stack) for key, value in layer.gradients.items()}
 
 
 def shown(learned: LearnedFilter, pair: Pair, rows: slice, reach: int) -> tuple[Array, Array, Array]:

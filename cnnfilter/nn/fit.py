@@ -1,4 +1,4 @@
-"""Training: epochs of batches, a schedule, and a state from which a run goes on as if never interrupted.
+"""Training of a network: epochs of batches, a schedule, and how well it tells what is held out apart.
 
 All that is random in an epoch (order, variation, dropout) is drawn from the seed and the epoch's number.
 """
@@ -6,18 +6,18 @@ All that is random in an epoch (order, variation, dropout) is drawn from the see
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
-from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.data import Data, augmented
 from cnnfilter.nn.functional.windows import Array
 from cnnfilter.nn.lazyimages import Images, batches
+from cnnfilter.nn.loop import TrainingLoop
 from cnnfilter.nn.losses import loss_named
 from cnnfilter.nn.network import Network
 from cnnfilter.nn.optimisers import SGD, Adam
@@ -85,7 +85,7 @@ class Settings:
         return self.rate
 
 
-class Training:
+class Training(TrainingLoop[tuple[Array, Array]]):
     """A network being trained: what an interrupted run must keep.
 
     Parameters
@@ -102,22 +102,20 @@ class Training:
         For each epoch: train_loss, valid_loss, valid_accuracy, rate.
     """
 
+    PARTS = "now/", "lowest/", "optimiser/"
+
     def __init__(self, network: Network, settings: Settings) -> None:
-        self.network, self.settings = network, settings
-        self.optimiser: Adam | SGD = (
+        optimiser: Adam | SGD = (
             Adam(settings.rate, decay=settings.decay)
             if settings.optimiser == "adam"
             else SGD(settings.rate, settings.momentum, settings.decay)
         )
+        super().__init__(optimiser, settings.patience)
+        self.network, self.settings = network, settings
         self.epoch, self.history = 0, list[dict[str, float]]()
-        self._last: dict[str, Array] = {}
-        self._lowest: dict[str, Array] = {}
 
     def run_epoch(self, train: Data, valid: Data, progress: Callable[[int], object] | None = None) -> None:
         """Go once through `train`, then judge by `valid`.
-
-        BLAS keeps to one thread: its own wait for each other at every small product, ten times as long
-        on a busy machine, and the values would depend on their number.
 
         Raises
         ------
@@ -126,56 +124,82 @@ class Training:
         """
         random = np.random.default_rng([self.settings.seed, self.epoch])
         self.network.reseed(random)
-        self.optimiser.rate = self.settings.rate_at(self.epoch)
+        train_loss = self._learn(self._batches(train, random, progress)) / len(train)
         with single_threaded():
-            train_loss = self._learn(train, random, progress)
             scores = predict(self.network, valid.images)
         loss, _ = loss_named(self.network.loss)(scores, valid.labels)
-        if not math.isfinite(loss):
-            self._diverged(loss)
-        lowest = min((row["valid_loss"] for row in self.history), default=math.inf)
+        self._require_finite(loss)
         accuracy = float((scores.argmax(axis=1) == valid.labels).mean())
         row = {"train_loss": train_loss, "valid_loss": loss, "valid_accuracy": accuracy}
-        self.history.append(row | {"rate": self.optimiser.rate})
+        self.history.append(row | {"rate": self.rate})
         self.epoch += 1
-        self._last = _copies(self.network.tensors())
-        if loss < lowest:
-            self._lowest = self._last
+        self._keep()
+
+    def tensors(self) -> dict[str, Array]:
+        """Those of the network."""
+        return self.network.tensors()
+
+    def gradients(self, batch: tuple[Array, Array]) -> tuple[float, Mapping[str, Array]]:
+        """Of images and labels, the auxiliary heads asked too."""
+        images, labels = batch
+        network, loss_of = self.network, loss_named(self.network.loss)
+        scores = network.forward(images, train=True)
+        loss, delta = loss_of(scores, labels)
+        for head in network.auxiliaries:
+            assert head.scores is not None
+            more, gradient = loss_of(head.scores, labels)
+            loss += AUXILIARY_WEIGHT * more
+            head.delta = AUXILIARY_WEIGHT * gradient
+        self._require_finite(loss)
+        network.backward(delta.astype(scores.dtype, copy=False))
+        return loss * len(labels), network.gradients
 
     @property
-    def best(self) -> dict[str, Array]:
-        """Tensors to keep, by their full names: see `Settings.patience`; none before the first epoch."""
-        return self._lowest if self.settings.patience else self._last
+    def rate(self) -> float:
+        """Learning rate of the epoch."""
+        return self.settings.rate_at(self.epoch)
 
     @property
-    def finished(self) -> bool:
-        """Whether all epochs are done, or patience is at its end."""
-        losses = [row["valid_loss"] for row in self.history]
-        waited = len(losses) - 1 - int(np.argmin(losses)) if losses else 0
-        return self.epoch >= self.settings.epochs or 0 < self.settings.patience <= waited
+    def qualities(self) -> list[float]:
+        """Of each epoch: the lower the validation loss, the better."""
+        return [-row["valid_loss"] for row in self.history]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint, whole or not at all."""
-        tensors = {f"now/{name}": tensor for name, tensor in self.network.tensors().items()}
-        tensors |= {f"lowest/{name}": tensor for name, tensor in self._lowest.items()}
-        tensors |= {f"optimiser/{name}": tensor for name, tensor in self.optimiser.state().items()}
+    @property
+    def complete(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.settings.epochs
+
+    def _batches(
+        self, train: Data, random: np.random.Generator, progress: Callable[[int], object] | None
+    ) -> Iterator[tuple[Array, Array]]:
+        settings = self.settings
+        order = random.permutation(len(train))
+        parts = [order[i : i + settings.batch] for i in range(0, len(order), settings.batch)]
+        for chosen, images in zip(parts, batches(train.images, parts), strict=True):
+            if settings.shift or settings.angle or settings.scale:
+                varied = augmented(images, random, settings.shift, settings.angle, settings.scale)
+            else:
+                varied = images
+            yield varied, train.labels[chosen]
+            if progress:
+                progress(len(chosen))
+
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise DivergenceError(
+                f"the loss became {loss} in epoch {self.epoch + 1} at rate {self.rate:g}: "
+                "a lower rate may help"
+            )
+
+    def _metadata(self) -> dict[str, str]:
         facts = {
             "network": self.network.name, "options": self.network.options, "settings": asdict(self.settings),
             "epoch": self.epoch, "history": self.history,
         }  # fmt: skip
-        write_tensors(path, tensors, {"cnnfilter_checkpoint": json.dumps(facts)})
+        return {"cnnfilter_checkpoint": json.dumps(facts)}
 
-    def restore(self, path: str | os.PathLike[str]) -> None:
-        """Take up a checkpoint of the same network and settings (but for patience).
-
-        Raises
-        ------
-        FilterFileError
-            If the file is no checkpoint.
-        ParameterError
-            If network or settings differ; all that do are named.
-        """
-        tensors, metadata = read_tensors(path)
+    def _resume(self, path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
+        """Take up epoch and history; name all settings that differ, but for patience."""
         try:
             facts: Any = json.loads(metadata["cnnfilter_checkpoint"])
             settings, history, epoch = facts["settings"], list(facts["history"]), int(facts["epoch"])
@@ -187,48 +211,10 @@ class Training:
         if differ:
             told = ", ".join(f"{k} was {theirs.get(k)!r}, is {mine[k]!r}" for k in differ)
             raise ParameterError(f"{path}: cannot resume, {told}")
-        self.network.load(_under("now/", tensors))
-        self.optimiser.restore(_under("optimiser/", tensors))
-        self._last, self._lowest = _copies(self.network.tensors()), _under("lowest/", tensors)
         self.history, self.epoch = history, epoch
 
-    def _learn(
-        self, train: Data, random: np.random.Generator, progress: Callable[[int], object] | None
-    ) -> float:
-        """Take a step for each batch; return the mean loss."""
-        settings = self.settings
-        order, total = random.permutation(len(train)), 0.0
-        parts = [order[i : i + settings.batch] for i in range(0, len(order), settings.batch)]
-        for chosen, images in zip(parts, batches(train.images, parts), strict=True):
-            if settings.shift or settings.angle or settings.scale:
-                varied = augmented(images, random, settings.shift, settings.angle, settings.scale)
-            else:
-                varied = images
-            total += self._step(varied, train.labels[chosen]) * len(chosen)
-            if progress:
-                progress(len(chosen))
-        return total / len(order)
-
-    def _step(self, images: Array, labels: Array) -> float:
-        network, loss_of = self.network, loss_named(self.network.loss)
-        scores = network.forward(images, train=True)
-        loss, delta = loss_of(scores, labels)
-        for head in network.auxiliaries:
-            assert head.scores is not None
-            more, gradient = loss_of(head.scores, labels)
-            loss += AUXILIARY_WEIGHT * more
-            head.delta = AUXILIARY_WEIGHT * gradient
-        if not math.isfinite(loss):
-            self._diverged(loss)
-        network.backward(delta.astype(scores.dtype, copy=False))
-        self.optimiser.step(network.parameters, network.gradients)
-        return loss
-
-    def _diverged(self, loss: float) -> None:
-        raise DivergenceError(
-            f"the loss became {loss} in epoch {self.epoch + 1} at rate {self.optimiser.rate:g}: "
-            "a lower rate may help"
-        )
+    def _load(self, tensors: Mapping[str, Array]) -> None:
+        self.network.load(tensors)
 
 
 def fit(network: Network, train: Data, valid: Data, settings: Settings) -> Training:
@@ -271,11 +257,3 @@ def confusion(scores: Array, labels: Array) -> Array:
     table = np.zeros((scores.shape[1],) * 2, int)
     np.add.at(table, (labels, scores.argmax(axis=1)), 1)
     return table
-
-
-def _copies(tensors: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: tensor.copy() for name, tensor in tensors.items()}
-
-
-def _under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
-    return {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnfilter.errors import ParameterError
-from cnnfilter.kernels.kernelfile import number_text, read_rows
+from cnnfilter.kernels.kernelfile import read_rows
+from cnnfilter.kernels.kerneltext import number_text
 from cnnfilter.seeing.numbers import shown
 from cnnfilter.seeing.tables import block
 

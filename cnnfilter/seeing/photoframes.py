@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from cnnfilter.seeing.canvas import (
     WINDOW,
     Board,
     blank,
+    font,
     times,
     tint,
     write,
@@ -39,6 +41,9 @@ LENS = 180
 """Pixels of the magnified window."""
 
 HEAD = 60
+
+SMALL = 13
+"""Size of the headings over both pictures."""
 
 COLOURS = 150
 """Colours for photograph and result together; the rest of 256 is for all else."""
@@ -64,7 +69,13 @@ class _Painter:
         self.result_scale = max(self.scale, SIDE / 2.5 / max(self.result.size))
         big, small = _scaled(self.photo, self.scale), _scaled(self.result, self.result_scale)
         self.photo_shown, self.result_shown = _in_few_colours([big, small])
-        self.left, self.right = MARGIN, MARGIN + big.width + GAP
+        height, width = slide.image.shape[:2]
+        rows, columns = slide.geometry.output_shape
+        note = ", mid-grey is 0" if self.signed else ""
+        self.headings = f"input {height} x {width}", f"output {rows} x {columns}{note}"
+        # A narrow picture leaves room for its heading all the same.
+        wide = max(big.width, math.ceil(font(SMALL).getlength(self.headings[0])))
+        self.left, self.right = MARGIN, MARGIN + wide + GAP
         self.below = HEAD + max(big.height, small.height) + 44
         width = max(self.right + small.width + MARGIN, 3 * (LENS + GAP) + 150)
         self.base, draw = blank(width, self.below + LENS + 50)
@@ -97,15 +108,8 @@ class _Painter:
     def _draw_base(self, draw: ImageDraw.ImageDraw) -> None:
         slide = self.slide
         write(draw, (MARGIN, 8), slide.title, size=17)
-        height, width = slide.image.shape[:2]
-        rows, columns = slide.geometry.output_shape
-        note = ", mid-grey is 0" if self.signed else ""
-        captions = (
-            (self.left, f"input {height} x {width}"),
-            (self.right, f"output {rows} x {columns}{note}"),
-        )
-        for left, text in captions:
-            write(draw, (left, HEAD - 20), text, fill=MUTED, size=13)
+        for left, text in zip((self.left, self.right), self.headings, strict=True):
+            write(draw, (left, HEAD - 20), text, fill=MUTED, size=SMALL)
         self.base.paste(self.photo_shown, (self.left, HEAD))
         width, height = self.result_shown.size
         draw.rectangle((self.right, HEAD, self.right + width - 1, HEAD + height - 1), PADDING, LINE)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cnnfilter.core.geometry import make_geometry
-from cnnfilter.filters.correlation import Correlate
+from cnnfilter.core.pool import pool_geometry
 from cnnfilter.filters.filter import Filter, KernelFilter
-from cnnfilter.filters.gradient import Gradient, kernel_of
+from cnnfilter.filters.gaussian import Gaussian
+from cnnfilter.filters.gradient import Gradient, kernel_of, line_of
 from cnnfilter.filters.pool import Pool
 from cnnfilter.filters.unsharp import Unsharp
-from cnnfilter.kernels import templates
-from cnnfilter.kernels.kernel import Kernel
 from cnnfilter.learning.application import Learned
-from cnnfilter.seeing.arithmetic import Arithmetic, arithmetic, checked_place
+from cnnfilter.seeing.arithmetic import Arithmetic, arithmetic
 from cnnfilter.seeing.numbers import shown
 from cnnfilter.seeing.slides import geometry_given
 from cnnfilter.seeing.tables import beside, block
@@ -29,26 +27,48 @@ if TYPE_CHECKING:
 
     from cnnfilter.core.geometry import Geometry
 
-    Stored = Callable[[NDArray[np.float64]], list[str]]
+    Floats = NDArray[np.float64]
 
 ARITHMETIC = ("stride", "padding", "boundary", "constant", "dilation", "accuracy")
 
 
-@singledispatch
-def reckoning(
-    filter: Filter, image: NDArray[Any], at: tuple[int, int], stored: Stored, color: bool = False
-) -> str:
-    """Lay open how a filter comes to one value of its result.
+class Value(NamedTuple):
+    """One value of a run.
 
-    Parameters
+    Attributes
     ----------
-    filter : Filter
     image : array of shape (N,), (H, W) or (H, W, C)
+        What the filter was given.
     at : (int, int)
-        Row and column of the result, counted from 0.
-    stored : function
-        Says for the result of each channel, an array of shape (C,), what is stored.
-    color : bool, default False
+        Row and column of the result, counted from 0; a signal has row 0.
+    results : float64 array of shape (K,)
+        What the filter made there of each channel, before range and rounding.
+    stored : sequence of str
+        What was stored of each, in words.
+    white : float
+        Value of full intensity in `image`.
+    """
+
+    image: NDArray[Any]
+    at: tuple[int, int]
+    results: Floats
+    stored: Sequence[str]
+    white: float
+
+    @property
+    def signal(self) -> bool:
+        """Whether there is one row, and nothing above and below it."""
+        return self.image.ndim == 1
+
+    @property
+    def deep(self) -> NDArray[Any]:
+        """The image as rows, columns and channels."""
+        return self.image.reshape(1, -1, 1) if self.signal else self.image.reshape(*self.image.shape[:2], -1)
+
+
+@singledispatch
+def reckoning(filter: Filter, value: Value, color: bool = False) -> str:
+    """Lay open how a filter comes to one value of its result.
 
     Returns
     -------
@@ -59,7 +79,7 @@ def reckoning(
     --------
     >>> from cnnfilter.filters.pool import Pool
     >>> image = np.arange(16.0).reshape(4, 4)
-    >>> print(reckoning(Pool(kind="max"), image, (1, 1), lambda values: [f"{values[0]:g}"]))
+    >>> print(reckoning(Pool(kind="max"), Value(image, (1, 1), np.array([15.0]), ["15"], 1.0)))
     output 1,1 of 2x2, from rows 2 to 3 and columns 2 to 3
     <BLANKLINE>
     window
@@ -69,176 +89,148 @@ def reckoning(
     largest    15
     stored as  15
     """
-    values = np.asarray(filter.run(image, np.float64), dtype=np.float64)
-    rows = image.shape[0] if image.ndim > 1 else 1
-    geometry = filter.geometry((rows, image.size if image.ndim == 1 else image.shape[1]))
-    place = checked_place(at, geometry.output_shape, image.ndim == 1)
-    results = values.reshape(*geometry.output_shape, -1)[place]
+    rows, columns, channels = value.deep.shape
     given = geometry_given(filter)
-    return _windows(
-        image, geometry, place, given["boundary"], given.get("constant", 0.0),
-        lambda channel, kept: [("value", shown(float(results[min(channel, results.size - 1)])))],
-        stored(results), color,
-    )  # fmt: skip
+    windows = _Windows(value, filter.geometry((rows, columns)), given["boundary"], given.get("constant", 0.0))
+    results = [[("value", shown(float(result)))] for result in value.results]
+    if filter.colours_only or len(results) != channels:
+        return windows.joined(results, color)
+    return windows.apart(lambda channel, kept: results[channel], color)
 
 
 @reckoning.register(KernelFilter)
-def _(
-    filter: KernelFilter, image: NDArray[Any], at: tuple[int, int], stored: Stored, color: bool = False
-) -> str:
-    return _of_kernel(filter, filter.kernel(), image, at, stored, color)
+def _(filter: KernelFilter, value: Value, color: bool = False) -> str:
+    found = _arithmetic(filter, filter.line() if value.signal else filter.kernel(), value)
+    return found.text(color, value.stored)
 
 
 @reckoning.register(Learned)
-def _(filter: Learned, image: NDArray[Any], at: tuple[int, int], stored: Stored, color: bool = False) -> str:
-    kernel = filter.arguments["filter"].kernel()
-    if kernel is None or filter.bias:
-        return reckoning.dispatch(Filter)(filter, image, at, stored, color)
-    return _of_kernel(filter, kernel, image, at, stored, color)
+def _(filter: Learned, value: Value, color: bool = False) -> str:
+    kernel = filter.learned.kernel()
+    if kernel is None:
+        return reckoning.dispatch(Filter)(filter, value, color)
+    found = _arithmetic(filter, kernel, value)
+    if not filter.bias:
+        return found.text(color, value.stored)
+    more = filter.bias * value.white
+    lines = [f"{shown(float(each))} + {shown(more)} = {shown(float(each) + more)}" for each in found.sum]
+    return "\n\n".join([found.text(color, []), *_each_stored(value, lines)])
 
 
 @reckoning.register(Pool)
-def _(filter: Pool, image: NDArray[Any], at: tuple[int, int], stored: Stored, color: bool = False) -> str:
-    kind = filter.arguments["kind"]
-    deep = image.reshape(1, -1) if image.ndim == 1 else image
-    rows, columns = filter.window()
-    window = (min(rows, deep.shape[0]) if image.ndim == 1 else rows, columns)
-    geometry = make_geometry(
-        (deep.shape[0], deep.shape[1]), window,
-        filter.arguments.get("stride", window), filter.arguments.get("padding", 0),
-    )  # fmt: skip
-    place = checked_place(at, geometry.output_shape, image.ndim == 1)
-    results = np.asarray(filter.run(image, np.float64), np.float64).reshape(*geometry.output_shape, -1)[place]
+def _(filter: Pool, value: Value, color: bool = False) -> str:
+    given = filter.arguments
+    geometry = pool_geometry(
+        value.image.shape, given.get("size", 2), given.get("stride"), given.get("padding", 0)
+    )
 
-    def steps(channel: int, kept: NDArray[np.float64]) -> list[tuple[str, str]]:
-        if kind == "max":
+    def steps(channel: int, kept: Floats) -> list[tuple[str, str]]:
+        if given["kind"] == "max":
             return [("largest", shown(float(kept.max())))]
         total = math.fsum(kept)
         return [("sum", shown(total)), (f"over {kept.size}", shown(total / kept.size))]
 
-    return _windows(image, geometry, place, "renormalize", 0.0, steps, stored(results), color)
+    return _Windows(value, geometry, "renormalize").apart(steps, color)
 
 
 @reckoning.register(Gradient)
-def _(filter: Gradient, image: NDArray[Any], at: tuple[int, int], stored: Stored, color: bool = False) -> str:
+def _(filter: Gradient, value: Value, color: bool = False) -> str:
+    if filter.colours_only:
+        return reckoning.dispatch(Filter)(filter, value, color)
     operator = filter.arguments.get("operator", "sobel")
-    axes = (filter.show,) if filter.show in ("x", "y") else ("x", "y")
-    found = {axis: _arithmetic(filter, kernel_of(operator, axis), image, at) for axis in axes}
+    axes = (filter.show,) if filter.show in ("x", "y") else ("x",) if value.signal else ("x", "y")
+    kernels = {axis: line_of(operator) if value.signal else kernel_of(operator, axis) for axis in axes}
+    found = {axis: _arithmetic(filter, kernel, value) for axis, kernel in kernels.items()}
     parts = [f"along {axis}\n\n{one.text(color, [])}" for axis, one in found.items()]
     slopes = [one.sum for one in found.values()]
-    if len(slopes) == 1:
-        results = slopes[0]
-    elif filter.show == "direction":
-        results = np.arctan2(slopes[1] + 0.0, slopes[0] + 0.0)
-    else:
-        results = np.hypot(slopes[0], slopes[1])
-    for channel, texts in enumerate(stored(results)):
-        prefix = f"channel {channel}: " if results.size > 1 else ""
-        parts.append(f"{prefix}{_slopes_text(filter.show, slopes, results, channel)}\nstored as  {texts}")
-    return "\n\n".join(parts)
+    if value.signal and filter.show != "x":
+        slopes.append(np.zeros_like(slopes[0]))
+    lines = [_slopes_text(filter.show, *each) for each in zip(*slopes, strict=True)]
+    return "\n\n".join([*parts, *_each_stored(value, lines)])
 
 
 @reckoning.register(Unsharp)
-def _(filter: Unsharp, image: NDArray[Any], at: tuple[int, int], stored: Stored, color: bool = False) -> str:
-    blur = _arithmetic(filter, templates.gaussian(sigma=filter.arguments.get("sigma", 1.0)), image, at)
+def _(filter: Unsharp, value: Value, color: bool = False) -> str:
+    gaussian = Gaussian(sigma=filter.arguments.get("sigma", 1.0))
+    blur = _arithmetic(filter, gaussian.line() if value.signal else gaussian.kernel(), value)
     amount, threshold = (float(filter.arguments.get(name, default))
                          for name, default in (("amount", 1.0), ("threshold", 0.0)))  # fmt: skip
-    pixels = image.reshape(blur.plan.output_shape[0] if image.ndim > 1 else 1, -1, blur.sum.size)[blur.at]
-    parts = [f"the Gaussian of it\n\n{blur.text(color, [])}"]
-    difference = pixels.astype(np.float64) - blur.sum
-    difference[np.abs(difference) <= threshold] = 0.0
-    results = pixels + amount * difference
-    for channel, text in enumerate(stored(results)):
-        pixel, soft = float(pixels[channel]), float(blur.sum[channel])
-        kept = (
-            "" if difference[channel] or pixel == soft else f" (the difference is within {shown(threshold)})"
+    lines = []
+    for pixel, soft in zip(value.deep[value.at].tolist(), blur.sum.tolist(), strict=True):
+        within = abs(pixel - soft) <= threshold
+        result = pixel if within else pixel + amount * (pixel - soft)
+        kept = f" (the difference is within {shown(threshold)})" if within and pixel != soft else ""
+        lines.append(
+            f"{shown(pixel)} + {shown(amount)} x ({shown(pixel)} - {shown(soft)}) = {shown(result)}{kept}"
         )
-        prefix = f"channel {channel}: " if results.size > 1 else ""
-        parts.append(
-            f"{prefix}{shown(pixel)} + {shown(amount)} x ({shown(pixel)} - {shown(soft)})"
-            f" = {shown(float(results[channel]))}{kept}\nstored as  {text}"
-        )
-    return "\n\n".join(parts)
+    return "\n\n".join([f"the Gaussian of it\n\n{blur.text(color, [])}", *_each_stored(value, lines)])
 
 
-def _arithmetic(filter: Filter, kernel: Any, image: NDArray[Any], at: tuple[int, int]) -> Arithmetic:
+def _arithmetic(filter: Filter, kernel: Any, value: Value) -> Arithmetic:
     given = {name: filter.arguments[name] for name in ARITHMETIC if name in filter.arguments}
-    if image.ndim == 1 and not isinstance(filter, Correlate):
-        kernel = _along(kernel)
-    return arithmetic(image, kernel, at, **geometry_given(filter) | given)
+    return arithmetic(value.image, kernel, value.at, **geometry_given(filter) | given)
 
 
-def _along(kernel: Kernel) -> Kernel:
-    """Return what a kernel is on a signal, as if that stood in all rows: its columns summed up.
-
-    Examples
-    --------
-    >>> _along(templates.mean(3)).weights, _along(templates.mean(3)).divisor
-    (array([[1., 1., 1.]]), 3.0)
-    """
-    weights, divisor = kernel.weights.sum(axis=0), kernel.divisor
-    numbers = np.append(weights, divisor)
-    if np.array_equal(numbers, np.rint(numbers)) and np.abs(numbers).max() < 2**53:
-        common = int(np.gcd.reduce(np.abs(numbers).astype(np.int64)))
-        weights, divisor = weights / common, divisor / common
-    return Kernel(weights, divisor, kernel.name)
-
-
-def _of_kernel(
-    filter: Filter, kernel: Any, image: NDArray[Any], at: tuple[int, int], stored: Stored, color: bool
-) -> str:
-    found = _arithmetic(filter, kernel, image, at)
-    return found.text(color, stored(found.sum))
-
-
-def _slopes_text(
-    show: str, slopes: list[NDArray[np.float64]], results: NDArray[np.float64], channel: int
-) -> str:
-    x = shown(float(slopes[0][channel]))
-    if len(slopes) == 1:
-        return f"{show} = {x}"
-    y, result = shown(float(slopes[1][channel])), shown(float(results[channel]))
-    if show == "direction":
-        return f"direction = arctan2({y}, {x}) = {result}"
-    return f"magnitude = sqrt(({x})^2 + ({y})^2) = {result}"
-
-
-def _windows(
-    image: NDArray[Any],
-    geometry: Geometry,
-    place: tuple[int, int],
-    boundary: str,
-    constant: float,
-    steps: Callable[[int, NDArray[np.float64]], list[tuple[str, str]]],
-    stored: list[str],
-    color: bool,
-) -> str:
-    """Write the window of each channel, and what is made of it."""
-    deep = np.asarray(image, np.float64)
-    deep = deep.reshape(1, -1, 1) if deep.ndim == 1 else deep.reshape(*deep.shape[:2], -1)
-    rows, columns = taps(geometry.rows, place[0]), taps(geometry.columns, place[1])
-    inside = inside_image((deep.shape[0], deep.shape[1]), rows, columns)
-    values = values_at(deep, rows, columns, boundary, constant)
-    size = "x".join(map(str, geometry.output_shape))
-    parts = [
-        f"output {place[0]},{place[1]} of {size}, from rows {rows[0]} to {rows[-1]} "
-        f"and columns {columns[0]} to {columns[-1]}"
+def _each_stored(value: Value, lines: list[str]) -> list[str]:
+    """Write under a line of each channel what is stored."""
+    prefixes = [f"channel {channel}: " if len(lines) > 1 else "" for channel in range(len(lines))]
+    return [
+        f"{prefix}{line}\nstored as  {stored}"
+        for prefix, line, stored in zip(prefixes, lines, value.stored, strict=True)
     ]
-    dropped = boundary == "renormalize"
-    for channel in range(deep.shape[2]):
+
+
+def _slopes_text(show: str, x: float, y: float = 0.0) -> str:
+    across, down = shown(float(x)), shown(float(y))
+    if show == "direction":
+        return f"direction = arctan2({down}, {across}) = {shown(math.atan2(y + 0.0, x + 0.0))}"
+    if show == "magnitude":
+        return f"magnitude = sqrt(({across})^2 + ({down})^2) = {shown(math.hypot(x, y))}"
+    return f"{show} = {across}"
+
+
+class _Windows:
+    """The window of each channel as a table, and what is made of it."""
+
+    def __init__(self, value: Value, geometry: Geometry, boundary: str, constant: float = 0.0) -> None:
+        deep = value.deep.astype(np.float64)
+        rows, columns = taps(geometry.rows, value.at[0]), taps(geometry.columns, value.at[1])
+        self.inside = inside_image((deep.shape[0], deep.shape[1]), rows, columns)
+        self.values = values_at(deep, rows, columns, boundary, constant)
+        self.dropped = boundary == "renormalize"
+        self.stored = value.stored
+        self.head = (
+            f"output {value.at[0]},{value.at[1]} of {'x'.join(map(str, geometry.output_shape))}, "
+            f"from rows {rows[0]} to {rows[-1]} and columns {columns[0]} to {columns[-1]}"
+        )
+
+    def apart(self, steps: Callable[[int, Floats], list[tuple[str, str]]], color: bool) -> str:
+        """Write each channel with what is made of it alone: of its values that are there."""
+        parts = [self.head]
+        for channel in range(self.values.shape[2]):
+            kept = self.values[:, :, channel][self.inside if self.dropped else ...].ravel()
+            parts += [self._table(channel, color), self._lines(channel, steps(channel, kept))]
+        return "\n\n".join(parts)
+
+    def joined(self, results: list[list[tuple[str, str]]], color: bool) -> str:
+        """Write all channels, and then what is made of them together."""
+        parts = [self.head, *(self._table(channel, color) for channel in range(self.values.shape[2]))]
+        for number, steps in enumerate(results):
+            name = f"channel {number} of the result\n" if len(results) > 1 else ""
+            parts.append(name + self._lines(number, steps))
+        return "\n\n".join(parts)
+
+    def _table(self, channel: int, color: bool) -> str:
+        inside = self.inside
         texts = [
-            ["-" if dropped and not inside[u, v] else shown(value) for v, value in enumerate(row)]
-            for u, row in enumerate(values[:, :, channel].tolist())
+            ["-" if self.dropped and not inside[u, v] else shown(value) for v, value in enumerate(row)]
+            for u, row in enumerate(self.values[:, :, channel].tolist())
         ]
         dim = None if inside.all() else lambda u, v: not inside[u, v]
-        lines = steps(channel, values[:, :, channel][inside if dropped else ...].ravel())
-        if channel < len(stored):
-            lines.append(("stored as", stored[channel]))
-        width = max(len(name) for name, _ in lines)
-        if deep.shape[2] > 1:
-            parts.append(f"channel {channel}")
-        parts += [
-            beside([block("window", texts, dim, color)], color),
-            "\n".join(f"{name:<{width}}  {text}" for name, text in lines),
-        ]
-    return "\n\n".join(parts)
+        name = f"channel {channel}\n\n" if self.values.shape[2] > 1 else ""
+        return name + beside([block("window", texts, dim, color)], color)
+
+    def _lines(self, channel: int, steps: list[tuple[str, str]]) -> str:
+        steps = [*steps, ("stored as", self.stored[channel])]
+        width = max(len(name) for name, _ in steps)
+        return "\n".join(f"{name:<{width}}  {text}" for name, text in steps)

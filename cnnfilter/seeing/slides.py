@@ -22,13 +22,16 @@ GEOMETRY = ("stride", "padding", "boundary", "constant", "dilation")
 
 
 @singledispatch
-def slide_of(filter: Filter, image: NDArray[Any]) -> Slide:
+def slide_of(filter: Filter, image: NDArray[Any], output: NDArray[np.float64]) -> Slide:
     """Return what slides over an image: the kernel of a filter that has one, else the window alone.
 
     Parameters
     ----------
     filter : Filter
     image : array of shape (H, W) or (H, W, C)
+        What the filter is given.
+    output : float64 array of shape (rows, columns) or (rows, columns, K)
+        What it makes of that; see `cnnfilter.filters.chain.run_apart`.
 
     Raises
     ------
@@ -38,12 +41,11 @@ def slide_of(filter: Filter, image: NDArray[Any]) -> Slide:
     Examples
     --------
     >>> from cnnfilter.filters.mean import Mean
-    >>> slide_of(Mean(size=3, stride=3, padding="narrow"), np.arange(9.0).reshape(3, 3)).step(0).result
+    >>> filter, image = Mean(size=3, stride=3, padding="narrow"), np.arange(9.0).reshape(3, 3)
+    >>> slide_of(filter, image, np.array([[4.0]])).step(0).result
     array([4.])
     """
-    deep = three_dimensional(image)
-    output = np.asarray(filter.run(image, np.float64), dtype=np.float64)
-    output = output if output.ndim == 3 else output[:, :, None]
+    deep, output = three_dimensional(image), three_dimensional(output)
     if output.shape[2] > deep.shape[2]:
         raise ParameterError(
             f"{filter.title} makes {output.shape[2]} channels of {deep.shape[2]}; "
@@ -59,37 +61,41 @@ def slide_of(filter: Filter, image: NDArray[Any]) -> Slide:
 
 
 @slide_of.register(KernelFilter)
-def _(filter: KernelFilter, image: NDArray[Any]) -> Slide:
-    return _of_kernel(filter, filter.kernel(), image)
+def _(filter: KernelFilter, image: NDArray[Any], output: NDArray[np.float64]) -> Slide:
+    return _of_kernel(filter, filter.kernel(), image, output)
 
 
 @slide_of.register(Convolve)
-def _(filter: Convolve, image: NDArray[Any]) -> Slide:
-    return _of_kernel(filter, filter.kernel(), image, turned=True)
+def _(filter: Convolve, image: NDArray[Any], output: NDArray[np.float64]) -> Slide:
+    return _of_kernel(filter, filter.kernel(), image, output, turned=True)
 
 
 @slide_of.register(Pool)
-def _(filter: Pool, image: NDArray[Any]) -> Slide:
+def _(filter: Pool, image: NDArray[Any], output: NDArray[np.float64]) -> Slide:
     given = dict(filter.arguments)
-    return Slide.of_pooling(image, given.pop("kind"), **given)
+    return replace(Slide.of_pooling(image, given.pop("kind"), **given), output=three_dimensional(output))
 
 
 @slide_of.register(Learned)
-def _(filter: Learned, image: NDArray[Any]) -> Slide:
+def _(filter: Learned, image: NDArray[Any], output: NDArray[np.float64]) -> Slide:
     """Show one layer with one output as kernels, one for each channel; what is deeper as a window."""
     learned = filter.arguments["filter"]
     layer = learned.layers[0]
     alone = len(learned.layers) == 1 and learned.outputs == layer.groups == 1 and not learned.residual
     if not alone or layer.activation != "identity" or layer.bias is not None:
-        return slide_of.dispatch(Filter)(filter, image)
+        return slide_of.dispatch(Filter)(filter, image, output)
     if learned.inputs == 1:
-        return _of_kernel(filter, layer.weights[0, 0], image)
-    return Slide.of_channels(image, list(layer.weights[0]), **geometry_given(filter))
+        return _of_kernel(filter, layer.weights[0, 0], image, output)
+    slide = Slide.of_channels(image, list(layer.weights[0]), **geometry_given(filter))
+    return replace(slide, output=three_dimensional(output))
 
 
-def _of_kernel(filter: Filter, kernel: Any, image: NDArray[Any], turned: bool = False) -> Slide:
+def _of_kernel(
+    filter: Filter, kernel: Any, image: NDArray[Any], output: NDArray[np.float64], turned: bool = False
+) -> Slide:
     slide = Slide.of_kernel(image, kernel, turned=turned, **geometry_given(filter))
-    return replace(slide, title=slide_title(filter.title, slide.geometry, slide.boundary))
+    title = slide_title(filter.title, slide.geometry, slide.boundary)
+    return replace(slide, title=title, output=three_dimensional(output))
 
 
 def geometry_given(filter: Filter) -> dict[str, Any]:

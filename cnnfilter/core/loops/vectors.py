@@ -32,14 +32,9 @@ class Block(types.Type):
         super().__init__(name=f"Block({form} x {count})")
 
 
-def _element(form: str) -> ir.Type:
-    if form in REAL_BITS:
-        return ir.FloatType() if form == "f32" else ir.DoubleType()
-    return ir.IntType(INTEGER_BITS[form])
-
-
 def _vector(form: str, count: int) -> ir.VectorType:
-    return ir.VectorType(_element(form), count)
+    floats = {"f32": ir.FloatType(), "f64": ir.DoubleType()}
+    return ir.VectorType(floats.get(form) or ir.IntType(INTEGER_BITS[form]), count)
 
 
 @register_model(Block)
@@ -366,8 +361,8 @@ def _to_real(builder: Any, value: Any, form: str, real: str, vector: ir.VectorTy
 def storer(form: str, real: str, count: int) -> Any:
     """Return `store(block, pointer, index)`: write as `form`, integers rounded half to even and saturated.
 
-    NaN becomes 0 in an integer form. Stores past the caches were tried: of several rows at a
-    time they took three times as long where rows lie a power of two apart.
+    NaN becomes 0 in an integer form. Stores past the caches were tried: of several rows at a time they took
+    three times as long where rows lie a power of two apart.
     """
     block = Block(real, count)
     vector, stored = _vector(real, count), _vector(form, count)

@@ -11,7 +11,7 @@ from cnnfilter.core import threads
 from cnnfilter.core.geometry import Pair
 from cnnfilter.core.jit import compiled
 from cnnfilter.core.loops.blocks import BEHIND
-from cnnfilter.core.memory import scratch
+from cnnfilter.core.memory import Scratch
 from cnnfilter.core.methods.work import (
     SLACK,
     Array,
@@ -77,6 +77,11 @@ class Correlation:
             address(self.weights), address(self.runs), self.taps, columns.kernel, at[0], centre, tolerance,
             tiles.span, tiles.chunk, tiles.lines,
         )  # fmt: skip
+        self.scratch = Scratch(
+            (tiles.lines * tiles.line + SLACK, task.real_type),
+            (self.taps + BEHIND, np.dtype(np.int64)),
+            (SLACK, task.target_type),
+        )
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes + 3 * self.weights.nbytes
 
     def run(self, image: Array, out: Array, workers: int | Workers) -> None:
@@ -91,10 +96,7 @@ class Correlation:
     def run_part(self, image: Array, out: Array, rows: Pair, columns: Pair) -> None:
         """Compute the output rows and columns `[first, last)` alone."""
         tiles = self.tiles
-        size = tiles.lines * tiles.line + SLACK
-        lines, table, spare = scratch(
-            (size, self.task.real_type), (self.taps + BEHIND, np.dtype(np.int64)), (SLACK, out.dtype)
-        )
+        _held, (lines, table, spare) = self.scratch.places()
         self.loop(
             address(image), row_stride(image), *self.before, lines, tiles.line, tiles.plane, table, spare,
             address(out), row_stride(out), *rows, *columns,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cnnfilter.core import threads
 from cnnfilter.core.geometry import Pair
 from cnnfilter.core.jit import compiled
-from cnnfilter.core.memory import scratch
+from cnnfilter.core.memory import Scratch
 from cnnfilter.core.methods import direct
 from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride
 from cnnfilter.core.threads import Workers
@@ -100,6 +100,11 @@ class _Correlation:
             task.constant, self.size, rows.reach, address(self.cosines), address(self.sines),
             address(self.kernel_re), address(self.kernel_im), columns.kernel, address(self.places), gain,
         )  # fmt: skip
+        bands = -(-self.size // rows.reach)
+        self.scratch = Scratch(
+            (2 * self.part + 4096, real), ((2 * bands + 1) * self.stride, real), (SLACK + channels, real),
+            (SLACK, task.target_type), (1, np.dtype(np.int64)),
+        )  # fmt: skip
         self.nbytes = self.direct.nbytes + 2 * self.kernel_re.nbytes + task.row_map.nbytes
 
     def run(self, image: Array, out: Array, workers: int | Workers) -> None:
@@ -117,12 +122,8 @@ class _Correlation:
 
     def _tile(self, image: Array, out: Array, rows: Pair, columns: Pair) -> bool:
         """Compute a pair of tiles (first and number of rows and columns), or return False."""
-        real, item = self.task.real_type, self.task.real_type.itemsize
-        bands = -(-self.size // self.task.geometry.rows.reach)
-        both, peaks, pivots, spare, report = scratch(
-            (2 * self.part + 4096, real), ((2 * bands + 1) * self.stride, real),
-            (SLACK + self.task.channels, real), (SLACK, out.dtype), (1, np.dtype(np.int64)),
-        )  # fmt: skip
+        item = self.task.real_type.itemsize
+        _held, (both, peaks, pivots, spare, report) = self.scratch.places()
         found = ctypes.c_int64.from_address(report)
         found.value = 0
         self.loop(

@@ -7,13 +7,13 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnnfilter.core import threads
 from cnnfilter.core.geometry import Geometry
 from cnnfilter.core.jit import compiled
-from cnnfilter.core.memory import aligned_empty
-from cnnfilter.core.methods.work import FORMS, Array, row_stride
+from cnnfilter.core.keeping import kept
+from cnnfilter.core.memory import Scratch, aligned_empty
+from cnnfilter.core.methods.work import FORMS, Array, address, row_stride
 
 Kind = Literal["maximum", "average", "sum"]
 
@@ -31,31 +31,47 @@ LEAST_WORK = 200_000
 """Pixels that are worth a thread."""
 
 
-def run(kind: Kind, image: Array, geometry: Geometry, dtype: np.dtype[Any], workers: int) -> NDArray[Any]:
-    """Pool an (H, W, C) image.
+@kept
+def prepare(
+    kind: Kind, geometry: Geometry, channels: int, source: np.dtype[Any], target: np.dtype[Any]
+) -> Pooling:
+    """Make ready to pool images of one shape.
 
-    `dtype` is the image's for the largest, float64 for the sum, and the image's or a float for the mean.
+    `target` is the image's type for the largest, float64 for the sum, the image's or a float for the mean.
     """
-    rows, columns = geometry.rows, geometry.columns
-    channels = image.shape[2]
-    loop, line_type = _loop(kind, image.dtype, dtype, rows.kernel * columns.kernel, columns.stride, channels)
-    out = aligned_empty((rows.output, columns.output, channels), dtype)
-    together = max(1, LINE // (columns.stride * channels))
-    length = ((together - 1) * columns.stride + columns.kernel) * channels
-    numbers = (
-        image.ctypes.data, row_stride(image), rows.length, columns.length, channels, rows.kernel,
-        columns.kernel, rows.stride, columns.stride, rows.before, columns.before, *columns.interior, together,
-    )  # fmt: skip
-    target = out.ctypes.data
+    return Pooling(kind, geometry, channels, source, target)
 
-    def strip(first: int, last: int) -> None:
-        lines = np.empty(2 * length, line_type)
-        line = lines.ctypes.data
-        loop(*numbers, line, line + length * lines.itemsize, target, first, last, columns.output)
 
-    useful = max(1, min(workers, image.size // LEAST_WORK))
-    threads.run_strips(strip, rows.output, useful, 16)
-    return out
+class Pooling:
+    """Windows made ready; images of their shape may come."""
+
+    def __init__(
+        self, kind: Kind, geometry: Geometry, channels: int, source: np.dtype[Any], target: np.dtype[Any]
+    ) -> None:
+        rows, columns = geometry.rows, geometry.columns
+        area = rows.kernel * columns.kernel
+        self.loop, line_type = _loop(kind, source, target, area, columns.stride, channels)
+        self.target, self.shape = target, (rows.output, columns.output, channels)
+        together = max(1, LINE // (columns.stride * channels))
+        length = ((together - 1) * columns.stride + columns.kernel) * channels
+        self.before = (
+            rows.length, columns.length, channels, rows.kernel, columns.kernel, rows.stride, columns.stride,
+            rows.before, columns.before, *columns.interior, together,
+        )  # fmt: skip
+        self.scratch = Scratch((length, line_type), (length, line_type))
+
+    def run(self, image: Array, workers: int) -> Array:
+        """Pool an (H, W, C) image."""
+        out = aligned_empty(self.shape, self.target)
+        start, stride, to = address(image), row_stride(image), address(out)
+
+        def strip(first: int, last: int) -> None:
+            _held, lines = self.scratch.places()
+            self.loop(start, stride, *self.before, *lines, to, first, last, self.shape[1])
+
+        useful = max(1, min(workers, image.size // LEAST_WORK))
+        threads.run_strips(strip, self.shape[0], useful, 16)
+        return out
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnfilter.core import threads
 from cnnfilter.core.jit import compiled
-from cnnfilter.core.memory import aligned_empty, scratch
+from cnnfilter.core.memory import Scratch, aligned_empty
 from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride
 from cnnfilter.core.threads import Workers
 
@@ -102,12 +102,11 @@ class _Recursion:
     def _run_across(self, image: Array, smoothed: Array, pivots: Array, workers: int | Workers) -> None:
         task, columns = self.task, self.task.geometry.columns
         padded = columns.padded
+        elements = padded * task.channels + SLACK
+        scratch = Scratch((elements, task.real_type), *[(elements * NARROWEST, task.real_type)] * 2)
 
         def strip(first: int, last: int) -> None:
-            elements = padded * task.channels + SLACK
-            line, turned, forth = scratch(
-                (elements, task.real_type), *[(elements * NARROWEST, task.real_type)] * 2
-            )
+            _held, (line, turned, forth) = scratch.places()
             self.across(
                 address(image), row_stride(image), address(task.column_map), columns.before, columns.length,
                 padded, task.channels, task.constant, address(pivots), address(self.numbers_across),
@@ -119,9 +118,10 @@ class _Recursion:
 
     def _run_down(self, smoothed: Array, out: Array, pivots: Array, workers: int | Workers) -> None:
         task, rows = self.task, self.task.geometry.rows
+        scratch = Scratch(*[(rows.padded * NARROWEST, task.real_type)] * 2)
 
         def strip(first: int, last: int) -> None:
-            column, forth = scratch(*[(rows.padded * NARROWEST, task.real_type)] * 2)
+            _held, (column, forth) = scratch.places()
             self.down(
                 address(smoothed), row_stride(smoothed), address(task.row_map), rows.padded, task.constant,
                 address(pivots), address(self.numbers_down), column, forth, task.channels,

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnnfilter.core import threads
 from cnnfilter.core.jit import compiled
 from cnnfilter.core.jit.processor import register_bytes
 from cnnfilter.core.loops.running import REGISTERS, reciprocal
-from cnnfilter.core.memory import scratch
-from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride, tiling
+from cnnfilter.core.memory import Scratch
+from cnnfilter.core.methods.work import (
+    CHUNK,
+    LINE_BYTES,
+    MOST_COLUMNS,
+    SLACK,
+    Array,
+    Prepared,
+    Task,
+    address,
+    row_stride,
+)
 from cnnfilter.core.threads import Workers
 
 LEAST_ROWS = 16
@@ -53,7 +66,7 @@ class _Averages:
         rows, columns = task.geometry.rows, task.geometry.columns
         height, width = rows.kernel, columns.kernel
         sums, across = sums_types(task.source, task.target, height, width)
-        self.sums, self.across = _NUMPY[sums], _NUMPY[across]
+        self.across = _NUMPY[across]
         area = height * width
         division = (reciprocal(area) if across == "u16" else None) or (area, 1 / area, 0)
         source, target = task.source, task.target
@@ -70,24 +83,27 @@ class _Averages:
         # A block at least; then no more than there is, so that nothing is written behind a row.
         block = REGISTERS * register_bytes() // self.across.itemsize
         self.span = max(min(_tile_elements(task.channels), columns.output * task.channels), block)
-        constant = int(task.constant) if self.sums.kind in "iu" else task.constant
+        constant = int(task.constant) if _NUMPY[sums].kind in "iu" else task.constant
         self.before = (
             address(task.row_map), address(task.column_map), columns.before, columns.length, columns.padded,
             task.channels, constant, height, width, 1 if width < 8 else math.isqrt(width), self.span,
             *division,
         )  # fmt: skip
+        parts = self.span + width * task.channels + 2 * SLACK
+        self.scratch = Scratch(
+            (columns.padded * task.channels + self.span + 2 * SLACK, _NUMPY[sums]),
+            (parts, self.across),
+            (parts, self.across),
+            (SLACK, task.target_type),
+        )
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes
 
     def run(self, image: Array, out: Array, workers: int | Workers) -> None:
         geometry, channels = self.task.geometry, self.task.channels
-        padded = geometry.columns.padded * channels + self.span + 2 * SLACK
-        parts = self.span + geometry.columns.kernel * channels + 2 * SLACK
         start, stride, to, to_stride = address(image), row_stride(image), address(out), row_stride(out)
 
         def strip(first: int, last: int) -> None:
-            lines = scratch(
-                (padded, self.sums), (parts, self.across), (parts, self.across), (SLACK, out.dtype)
-            )
+            _held, lines = self.scratch.places()
             self.loop(
                 start, stride, *self.before, *lines, to, to_stride, first, last,
                 geometry.columns.output * channels,
@@ -101,14 +117,24 @@ class _Boxes:
     """Floats: every output is the sum of its own window, so that nothing is carried along."""
 
     def __init__(self, task: Task) -> None:
-        self.task, self.tiles = task, tiling(task, 2)
-        rows, columns = task.geometry.rows, task.geometry.columns
+        self.task = task
+        rows, columns, channels = task.geometry.rows, task.geometry.columns, task.channels
         height, width = rows.kernel, columns.kernel
-        part_down, part_along = max(1, math.isqrt(height // 2)), max(1, math.isqrt(width))
-        additions = (
-            part_down + height // part_down + part_down + part_along + width // part_along + part_along
-        )
-        tolerance = (additions + 4) * float(np.finfo(task.real_type).eps)
+        down, along = addition_chain(height), addition_chain(width)
+        self.down = _table((a, b, down[b]) for a, b, _ in _sums_of(down))
+        self.along = _table((a, b, along[a] * channels, size) for a, b, size in _sums_of(along))
+        depths = _depths(down, height - 1 - height // 2)
+        halo = (width - 1) * channels
+        lines = sum(depths) + len(along) - 1
+        elements = LINE_BYTES // (lines * task.real_type.itemsize) - halo
+        elements = max(min(elements, MOST_COLUMNS), 128, halo)
+        self.span = min(-(-elements // channels), columns.output)
+        # An odd number of cache lines, so that a column of lines does not fall into one cache set.
+        block = REGISTERS * register_bytes() // task.real_type.itemsize
+        self.line = ((self.span * channels + halo + block) // 16 | 1) * 16
+        starts = np.cumsum([0, *depths]) * self.line
+        self.rings = np.array(list(zip(starts[:-1], depths, strict=True)), np.int64)
+        tolerance = (len(down) - 1 + len(along) - 1 + 4) * float(np.finfo(task.real_type).eps)
         scale = 0.5 ** (height * width).bit_length()
         source, target, real = task.source, task.target, task.real
         self.loop = compiled.function(
@@ -116,32 +142,90 @@ class _Boxes:
                 "boxes",
                 "strip",
                 (source, target, real),
-                f"void({source}*, i64, i64*, i64*, i64, i64, i64, {real}, i64, i64, i64, i64, i64, i64, "
-                f"{real}, {real}, {real}, i64, i64, {real}*, i64, {real}*, {real}*, {target}*, {target}*, "
-                f"i64, i64, i64, i64)",
+                f"void({source}*, i64, i64*, i64*, i64, i64, i64, {real}, i64, i64, i64*, i64, i64*, i64, "
+                f"i64*, i64, i64, i64, {real}, {real}, {real}, i64, i64, {real}*, i64, i64*, {target}*, "
+                f"{target}*, i64, i64, i64, i64)",
             )
         )
         self.before = (
-            address(task.row_map), address(task.column_map), columns.before, columns.length, task.channels,
-            task.constant, height, width, part_down, part_along, height // 2, width // 2,
-            scale, 1 / (height * width * scale), tolerance, self.tiles.span, self.tiles.chunk,
+            address(task.row_map), address(task.column_map), columns.before, columns.length, channels,
+            task.constant, height, width, address(self.down), len(down) - 1, address(self.along),
+            len(along) - 1, address(self.rings), int(starts[-1]), height // 2, width // 2,
+            scale, 1 / (height * width * scale), tolerance, self.span, CHUNK,
         )  # fmt: skip
-        self.nbytes = task.row_map.nbytes + task.column_map.nbytes
+        self.scratch = Scratch(
+            (lines * self.line + SLACK, task.real_type),
+            (3 * CHUNK * len(down), np.dtype(np.int64)),
+            (SLACK, task.target_type),
+        )
+        self.nbytes = task.row_map.nbytes + task.column_map.nbytes + 1000
 
     def run(self, image: Array, out: Array, workers: int | Workers) -> None:
-        tiles, geometry, real = self.tiles, self.task.geometry, self.task.real_type
-        lines = tiles.lines * tiles.line + SLACK
-        sums = tiles.chunk * tiles.line + SLACK
+        geometry = self.task.geometry
         start, stride, to, to_stride = address(image), row_stride(image), address(out), row_stride(out)
 
         def strip(first: int, last: int) -> None:
-            line, part, sum_, spare = scratch((lines, real), (lines, real), (sums, real), (SLACK, out.dtype))
+            _held, (lines, table, spare) = self.scratch.places()
             self.loop(
-                start, stride, *self.before, line, tiles.line, part, sum_, spare, to, to_stride, first, last,
+                start, stride, *self.before, lines, self.line, table, spare, to, to_stride, first, last,
                 geometry.columns.output,
             )  # fmt: skip
 
-        threads.run_strips(strip, geometry.rows.output, workers, tiles.chunk)
+        threads.run_strips(strip, geometry.rows.output, workers, max(LEAST_ROWS, geometry.rows.kernel))
+
+
+@lru_cache(maxsize=256)
+def addition_chain(number: int) -> tuple[int, ...]:
+    """Return how to reach a number by few additions: lengths, each the sum of two before it, from 1 on.
+
+    The shortest of the factor method (Knuth, The Art of Computer Programming 2, 4.6.3): a chain of the
+    number before and 1, or of a factor, and then of that times the chain of the other.
+
+    Examples
+    --------
+    >>> addition_chain(31)
+    (1, 2, 3, 6, 12, 15, 30, 31)
+    """
+    if number == 1:
+        return (1,)
+    chains: list[tuple[int, ...]] = [(*addition_chain(number - 1), number)]
+    for factor in range(2, math.isqrt(number) + 1):
+        if number % factor == 0:
+            for first in (factor, number // factor):
+                other = addition_chain(number // first)[1:]
+                chains.append((*addition_chain(first), *(first * length for length in other)))
+    return min(chains, key=len)
+
+
+def _sums_of(chain: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """Return for each length of a chain but 1 which two before it are added, the longer first, and itself."""
+    places = {length: place for place, length in enumerate(chain)}
+    sums = []
+    for place, length in enumerate(chain[1:], 1):
+        longer = next(a for a in reversed(chain[:place]) if length - a in places and 2 * a >= length)
+        sums.append((places[longer], places[length - longer], length))
+    return sums
+
+
+def _table(steps: Iterable[tuple[int, ...]]) -> NDArray[np.int64]:
+    """Write the steps down; where there are none one that is never taken."""
+    rows = list(steps)
+    return np.array(rows or [(0, 0, 0, 1)], np.int64)
+
+
+def _depths(chain: tuple[int, ...], middle: int) -> list[int]:
+    """Return how many rows of each sum of a chain are held, of the rows themselves `middle` more at least.
+
+    A sum of rows is added to one that is complete as many rows later as that is long. Of what comes first and
+    last the rows of a chunk are held together.
+    """
+    lags = [middle, *[0] * (len(chain) - 1)]
+    for longer, shorter, _ in _sums_of(chain):
+        lags[longer] = max(lags[longer], chain[shorter])
+    depths = [lag + 1 for lag in lags]
+    depths[0] += CHUNK
+    depths[-1] = max(depths[-1], CHUNK)
+    return depths
 
 
 def _tile_elements(channels: int) -> int:

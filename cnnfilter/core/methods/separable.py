@@ -13,7 +13,7 @@ from cnnfilter.core.jit import compiled
 from cnnfilter.core.jit.processor import register_bytes
 from cnnfilter.core.loops.blocks import BEHIND
 from cnnfilter.core.loops.separable import RUNGS
-from cnnfilter.core.memory import scratch
+from cnnfilter.core.memory import Scratch
 from cnnfilter.core.methods.work import (
     SLACK,
     Array,
@@ -106,19 +106,20 @@ class _Correlation:
             address(self.offsets_along), address(self.weights_along), address(self.ends), int(offsets[v]),
             tolerances[1], tiles.span, tiles.chunk, tiles.lines,
         )  # fmt: skip
+        self.scratch = Scratch(
+            (tiles.lines * tiles.line + SLACK, real_type),
+            (tiles.chunk * (self.taps_down + BEHIND), np.dtype(np.int64)),
+            (0 if self.flat else self.terms * tiles.chunk * tiles.line + SLACK, real_type),
+            (SLACK, task.target_type),
+        )
         self.nbytes = task.row_map.nbytes + task.column_map.nbytes + 3 * self.weights_along.nbytes
 
     def run(self, image: Array, out: Array, workers: int | Workers) -> None:
-        tiles, geometry, real = self.tiles, self.task.geometry, self.task.real_type
-        line_elements = tiles.lines * tiles.line + SLACK
-        sum_elements = 0 if self.flat else self.terms * tiles.chunk * tiles.line + SLACK
-        places = tiles.chunk * (self.taps_down + BEHIND)
+        tiles, geometry = self.tiles, self.task.geometry
         start, stride, to, to_stride = address(image), row_stride(image), address(out), row_stride(out)
 
         def strip(first: int, last: int) -> None:
-            lines, table, sums, spare = scratch(
-                (line_elements, real), (places, np.dtype(np.int64)), (sum_elements, real), (SLACK, out.dtype)
-            )
+            _held, (lines, table, sums, spare) = self.scratch.places()
             self.loop(
                 start, stride, *self.before, lines, tiles.line, tiles.plane, table, sums, spare, to,
                 to_stride, first, last, geometry.columns.output,

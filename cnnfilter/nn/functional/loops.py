@@ -340,8 +340,7 @@ class _Vectors:
 
     def splat(self, one: Any) -> Any:
         """Return a register full of one number."""
-        ir = self._ir
-        word = ir.IntType(32)
+        ir, word = self._ir, self._ir.IntType(32)
         nothing = ir.Constant(self._vector, ir.Undefined)
         first = self._builder.insert_element(nothing, one, ir.Constant(word, 0))
         same = ir.Constant(ir.VectorType(word, self._lanes), [0] * self._lanes)

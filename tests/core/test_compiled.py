@@ -13,7 +13,7 @@ import pytest
 from cnnfilter.core.jit import compiled, compiling, machinecode, objectcache, processor
 from cnnfilter.errors import ParameterError
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 LOOPS = Path(compiled.__file__).parents[1] / "loops"
 
 AFFINE = "void(f32*, i64, f64*)"

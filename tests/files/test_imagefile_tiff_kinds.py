@@ -175,7 +175,7 @@ class TestWhatTravels:
     def test_georeference_and_nodata(self, rng):
         data = made(values(rng, (12, 16), "float32"), extratags=self.GEO)
         picture = imagefile.read(data)
-        assert picture.missing == -9999
+        assert picture.metadata.missing == -9999
         before, after = self.tags(data), self.tags(written(picture))
         for code in (33550, 33922, 34735, 42112, 42113):
             assert after[code] == before[code]

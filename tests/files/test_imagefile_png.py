@@ -194,6 +194,54 @@ def test_chunks_that_are_safe_to_copy_are_copied_and_the_others_told(rng):
     assert chunk(b"zzZz", b"safe") in file.getvalue()
 
 
+# Kind and bits of the file, what bKGD holds, and 16 bits of it.
+BACKGROUNDS = [
+    (0, 8, ">H", (7,), (7 * 257,)),
+    (0, 2, ">H", (2,), (43690,)),
+    (4, 16, ">H", (700,), (700,)),
+    (2, 8, ">HHH", (1, 2, 255), (257, 514, 65535)),
+    (6, 16, ">HHH", (1, 2, 65535), (1, 2, 65535)),
+    (2, 8, ">HHH", (0x101, 2, 3), (257, 514, 771)),
+    (3, 4, ">B", (1,), (3 * 257, 4 * 257, 5 * 257)),
+]
+
+
+@pytest.mark.parametrize(("kind", "bits", "layout", "values", "full"), BACKGROUNDS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("grey", [True, False])
+def test_the_background_stays_the_same_colour(kind, bits, layout, values, full, dtype, grey, rng):
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind]
+    extra = [(b"PLTE", bytes(range(48)))] * (kind == 3) + [(b"bKGD", struct.pack(layout, *values))]
+    picture = imagefile.read(handmade(np.ones((4, 4, channels), int), kind, bits, extra=extra))
+    picture.frames = [np.ones((4, 4) if grey else (4, 4, 3), dtype)]
+    picture.model, picture.alpha = "grey" if grey else "rgb", False
+    file = io.BytesIO()
+    imagefile.write(picture, file)
+    shown = np.array(full) // (257 if dtype == np.uint8 else 1)
+    if grey and len(full) == 3:
+        assert b"bKGD" not in file.getvalue()
+        assert picture.losses == ["the background colour is left out, for the image is grey"]
+    else:
+        shown = shown if grey else np.broadcast_to(shown, 3)
+        assert chunk(b"bKGD", shown.astype(">u2").tobytes()) in file.getvalue()
+        assert picture.losses == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        ((b"sBIT", bytes((5, 6, 5))), ["significant bits (5 6 5) left out"]),
+        ((b"sBIT", bytes((8, 8, 8))), []),
+        ((b"sPLT", b"six\0\x08" + bytes(6)), ["a suggested palette left out"]),
+        ((b"bKGD", b"\0\1\0"), ["a damaged background colour left out"]),
+        ((b"bKGD", b""), ["a damaged background colour left out"]),
+    ],
+)
+def test_chunks_that_are_not_true_of_filtered_pixels_are_told(extra, told, rng):
+    picture = imagefile.read(handmade(rng.integers(0, 256, (4, 4, 3)), 2, 8, extra=[extra]))
+    assert (picture.losses, picture.metadata.chunks) == (told, {})
+
+
 def test_the_bits_above_those_of_a_key_do_not_count(rng):
     samples = rng.integers(0, 2, (3, 8, 1))
     picture = imagefile.read(handmade(samples, 0, 1, extra=[(b"tRNS", b"\x00\xff")]))

@@ -124,6 +124,7 @@ def test_a_shift_is_taken_where_it_more_than_halves_the_squared_error(noise, shi
         (np.ones((9, 9)), np.eye(9), "before is flat, every value is 1.0"),
         (np.eye(9), np.full((9, 9), np.nan), "after holds NaN or infinite values"),
         (np.full((9, 9), np.inf), np.eye(9), "before holds NaN or infinite values"),
+        (np.eye(9), np.eye(9) * -1e80, r"after holds values of up to 1e\+80: give pixels of at most 1e\+75"),
         (np.zeros((0, 9)), np.zeros((0, 9)), "no pixels"),
         (np.zeros(9), np.ones(9), r"before has shape \(9,\)"),
     ],

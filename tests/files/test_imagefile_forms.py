@@ -129,6 +129,6 @@ def test_truncation_is_found_or_harmless(form):
 def test_every_form_has_suffixes_of_its_own_which_the_documentation_names():
     suffixes = [suffix for suffixes in FORMS.values() for suffix in suffixes]
     assert len(suffixes) == len(set(suffixes))
-    words = (Path(__file__).parent.parent / "docs/files.md").read_text().replace("|", " ").split()
+    words = (Path(__file__).parents[2] / "docs/files.md").read_text().replace("|", " ").split()
     missing = set(suffixes) - set(words)
     assert missing <= {".rgb", ".bw", ".rgba"}  # further names of .sgi

@@ -10,7 +10,7 @@ from sklearn.datasets import load_sample_image
 
 from cnnfilter.drawing.reports import draw_report
 from cnnfilter.errors import ParameterError
-from cnnfilter.learning.evaluation import psnr, ssim
+from cnnfilter.learning.evaluation import decibels, psnr, ssim
 from cnnfilter.learning.linear import _smallest_of_the_best, learn_kernel
 from cnnfilter.learning.moments import gather_moments
 from cnnfilter.learning.pairs import Pair
@@ -243,6 +243,24 @@ def test_floats_are_judged_by_their_own_range():
     )
     assert faint.psnr == pytest.approx(whole.psnr, abs=0.01)
     assert faint.verdict == whole.verdict
+
+
+@pytest.mark.parametrize(("dtype", "outlier"), [("float32", 1e30), ("float32", -3e38), ("float64", 1e75)])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_value_far_outside_is_learned_from_too(dtype, outlier, side):
+    """Its square is more than float32 holds; as is the error of a result of 1e30 and a peak of 1."""
+    pair = [CHINA[:60, :60, 0] / 255, ndimage.uniform_filter(CHINA[:60, :60, 0] / 255, 3)]
+    pair[side][28:32, 28:32] = outlier
+    report = learn_kernel(*(image.astype(dtype) for image in pair), size=3).report
+    assert np.isfinite([report.psnr, report.psnr_identity]).all()
+
+
+def test_an_error_beyond_all_floats_is_no_likeness():
+    assert decibels(np.inf, 1.0) == -np.inf and decibels(0.0, 1.0) == np.inf
+
+
+def test_what_was_learned_prints_without_pixels():
+    assert len(repr(learn_kernel(CHINA, filtered(CHINA, MEAN), size=3))) < 2000
 
 
 def test_too_few_pixels():

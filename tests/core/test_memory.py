@@ -157,3 +157,13 @@ def test_calls_of_a_loop_keep_their_memory(monkeypatch):
     now[0] += 0.2
     cf.mean(image[:9])
     assert free_bytes() == 0
+
+
+def test_working_memory_in_use_is_not_let_go():
+    """A destructor or a signal may ask for more between the look-up and the loop."""
+    held, (first, second) = memory.Scratch((100, np.dtype(np.uint8)), (50, np.dtype(np.float64))).places()
+    start = held.ctypes.data
+    memory.Scratch((len(held) + 10**6, np.dtype(np.uint8))).places()
+    assert start <= first <= first + 100 <= second <= second + 400 <= start + held.nbytes
+    again, places = memory.Scratch((100, np.dtype(np.uint8))).places()
+    assert again is not held and all(place % 64 == 0 for place in places)

@@ -8,7 +8,7 @@ import pytest
 
 from cnnfilter import files as imagefile
 
-FOLDER = Path(__file__).parent.parent / "sample_images"
+FOLDER = Path(__file__).parents[2] / "sample_images"
 IMAGES = sorted(path for path in FOLDER.iterdir() if path.suffix in (".png", ".jpg", ".gif"))
 
 

@@ -32,7 +32,7 @@ def test_gradients_of_the_whole_stack_by_finite_differences(residual):
     rng = np.random.default_rng(1)
     parameters = {k: v.astype(float) for k, v in first_parameters(options, 2, rng).items()}
     x, wanted = rng.random((2, 2, 12, 12)), rng.random((2, 2, 6, 6))
-    gradients = gradients_of(parameters, options, x, wanted, 1.0)
+    _, gradients = gradients_of(parameters, options, x, wanted, 1.0)
 
     def loss():
         learned = LearnedFilterOf(parameters, options)
@@ -155,9 +155,9 @@ def test_beyond_a_saturated_target_is_no_error():
     parameters = {"0.weight": np.zeros((1, 1, 3, 3)), "0.bias": np.array([1.5])}
     x = np.random.default_rng(0).random((1, 1, 4, 4))
     wanted = np.array([[[[1.0, 0.9], [1.0, 1.0]]]])
-    (bias,) = gradients_of(parameters, options, x, wanted, 1.0, (0.0, 1.0))["0.bias"]
+    (bias,) = gradients_of(parameters, options, x, wanted, 1.0, (0.0, 1.0))[1]["0.bias"]
     assert bias == pytest.approx(0.6)
     parameters["0.bias"][:] = -0.25
     wanted[...] = [[[[0.0, 0.0], [0.25, 1.0]]]]
-    (bias,) = gradients_of(parameters, options, x, wanted, 1.0, (0.0, 1.0))["0.bias"]
+    (bias,) = gradients_of(parameters, options, x, wanted, 1.0, (0.0, 1.0))[1]["0.bias"]
     assert bias == pytest.approx(-0.5 - 1.25)

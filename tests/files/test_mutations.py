@@ -11,7 +11,7 @@ import pytest
 def test_mutated_inputs_are_read_or_refused():
     command = [sys.executable, "-m", "benchmarks.mutations", "2500", "--seconds", "100"]
     done = subprocess.run(
-        command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=400, check=False
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=400, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert " 0 broken" in done.stdout

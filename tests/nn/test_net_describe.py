@@ -14,8 +14,8 @@ from cnnfilter.nn.models import MODELS, build
 from cnnfilter.nn.models.googlenet import MODULES
 from cnnfilter.nn.models.lenet import CONNECTION_TABLE
 
-PAGES = Path(__file__).parents[1] / "docs" / "networks"
-KEYS = json.loads((Path(__file__).parent / "data" / "torchvision_keys.json").read_text())
+PAGES = Path(__file__).parents[2] / "docs" / "networks"
+KEYS = json.loads((Path(__file__).parents[1] / "data" / "torchvision_keys.json").read_text())
 
 COUNTS = [
     ("lenet5", {}, 60_000),

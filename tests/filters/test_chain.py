@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cnnfilter import Kernel
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters import plan
-from cnnfilter.filters.chain import run_chain
+from cnnfilter.filters.chain import run_apart, run_chain
 from cnnfilter.filters.correlation import Correlate
 from cnnfilter.filters.filter import KernelFilter
 from cnnfilter.filters.gaussian import Gaussian
@@ -179,6 +179,14 @@ def test_a_pair_of_boundaries_wraps_where_one_of_them_does():
     frame = np.random.default_rng(7).integers(0, 256, (400, 30)).astype(np.uint8)
     steps = [Gaussian(sigma=1.0, boundary=("wrap", "edge")), SecondDerivative()]
     np.testing.assert_array_equal(in_strips(steps, frame).array, whole(steps, frame).array)
+
+
+def test_a_chain_looked_into_is_the_chain_that_runs():
+    frame = np.random.default_rng(5).integers(0, 256, (300, 40, 3)).astype(np.uint8)
+    steps = [Correlate(kernel=SKEW), Gaussian(sigma=3.0, template="float")]
+    given, values = run_apart(plan_chain(steps, frame.shape, frame.dtype), frame)
+    assert given.min() >= 0 and given.max() <= 255 and values.dtype == np.float64
+    np.testing.assert_array_equal(np.rint(values), in_strips(steps, frame).array)
 
 
 def test_floats_are_never_there_for_the_whole_frame():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnfilter.errors import FilterFileError, ParameterError
-from cnnfilter.files.weightsfile import write_tensors
+from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.nn.data import Data
 from cnnfilter.nn.fit import DivergenceError, Settings, Training, confusion, fit, predict
 from cnnfilter.nn.layers import Convolution, Dense, Dropout
@@ -152,6 +152,17 @@ def test_weights_are_no_checkpoint(tmp_path):
     write_tensors(tmp_path / "weights", small().tensors())
     with pytest.raises(FilterFileError, match="weights: not a checkpoint of training"):
         Training(small(), Settings()).restore(tmp_path / "weights")
+
+
+def test_a_checkpoint_without_its_optimiser_is_damaged(tmp_path):
+    train, valid = bars()
+    training, path = Training(small(), Settings(epochs=2, rate=0.01)), tmp_path / "checkpoint"
+    training.run_epoch(train, valid)
+    training.save(path)
+    tensors, metadata = read_tensors(path)
+    write_tensors(path, {n: t for n, t in tensors.items() if not n.startswith("optimiser/")}, metadata)
+    with pytest.raises(FilterFileError, match=r"the checkpoint is damaged \(KeyError\('steps'\)\)"):
+        Training(small(), Settings(epochs=2, rate=0.01)).restore(path)
 
 
 @pytest.mark.parametrize("patience", [0, 3])

@@ -227,6 +227,17 @@ class TestNpy:
             with pytest.raises(ImageFileError, match="truncated"):
                 imagefile.read(data[:length])
 
+    @pytest.mark.parametrize(("version", "known"), [((2, 0), True), ((3, 0), True), ((9, 0), False)])
+    def test_versions(self, version, known):
+        file = io.BytesIO()
+        np.lib.format.write_array(file, np.full((2, 3), 7, np.uint8), min(version, (3, 0)))
+        data = file.getvalue()[:6] + bytes(version) + file.getvalue()[8:]
+        if known:
+            assert imagefile.read(data).frames[0].tolist() == [[7, 7, 7]] * 2
+        else:
+            with pytest.raises(ImageFileError, match=r"NPY file \(not an .npy file of version 1.0 to 3.0"):
+                imagefile.read(data)
+
     @pytest.mark.parametrize("axes", ["NHWC", "NCHW", "CHW", "NHW", "HW", "WH", "HWC", "W", "NW", "CNWH"])
     def test_axes(self, axes, rng, tmp_path):
         sizes = {"N": 2, "H": 4, "W": 5, "C": 3}

@@ -12,8 +12,9 @@ from PIL import Image
 import cnnfilter as cf
 from cnnfilter.core.boundary import BOUNDARIES
 from cnnfilter.errors import ParameterError
+from cnnfilter.seeing import photoframes
 from cnnfilter.seeing.animation import MOST_STEPS, animate, chosen_steps, list_frames
-from cnnfilter.seeing.canvas import PADDING, WINDOW, WINDOW_FILL
+from cnnfilter.seeing.canvas import PADDING, WINDOW, WINDOW_FILL, font
 from cnnfilter.seeing.numberframes import TURNING, _Painter
 from cnnfilter.seeing.slide import Slide
 
@@ -163,6 +164,15 @@ def test_photographs_get_a_moving_window(tmp_path, random, shape):
         first = made.convert("RGB")
         made.seek(6)
         assert np.abs(np.asarray(first, np.int16) - np.asarray(made.convert("RGB"), np.int16)).max() > 50
+
+
+@pytest.mark.parametrize("shape", [(400, 20), (400, 20, 3), (90, 60), (20, 400)])
+def test_headings_stand_beside_each_other(random, shape):
+    slide = Slide.of_kernel(random.integers(0, 256, shape, np.uint8), cf.templates.named("sobel-x"))
+    painter = photoframes._Painter(slide)
+    wide, narrow = (font(photoframes.SMALL).getlength(heading) for heading in painter.headings)
+    assert "mid-grey" in painter.headings[1]
+    assert painter.left + wide < painter.right and painter.right + narrow < painter.base.width
 
 
 @pytest.mark.parametrize("kind", ["max", "mean"])

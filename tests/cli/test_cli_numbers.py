@@ -1,24 +1,18 @@
 """Numbers at the shell: typed matrices, matrices in text files, and the arithmetic of one value."""
 
 import json
-import re
 
 import numpy as np
 import pytest
 from commandline import cnnfilter, complaint, picture
+from PIL import Image
 
 import cnnfilter as cf
 from cnnfilter.errors import ParameterError
-from cnnfilter.registry import FILTERS
+from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.seeing.matrix import read_matrix, table, write_matrix
 
 NINE = "1 2 3; 4 5 6; 7 8 9"
-ARGUMENTS = {
-    "convolve": ("--kernel", "1 2; 3 4"),
-    "correlate": ("--kernel", "1 2; 3 4"),
-    "pool": ("max", "--size", "2", "--stride", "1"),
-    "learned": ("--filter", "kernel.json"),
-}
 
 
 def said(*arguments, **more):
@@ -123,33 +117,6 @@ def test_tables_of_channels():
         write_matrix(np.zeros((1, 2, 2)), ".csv")
 
 
-@pytest.mark.parametrize("name", FILTERS)
-def test_at_of_every_filter_ends_in_its_value(tmp_path, name):
-    """Without knowing anything of the filter: the last line is what the filter makes there."""
-    (tmp_path / "kernel.json").write_text(
-        '{"cnnfilter": "kernel", "version": 1, "weights": [[1, 2], [3, 4]]}'
-    )
-    arguments = ARGUMENTS.get(name, ())
-    matrix = "1 2 3 9; 4 5 6 1; 7 8 9 2"
-    result = rows(said(name, *arguments, "--matrix", matrix, cwd=tmp_path))
-    for at in ((0, 0), (1, 2)):
-        text = said(name, *arguments, "--matrix", matrix, "--at", f"{at[0]},{at[1]}", cwd=tmp_path)
-        found = re.search(r"stored as +(\S+) \(float64\)\n$", text)
-        assert found, text
-        assert float(found.group(1)) == pytest.approx(result[at[0]][at[1]], rel=1e-5, abs=1e-6)
-
-
-@pytest.mark.parametrize("name", ["mean", "gaussian", "second-derivative", "gradient", "unsharp", "pool"])
-def test_at_of_a_picture_is_the_pixel_written(tmp_path, name):
-    pixels = picture(tmp_path / "a.png", (20, 24, 3))
-    cnnfilter(name, *ARGUMENTS.get(name, ()), "a.png", "-o", "b.npy", cwd=tmp_path)
-    written = np.load(tmp_path / "b.npy")
-    text = said(name, *ARGUMENTS.get(name, ()), "a.png", "--at", "7,11", cwd=tmp_path)
-    stored = [int(value) for value in re.findall(r"stored as +(\d+) \(uint8, range \w+\)", text)]
-    assert stored == written[7, 11].tolist()
-    assert pixels.shape == (20, 24, 3)
-
-
 def test_at_of_a_pipe_is_that_of_its_last_filter():
     text = said("pipe", "--matrix", NINE, "--at", "0,0", "--", "mean", "then", "pool", "max")
     assert "3.66667        4" in text and text.endswith("stored as  5 (float64)\n")
@@ -167,12 +134,21 @@ def test_places_that_cannot_be(tmp_path):
     )
 
 
+def test_at_shows_the_bias_and_the_transparency(tmp_path):
+    layer = ConvolutionLayer(np.full((1, 1, 1, 1), 0.5), np.array([0.2]))
+    LearnedFilter((layer,), each_channel=True).save(tmp_path / "f.safetensors")
+    pixels = np.full((4, 4, 4), 100, np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    run = cnnfilter("learned", "--filter", "f.safetensors", "a.png", "--at", "1,1", cwd=tmp_path)
+    text, note = run.stdout.decode(), run.stderr.decode()
+    assert "channel 2: 50 + 51 = 101\nstored as  101 (uint8, range clip)\n" in text
+    assert text.endswith("transparency\nstored as  100 (uint8)\n")
+    assert note.startswith("cnnfilter: note: a.png: the sums leave transparency out")
+    assert cnnfilter("mean", "-q", "a.png", "--at", "1,1", cwd=tmp_path).stderr == b""
+
+
 def test_at_of_a_signal_takes_one_number():
     assert "over 3           2" in said("mean", "--matrix", "1 2 3", "--at", "1")
-    for name in ("mean", "gaussian", "second-derivative", "gradient", "unsharp"):
-        result = rows(said(name, "--matrix", "1 5 3 2 8 1"))[0]
-        stored = re.search(r"stored as +(\S+)", said(name, "--matrix", "1 5 3 2 8 1", "--at", "4")).group(1)
-        assert float(stored) == pytest.approx(result[4], rel=1e-5), name
     assert "of 3 values; the last place is 2" in complaint(
         cnnfilter("mean", "--matrix", "1 2 3", "--at", "3", status=2)
     )

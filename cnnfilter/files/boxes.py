@@ -1,0 +1,74 @@
+"""The boxes of a JPEG XL, JPEG 2000 or AVIF file: where its pixels lie, and what describes them.
+
+ISO 15444-1, I.4 to I.7, and ISO 18181-2, 9. A file without boxes is the codestream itself.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_PARTS = {"JXL": (b"jxlc", b"jxlp"), "JP2": (b"jp2c",)}
+# How the file is built and what the decoder applies to the pixels; `jbrd` is for the bytes of an old JPEG.
+_LAYOUT = frozenset((
+    b"JXL ", b"jP  ", b"ftyp", b"jxll", b"jxli", b"jbrd", b"jp2h", b"ihdr", b"bpcc", b"pclr", b"cmap",
+    b"cdef", b"rreq", b"free", b"skip", *_PARTS["JXL"], *_PARTS["JP2"],
+))  # fmt: skip
+_WORDS = {b"Exif": "EXIF", b"xml ": "XMP", b"colr": "colour profile", b"res ": "resolution"}
+_IDENTIFIED = {
+    b"JpgTiffExif->JP2": "EXIF",
+    bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "XMP",
+    bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38"): "IPTC",
+    bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03"): "georeference",
+}
+_ENUMERATED = 1
+
+
+class Box(NamedTuple):
+    """The name of a box, and where its content begins and ends."""
+
+    name: bytes
+    start: int
+    end: int
+
+
+def boxes(data: bytes) -> Iterator[Box]:
+    """Yield every box, also those in the header of a JPEG 2000; none of a bare codestream."""
+    place = 0 if data[4:8] in _LAYOUT else len(data)
+    while place + 8 <= len(data):
+        length, head = int.from_bytes(data[place : place + 4], "big"), 8
+        if length == 1:
+            length, head = int.from_bytes(data[place + 8 : place + 16], "big"), 16
+        end = len(data) if length == 0 else min(len(data), place + max(head, length))
+        box = Box(data[place + 4 : place + 8], place + head, end)
+        yield box
+        place = box.start if box.name == b"jp2h" else end
+
+
+def codestream(data: bytes, form: str, length: int) -> bytes:
+    """Return the first bytes of the codestream, which several boxes of a JPEG XL may hold."""
+    parts = [box for box in boxes(data) if box.name in _PARTS[form]]
+    if not parts:
+        return data[:length]
+    numbers = {b"jxlp": 4}  # that stand before a part
+    pieces = ((box.start + numbers.get(box.name, 0), box.end) for box in parts)
+    return b"".join(data[start : min(end, start + length)] for start, end in pieces)[:length]
+
+
+def described(data: bytes) -> list[str]:
+    r"""Name what the boxes say of the pixels, each once.
+
+    Examples
+    --------
+    >>> described(bytes.fromhex("0000000c") + b"JXL \r\n\x87\n" + bytes.fromhex("0000000a") + b"Exif..")
+    ['EXIF']
+    """
+    words = [_word(data, box) for box in boxes(data) if box.name not in _LAYOUT]
+    return list(dict.fromkeys(word for word in words if word))
+
+
+def _word(data: bytes, box: Box) -> str:
+    name = data[box.start : box.start + 4] if box.name == b"brob" else box.name  # packed by Brotli
+    if name == b"colr" and data[box.start : box.start + 1] == bytes([_ENUMERATED]):
+        return ""
+    if name == b"uuid":
+        return _IDENTIFIED.get(data[box.start : box.start + 16], "metadata")
+    return _WORDS.get(name, f"box {name.decode('latin-1')!r}")

@@ -19,6 +19,9 @@ Files
     Picture                   `frames`, `model`, `alpha`, `form`, `delays`, `loop`, `metadata`, `notes`
     filter_files              many files through filters, as the command line does it
 
+Larger than memory
+    lazy                      filters from file to file, block by block: `lazy.run`
+
 Learning and networks
     learn                     the kernel that makes one picture of another
     learning                  stacks of layers as well, and how good a result is
@@ -42,7 +45,7 @@ from cnnfilter._version import __version__
 
 TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all of this
 if TYPE_CHECKING:
-    from cnnfilter import learning, nn
+    from cnnfilter import lazy, learning, nn
     from cnnfilter._batches import filter_files
     from cnnfilter.core.linear import convolve, correlate, explain
     from cnnfilter.core.memory import release_memory
@@ -75,6 +78,7 @@ __all__ = [
     "filter_files",
     "gaussian",
     "gradient",
+    "lazy",
     "learn",
     "learning",
     "max_pool",
@@ -101,6 +105,7 @@ _HOMES = {
     "filter_files": "_batches",
     "gaussian": "filters.gaussian",
     "gradient": "filters.gradient",
+    "lazy": "lazy:",
     "learn": "learning.linear:learn_kernel",
     "learning": "learning:",
     "max_pool": "filters.pool",

@@ -166,6 +166,32 @@ FAULTS = (
     ),
     # Strips
     Fault(
+        "an output alone is computed alone", "parts.py",
+        "return (begin, end + 1) if end < axis.output else (begin - 1, end)", "return begin, end",
+        "test_lazy.py::test_blocks_have_the_bytes_of_the_whole",
+    ),
+    Fault(
+        "tiles of a transform begin where the part does", "parts.py",
+        "begin, end = first // grid * grid, min(-(-last // grid) * grid, axis.output)",
+        "begin, end = first, last",
+        "test_lazy.py::test_transforms_have_the_bytes_of_the_whole",
+    ),
+    Fault(
+        "a mirror in another part is taken for one in this part", "parts.py",
+        "if np.array_equal(np.where(own < 0, own, own + start), places):", "if True:",
+        "test_lazy.py::test_blocks_have_the_bytes_of_the_whole",
+    ),
+    Fault(
+        "the extremes of directions stay radians", "parts.py",
+        "if span is None:", "if True:",
+        "test_chain.py::test_a_stretch_of_directions_is_the_same_in_strips",
+    ),
+    Fault(
+        "a block may take all the memory there is", "memory.py",
+        "(memory - base) // UNDER_WAY", "memory",
+        "test_lazy_files.py::test_too_little_memory_is_refused_with_what_would_do",
+    ),
+    Fault(
         "a strip is stored before the one below has read its rows", "chain.py",
         "if index > first + 1:", "if index > first:",
         "test_chain.py",

@@ -21,7 +21,13 @@ FLOORS = (
     {"filters": {"filters"}, "files": {"files"}},
     {"nn": {"nn"}},
     {"learning": {"learning"}},
-    {"registry": {"registry"}, "batch": {"batch"}, "drawing": {"drawing"}, "seeing": {"seeing"}},
+    {
+        "registry": {"registry"},
+        "batch": {"batch"},
+        "lazy": {"lazy"},
+        "drawing": {"drawing"},
+        "seeing": {"seeing"},
+    },
     {"cli": {"cli"}},
     {"face": {"", "__main__", "_batches", "imagefile"}},
 )
@@ -41,6 +47,7 @@ FORBIDDEN = {
     "filters": {"PIL", "click", "tqdm", "numba", "llvmlite"},
     "nn": {"PIL", "click", "torch"},
     "learning": {"PIL", "click", "tqdm"},
+    "lazy": {"PIL", "click", "tqdm", "numba", "llvmlite", "scipy"},
     "seeing": {"click", "tqdm", "numba", "llvmlite"},
 }
 """Others' packages that have no place in a room; matplotlib has one in `drawing` alone."""

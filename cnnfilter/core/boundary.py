@@ -64,7 +64,29 @@ def index_map(length: int, before: int, after: int, boundary: str) -> NDArray[np
     >>> index_map(2, 1, 1, "zero")
     array([-1,  0,  1, -1])
     """
-    place = np.arange(-before, length + after, dtype=np.int64)
+    return pixels_at(np.arange(-before, length + after, dtype=np.int64), length, boundary)
+
+
+def pixels_at(place: NDArray[np.int64], length: int, boundary: str) -> NDArray[np.int64]:
+    """Map places along an axis, counted from its first pixel, to the pixels that stand there.
+
+    Parameters
+    ----------
+    place : int64 array
+        Any places; those of the image are 0 to `length` - 1.
+    length, boundary : int, str
+        As in `index_map`.
+
+    Returns
+    -------
+    int64 array
+        As `index_map`.
+
+    Examples
+    --------
+    >>> pixels_at(np.array([-7, -1, 2, 4]), 4, "wrap")
+    array([1, 3, 2, 0])
+    """
     if boundary == "edge":
         return np.clip(place, 0, length - 1)
     if boundary == "wrap":
@@ -74,10 +96,9 @@ def index_map(length: int, before: int, after: int, boundary: str) -> NDArray[np
         place = np.abs(place) % period
         return np.minimum(place, period - place) if length > 1 else np.zeros_like(place)
     if boundary == "symmetric":
-        place %= 2 * length
+        place = place % (2 * length)
         return np.minimum(place, 2 * length - 1 - place)
-    place[(place < 0) | (place >= length)] = -1
-    return place
+    return np.where((place < 0) | (place >= length), -1, place)
 
 
 def boundary_pair(boundary: object) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What the container of this process allows: the processor time of its control groups (Linux cgroups).
+"""What the container of this process allows: processor time and memory of its control groups (Linux cgroups).
 
 A container that may use two of 64 processors has mostly no affinity that says so, but a quota: so many
 microseconds of processor time in each period. Threads beyond it do not help: they are all held until the
@@ -39,16 +39,37 @@ def read_quota(membership: str, root: str) -> int | None:
         Folder such as ``/sys/fs/cgroup``. Trees of version 1 are in folders of it, named by controllers; the
         one of processors is also there as ``cpu`` where it shares its tree (``cpu,cpuacct``).
     """
-    quotas = [quota for group in _groups(membership, root) if (quota := _quota(*group)) is not None]
+    groups = _groups(membership, root, "cpu")
+    quotas = [quota for group in groups if (quota := _quota(*group)) is not None]
     return max(1, math.ceil(min(quotas))) if quotas else None
 
 
-def _groups(membership: str, root: str) -> Iterator[tuple[str, bool]]:
-    """Yield the folders of the groups that may limit processor time, and whether they are of version 2."""
+@cache
+def memory_limit() -> int | None:
+    """Return how many bytes the groups of this process may hold; None without a limit. Read once."""
+    return read_memory(MEMBERSHIP, ROOT)
+
+
+def read_memory(membership: str, root: str) -> int | None:
+    """Read the smallest limit of memory of all groups that a process is in; as `read_quota`."""
+    limits = []
+    for group, second in _groups(membership, root, "memory"):
+        text = _text(f"{group}/{'memory.max' if second else 'memory.limit_in_bytes'}").strip()
+        if text.isascii() and text.isdigit() and 0 < int(text) < _NO_LIMIT:
+            limits.append(int(text))
+    return min(limits, default=None)
+
+
+_NO_LIMIT = 1 << 60
+"""Version 1 writes the largest multiple of a page where there is none."""
+
+
+def _groups(membership: str, root: str, controller: str) -> Iterator[tuple[str, bool]]:
+    """Yield the folders of the groups that may limit something, and whether they are of version 2."""
     lines = [line.split(":", 2) for line in _text(membership).splitlines() if line.count(":") >= 2]
     first = {name: path for _, names, path in lines if names for name in names.split(",")}
     # A controller is in one version's tree alone: files are looked for in few places.
-    trees = [(f"{root}/cpu", first["cpu"], False)] if "cpu" in first else []
+    trees = [(f"{root}/{controller}", first[controller], False)] if controller in first else []
     trees = trees or [(root, path, True) for number, names, path in lines if number == "0" and not names]
     for tree, path, second in trees:
         # Within a container the path may be that of the host, of which only the end of the tree is seen.

@@ -83,6 +83,17 @@ class Plan:
     def __str__(self) -> str:
         return self.text()
 
+    @property
+    def grid(self) -> Pair:
+        """Rows and columns of the output at whose multiples parts begin that have the bits of the whole."""
+        if self.method != "fft":
+            return 1, 1
+        rows, columns = (
+            (side - 1) * apart + 1 for side, apart in zip(self.kernel.shape, self.dilation, strict=True)
+        )
+        channels = self.output_shape[2] if len(self.output_shape) == 3 else 1
+        return fft.grid((rows, columns), channels, np.dtype(self.accumulator))
+
     def text(self) -> str:
         """Return the plan as lines for people."""
         values = int(np.prod(self.output_shape))

@@ -16,7 +16,7 @@ _TYPES = {
 }  # fmt: skip
 """NumPy's name for each of TIFF's types; a rational is a pair."""
 
-SHORT, LONG, RATIONAL, UNDEFINED = 3, 4, 5, 7
+SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 3, 4, 5, 7, 16
 POINTERS = (13, 18)
 """Types of tags that say where a directory is."""
 
@@ -52,6 +52,11 @@ def short(*values: int) -> Tag:
 def long(*values: int) -> Tag:
     """Make a tag of 32-bit values."""
     return Tag(LONG, np.array(values, np.uint32))
+
+
+def long8(*values: int) -> Tag:
+    """Make a tag of 64-bit values, which BigTIFF alone knows."""
+    return Tag(LONG8, np.array(values, np.uint64))
 
 
 def raw(data: bytes) -> Tag:
@@ -166,7 +171,14 @@ class Block:
         return tags
 
 
-def pack(tags: Directory, offset: int, children: dict[int, Directory] | None = None, link: int = 0) -> bytes:
+def pack(
+    tags: Directory,
+    offset: int,
+    children: dict[int, Directory] | None = None,
+    link: int = 0,
+    *,
+    big: bool = False,
+) -> bytes:
     """Pack a directory into little-endian bytes that are to lie at `offset` of a file.
 
     Parameters
@@ -178,20 +190,23 @@ def pack(tags: Directory, offset: int, children: dict[int, Directory] | None = N
         Directories within this one, by the tag that points to them.
     link : int, optional
         Offset of the next directory.
+    big : bool, default False
+        As BigTIFF has it: counts and places of 64 bits.
     """
     children = children or {}
-    tags = tags | {tag: long(0) for tag in children}
-    end = offset + 2 + 12 * len(tags) + 4
-    head, tail = struct.pack("<H", len(tags)), b""
+    tags = tags | {tag: long8(0) if big else long(0) for tag in children}
+    count, number, field = ("<Q", "Q", 8) if big else ("<H", "L", 4)
+    head, tail = struct.pack(count, len(tags)), b""
+    end = offset + len(head) + (4 + 2 * field) * len(tags) + field
     for tag, (kind, values) in sorted(tags.items()):
         if tag in children:
-            data = struct.pack("<L", end + len(tail))
-            tail += pack(children[tag], end + len(tail))
+            data = struct.pack(f"<{number}", end + len(tail))
+            tail += pack(children[tag], end + len(tail), big=big)
         else:
             data = Tag(kind, values).bytes
-        if len(data) > 4:
-            place = struct.pack("<L", end + len(tail))
+        if len(data) > field:
+            place = struct.pack(f"<{number}", end + len(tail))
             tail += data + b"\0" * (len(data) % 2)
             data = place
-        head += struct.pack("<HHL", tag, kind, len(values)) + data.ljust(4, b"\0")
-    return head + struct.pack("<L", link) + tail
+        head += struct.pack(f"<HH{number}", tag, kind, len(values)) + data.ljust(field, b"\0")
+    return head + struct.pack(f"<{number}", link) + tail

@@ -5,7 +5,7 @@ OpenCV scales no white. Pixels go straight from the file into the array.
 """
 
 import re
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -66,6 +66,54 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     if comments:
         picture.metadata.text["Comment"] = "\n".join(dict.fromkeys(comments))
     return picture
+
+
+class Layout(NamedTuple):
+    """Where the samples of an image lie in its file, row by row.
+
+    Attributes
+    ----------
+    offset : int
+        Of the first, in bytes.
+    shape : tuple of int
+    dtype : dtype
+        Their type, in the byte order of the file.
+    white : int
+        To be scaled to 255 or 65535: see `scaled`.
+    comment : str
+    """
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    white: int
+    comment: str
+
+
+def layout(file: IO[bytes]) -> Layout:
+    """Say where the samples of the only image of a raw file lie: PGM, PPM, or PAM without alpha.
+
+    Raises
+    ------
+    ImageFileError
+        For other files, damaged ones, and those of several images.
+    """
+    head = _head(file)
+    if head is None or head.magic not in (b"P5", b"P6", b"P7") or head.channels in (2, 4):
+        raise ImageFileError("only raw PGM and PPM, and PAM without alpha, can be read in parts; convert it")
+    found = Layout(
+        file.tell(), head.shape, _sample(head.white), int(head.white), "\n".join(dict.fromkeys(head.comments))
+    )
+    rest = remaining(file) - int(np.prod(found.shape, dtype=object)) * found.dtype.itemsize
+    if rest < 0:
+        raise ImageFileError(_TRUNCATED)
+    if rest > 0:
+        raise ImageFileError(f"{rest} bytes follow the image; one image alone can be read in parts")
+    return found
+
+
+def _sample(white: float) -> np.dtype[Any]:
+    return np.dtype("u1" if white < 256 else ">u2")
 
 
 def _head(file: IO[bytes]) -> _Head | None:
@@ -143,15 +191,14 @@ def _frame(file: IO[bytes], head: _Head, picture: Picture) -> Array:
         octets = _raw(file, (head.height, -(-head.width // 8)), "u1")
         frame = 1 - np.unpackbits(octets, axis=1, count=head.width)
     else:
-        frame = _raw(file, shape, "u1" if white < 256 else ">u2")
+        frame = _raw(file, shape, _sample(white))
     if magic in _BITS:
         picture.notes.append(ONE_BIT)
         return frame * np.uint8(255)
-    _check_white(frame, white)
-    return to_full_white(frame, white, picture.notes)
+    return scaled(frame, white, picture.notes)
 
 
-def _raw(file: IO[bytes], shape: tuple[int, ...], dtype: str) -> Array:
+def _raw(file: IO[bytes], shape: tuple[int, ...], dtype: str | np.dtype[Any]) -> Array:
     """Read samples as they lie in the file."""
     kind = np.dtype(dtype)
     if int(np.prod(shape, dtype=object)) * kind.itemsize > remaining(file):
@@ -199,24 +246,31 @@ def _numbers(data: bytes, shape: tuple[int, ...], losses: list[str]) -> Array:
     return values.reshape(shape)
 
 
-def _check_white(frame: Array, white: int) -> None:
-    """Refuse samples above white, unless their type holds none."""
+def scaled(frame: Array, white: int, notes: list[str]) -> Array:
+    """Scale samples, or some rows of them, to full white, and refuse those above theirs."""
     if white < np.iinfo(frame.dtype).max and (most := int(frame.max())) > white:
         raise ImageFileError(
             f"damaged Netpbm file (a sample of {most} above its white, {white}); get a whole copy"
         )
+    return to_full_white(frame, white, notes)
 
 
 def write(picture: Picture, file: IO[bytes], form: str) -> None:
     """Write raw samples, one image after the other: as the form says, PAM with alpha, PFM for floats."""
+    comments = comment_lines(picture)
+    for frame in picture.frames:
+        _write_one(frame, file, form, comments)
+        comments = b""
+
+
+def comment_lines(picture: Picture) -> bytes:
+    """Return what a header holds of a picture's comment."""
     lines = picture.metadata.text.get("Comment", "").encode("utf-8", "surrogateescape").splitlines()
     comments = b"".join(b"# %s\n" % line for line in lines)
     if len(comments) > _HEADER // 2:  # readers take so much for a header, and no more
         picture.lose(f"a comment of {len(comments)} bytes is left out")
-        comments = b""
-    for frame in picture.frames:
-        _write_one(frame, file, form, comments)
-        comments = b""
+        return b""
+    return comments
 
 
 def _write_one(frame: Array, file: IO[bytes], form: str, comments: bytes) -> None:
@@ -232,12 +286,23 @@ def _write_one(frame: Array, file: IO[bytes], form: str, comments: bytes) -> Non
         file.write(b"P4\n%b%d %d\n" % (comments, width, height))
         file.write(np.packbits(frame == 0, axis=1).data)
         return
-    white = 255 if frame.dtype == np.uint8 else 65535
+    file.write(header(form, frame.shape, frame.dtype, comments))
+    frame = packed(frame)
+    file.write(frame.astype(frame.dtype.newbyteorder(">"), copy=False).data)
+
+
+def header(form: str, shape: tuple[int, ...], dtype: np.dtype[Any], comments: bytes = b"") -> bytes:
+    r"""Return what stands before the samples of a PGM, PPM or PAM, which are written big-endian.
+
+    Examples
+    --------
+    >>> header("PPM", (480, 640, 3), np.dtype("u2"))
+    b'P6\n640 480\n65535\n'
+    """
+    height, width, channels = shape if len(shape) == 3 else (*shape, 1)
+    white = 255 if dtype == np.uint8 else 65535
     if form == "PAM":
         kind = {1: b"GRAYSCALE", 2: b"GRAYSCALE_ALPHA", 3: b"RGB", 4: b"RGB_ALPHA"}[channels]
         fields = (comments, width, height, channels, white, kind)
-        file.write(b"P7\n%bWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % fields)
-    else:
-        file.write(b"P%d\n%b%d %d\n%d\n" % (5 if channels == 1 else 6, comments, width, height, white))
-    frame = packed(frame)
-    file.write(frame.astype(frame.dtype.newbyteorder(">"), copy=False).data)
+        return b"P7\n%bWIDTH %d\nHEIGHT %d\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n" % fields
+    return b"P%d\n%b%d %d\n%d\n" % (5 if channels == 1 else 6, comments, width, height, white)

@@ -74,37 +74,69 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     return picture
 
 
+def only_page(block: ifd.Block) -> Page:
+    """Return the page of a file of one, beside which there may be reduced copies and masks.
+
+    Raises
+    ------
+    ImageFileError
+        For a file of none or of several, and for pixels that do not stand upright or are not unpacked here.
+    """
+    pages = [Page(block, block.directory(offset)) for offset in block.chain()]
+    pages = [page for page in pages if not page.number(SUBFILE, 0) & _REDUCED_OR_MASK]
+    if len(pages) != 1:
+        raise ImageFileError(f"TIFF of {len(pages)} pages; one image alone can be read in parts")
+    if pages[0].number(ORIENTATION, 1) != 1 or not pages[0].is_read:
+        raise ImageFileError("TIFF that is turned, or of rare samples, is not read in parts; convert it")
+    return pages[0]
+
+
+def described(page: Page) -> Picture:
+    """Return the picture of a page whose pixels are not read: what is said of them; all are one 0."""
+    assert page.dtype is not None
+    picture = Picture([], form="TIFF")
+    pixel, model, alpha = meaning(page, np.zeros((1, 1, page.samples), page.dtype), picture)
+    frame = np.broadcast_to(pixel, (page.height, page.width, *pixel.shape[2:]))
+    _describe(picture, page, frame, model, alpha)
+    picture.frames.append(frame)
+    return picture
+
+
 def _add(picture: Picture, page: Page, index: int, limit: Limit) -> None:
     """Read one page into a picture."""
     page.check(limit)
     if page.is_read:
-        frame, model, alpha = _meaning(page, page.read(), picture)
+        frame, model, alpha = meaning(page, page.read(), picture)
         frame = np.ascontiguousarray(exif.turn(frame, page.number(ORIENTATION, 1)))
     else:
         frame, model, alpha = _read_with_pillow(page, index, picture.notes)
-    metadata = _metadata(page, picture.losses)
     if _LAYERS in page.tags:
         picture.losses.append("Photoshop's layers, which hold pixels that are not filtered, are left out")
     if not picture.frames:
-        picture.model, picture.alpha = model, alpha
-        picture.metadata = metadata
-        picture.encoding |= {
-            "compression": page.compression,
-            "predictor": page.number(PREDICTOR, 1),
-            "tile": (page.number(TILE_HEIGHT), page.number(TILE_WIDTH)) if page.tiled else None,
-            "planar": page.number(PLANAR, 1) == 2,
-            "big": page.block.big,
-            "turned": page.number(ORIENTATION, 1) in exif.SIDEWAYS,
-            "size": frame.shape[:2],
-            "dtype": frame.dtype,
-        }
+        _describe(picture, page, frame, model, alpha)
     elif (picture.model, picture.alpha, picture.dtype) != (model, alpha, frame.dtype):
         raise ImageFileError(
             f"page {index + 1} has another kind of pixels than page 1; split the file into pages"
         )
     else:
-        picture.pages.append(metadata)
+        picture.pages.append(_metadata(page, picture.losses))
     picture.frames.append(frame)
+
+
+def _describe(picture: Picture, page: Page, frame: Array, model: Model, alpha: bool) -> None:
+    """Put down what the first page says of its pixels."""
+    picture.model, picture.alpha = model, alpha
+    picture.metadata = _metadata(page, picture.losses)
+    picture.encoding |= {
+        "compression": page.compression,
+        "predictor": page.number(PREDICTOR, 1),
+        "tile": (page.number(TILE_HEIGHT), page.number(TILE_WIDTH)) if page.tiled else None,
+        "planar": page.number(PLANAR, 1) == 2,
+        "big": page.block.big,
+        "turned": page.number(ORIENTATION, 1) in exif.SIDEWAYS,
+        "size": frame.shape[:2],
+        "dtype": frame.dtype,
+    }
 
 
 def _read_with_pillow(page: Page, index: int, notes: list[str]) -> tuple[Array, Model, bool]:
@@ -127,8 +159,11 @@ def _read_with_pillow(page: Page, index: int, notes: list[str]) -> tuple[Array, 
         return np.asarray(expanded), *pillow.MODELS[expanded.mode]
 
 
-def _meaning(page: Page, frame: Array, picture: Picture) -> tuple[Array, Model, bool]:
-    """Return the pixels as they are filtered, what their channels mean, and whether the last is alpha."""
+def meaning(page: Page, frame: Array, picture: Picture) -> tuple[Array, Model, bool]:
+    """Return pixels as they are filtered, what their channels mean, and whether the last is alpha.
+
+    `frame` holds the samples (H, W, samples) of the page, or of a part of it; the picture gets the notes.
+    """
     colours = _COLOURS.get(page.photometric, 1)
     if page.photometric not in (*_COLOURS, *_PLAIN):
         raise ImageFileError(

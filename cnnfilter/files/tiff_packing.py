@@ -13,7 +13,7 @@ from cnnfilter.files.picture import Array, Picture
 from cnnfilter.files.tiff_page import DEFLATE, LZMA, LZW, NO_COMPRESSION, OLD_DEFLATE, PACKBITS, ZSTD
 from cnnfilter.pixels import packed
 
-_STRIP = 1 << 18
+STRIP = 1 << 18
 _TILE = 16  # sides are multiples of it
 _PLAIN, _DIFFERENCES, _FLOAT_DIFFERENCES = 1, 2, 3
 _NAMES = {
@@ -69,7 +69,7 @@ def segments(
     pixels = frame.reshape(*frame.shape[:2], -1)
     height, width, samples = pixels.shape
     each = 1 if how.planar else samples
-    rows, columns = how.tile or (min(height, max(1, _STRIP // (width * each * frame.itemsize))), width)
+    rows, columns = how.tile or (min(height, max(1, STRIP // (width * each * frame.itemsize))), width)
     places = [
         np.s_[top : top + rows, left : left + columns, first : first + each]
         for first in range(0, samples, each)

@@ -144,6 +144,22 @@ class Page:
         )
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the samples lie in the file as in memory, row after row."""
+        assert self.dtype is not None
+        ends = [offset + size for offset, size in self.segments()]
+        return (
+            not self.tiled
+            and self.compression == NO_COMPRESSION
+            and self.bits == self.dtype.itemsize * 8
+            and self.number(FILL_ORDER, 1) == 1
+            and (self.number(PLANAR, 1) == 1 or self.samples == 1)
+            and [offset for offset, _ in self.segments()[1:]] == ends[:-1]
+            and sum(size for _, size in self.segments())
+            == self.height * self.width * self.samples * self.dtype.itemsize
+        )
+
+    @property
     def tiled(self) -> bool:
         """Whether the pixels lie in tiles."""
         return TILE_OFFSETS in self.tags
@@ -171,7 +187,7 @@ class Page:
         """Return the samples as they are in the file: (H, W, samples)."""
         assert self.dtype is not None
         planes = self.samples if self.number(PLANAR, 1) == 2 else 1
-        width, height = self._segment_size()
+        width, height = self.segment_size()
         across, down = -(-self.width // width), -(-self.height // height)
         segments = self.segments()
         if len(segments) < planes * across * down:
@@ -189,12 +205,12 @@ class Page:
                 part[...] = self.nodata or 0
                 return
             data = memoryview(self.block.data)[offset : offset + size]
-            part[...] = self._segment(data, rows, width, each)[: part.shape[0], : part.shape[1]]
+            part[...] = self.segment(data, rows, width, each)[: part.shape[0], : part.shape[1]]
 
         in_order(place, range(planes * across * down))
         return image
 
-    def _segment_size(self) -> tuple[int, int]:
+    def segment_size(self) -> tuple[int, int]:
         """Return width and height of a strip or tile."""
         if self.tiled:
             width, height = self.number(TILE_WIDTH), self.number(TILE_HEIGHT)
@@ -204,7 +220,7 @@ class Page:
             raise ImageFileError("damaged TIFF file (impossible size of its tiles); get a whole copy")
         return width, height
 
-    def _segment(self, data: memoryview, rows: int, columns: int, samples: int) -> Array:
+    def segment(self, data: memoryview, rows: int, columns: int, samples: int) -> Array:
         """Unpack one strip or tile to (rows, columns, samples)."""
         if self.number(FILL_ORDER, 1) == 2 and self.compression != JPEG:
             data = memoryview(imagecodecs.bitorder_decode(bytes(data)))

@@ -12,7 +12,7 @@ from cnnfilter.errors import ImageFileError
 from cnnfilter.files import exif, ifd, tiff, tiff_page
 from cnnfilter.files.losses import PLACEMENT
 from cnnfilter.files.picture import Array, Picture
-from cnnfilter.files.tiff_packing import layout, segments
+from cnnfilter.files.tiff_packing import STRIP, layout, segments
 
 _INCH = 2
 _FORMATS = {"u": 1, "i": 2, "f": 3}
@@ -58,6 +58,57 @@ def _put_page(
         file.write(segment)
     file.write(bytes(end - int(ends[-1])))
     return end
+
+
+def plain_header(picture: Picture) -> bytes:
+    r"""Return what stands before the samples of a picture's only frame.
+
+    They follow row by row, little-endian. No pixel of the frame is looked at. The file is a BigTIFF
+    where places of 32 bits do not reach its end.
+
+    Examples
+    --------
+    >>> plain_header(Picture([np.zeros((2, 3), np.uint8)]))[:8]
+    b'II*\x00\x08\x00\x00\x00'
+    """
+    frame = picture.frames[0]
+    height, width = frame.shape[:2]
+    line = math.prod(frame.shape[1:]) * frame.itemsize
+    rows = min(height, max(1, STRIP // line))
+    sizes = [min(rows, height - top) * line for top in range(0, height, rows)]
+    more, children = _metadata(picture, 0, frame)
+    tags = {
+        tiff_page.WIDTH: ifd.long(width),
+        tiff_page.HEIGHT: ifd.long(height),
+        tiff_page.ROWS_PER_STRIP: ifd.long(rows),
+        tiff_page.COMPRESSION: ifd.short(tiff_page.NO_COMPRESSION),
+        tiff_page.PREDICTOR: ifd.short(1),
+        tiff_page.PLANAR: ifd.short(1),
+    }
+    tags |= _kept(picture, 0, frame) | more | _meaning(picture, frame)
+    head = _with_places(b"II*\0\x08\0\0\0", tags, children, sizes, big=False)
+    if len(head) + sum(sizes) <= _LARGEST:
+        return head
+    return _with_places(b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0", tags, children, sizes, big=True)
+
+
+def _with_places(
+    mark: bytes,
+    tags: ifd.Directory,
+    children: dict[int, ifd.Directory],
+    sizes: list[int],
+    *,
+    big: bool,
+) -> bytes:
+    """Return the beginning of a file whose strips of these sizes follow it."""
+    number = ifd.long8 if big else ifd.long
+    tags = tags | {tiff_page.STRIP_SIZES: ifd.long(*sizes), tiff_page.STRIP_OFFSETS: number(*sizes)}
+    start = len(mark) + len(ifd.pack(tags, len(mark), children, big=big))
+    places = [start, *(start + np.cumsum(sizes, dtype=np.uint64)[:-1]).tolist()]
+    if not big:
+        places = [min(place, _LARGEST) for place in places]
+    tags[tiff_page.STRIP_OFFSETS] = number(*places)
+    return mark + ifd.pack(tags, len(mark), children, big=big)
 
 
 def _kept(picture: Picture, index: int, frame: Array) -> ifd.Directory:

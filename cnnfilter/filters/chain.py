@@ -6,21 +6,17 @@ no row is computed twice.
 """
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnfilter.core.geometry import Geometry
+from cnnfilter.core.geometry import Pair
 from cnnfilter.core.threads import run_strips
-from cnnfilter.filters.filter import Filter
+from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, steps_of
 from cnnfilter.filters.plan import ChainPlan
-from cnnfilter.pixels import Applied, Array, apply, copy_pixels, extremes
+from cnnfilter.pixels import Applied, Array, copy_pixels, extremes
 
 Rows = Callable[[int, int], Array]
-
-UNROUNDED: dict[str, Any] = {"value_range": None, "depth": np.float64}
-"""What `apply` is told for values as a filter gives them, before range and rounding."""
 
 
 def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Applied:
@@ -51,7 +47,7 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Appl
     array([33, 33,  0, 33, 33], dtype=uint8)
     """
     if plan.strips == 1:
-        return _one_by_one(plan, frame, zip(plan.filters, plan.settings, strict=True))
+        return _one_by_one(plan, frame, steps_of(plan))
     strips = _Strips(plan, frame)
     ends = strips.extremes() if plan.value_range == "stretch" else None
     taken = overwrite and plan.keeps_the_frame and frame.flags.writeable
@@ -77,15 +73,15 @@ def run_apart(plan: ChainPlan, frame: Array) -> tuple[Array, Array]:
     >>> run_apart(plan, np.array([[1, 1, 3, 4]], np.uint8))[1].round(3)
     array([[1.   , 1.667, 2.667, 3.333]])
     """
-    *before, last = zip(plan.filters, plan.settings, strict=True)
+    *before, last = steps_of(plan, **UNROUNDED)
     given = _one_by_one(plan, frame, before).array
-    return given, _one_by_one(plan, given, [(last[0], last[1] | UNROUNDED)]).array
+    return given, _one_by_one(plan, given, [last]).array
 
 
-def _one_by_one(plan: ChainPlan, frame: Array, steps: Iterable[tuple[Filter, dict[str, Any]]]) -> Applied:
+def _one_by_one(plan: ChainPlan, frame: Array, steps: Iterable[Step]) -> Applied:
     clipped = 0
-    for filter, settings in steps:
-        frame, more = _apply(filter, frame, settings, plan.unit, plan.threads)
+    for step in steps:
+        frame, more = step.whole(frame, plan.threads)
         clipped += more
     return Applied(frame, clipped)
 
@@ -106,15 +102,13 @@ class _Strips(NamedTuple):
 
     def extremes(self) -> tuple[float, float]:
         """Run the chain for the least and the greatest value of its result alone."""
-        found: list[tuple[float, float]] = []
+        found: list[tuple[float, float] | None] = []
 
         def look(first: int, last: int, strip: Array) -> None:
-            pair = extremes(strip[..., :-1] if self.plan.alpha else strip)
-            if pair:
-                found.append(pair)
+            found.append(extremes(strip[..., :-1] if self.plan.alpha else strip))
 
         self._each(look, UNROUNDED)
-        return (min(low for low, _ in found), max(high for _, high in found)) if found else (0.0, 0.0)
+        return ends_of(self.plan, found)
 
     def _each(self, use: Callable[[int, int, Array], None], last_settings: dict[str, Any]) -> int:
         """Call `use(first, last, rows)` for each strip and return how many values were limited.
@@ -123,12 +117,12 @@ class _Strips(NamedTuple):
         once no other reads the rows of the frame where it lies: after the strip below it has been made, and
         at the upper and lower end of a part after all parts.
         """
-        settings = [*self.plan.settings[:-1], self.plan.settings[-1] | last_settings]
+        steps = steps_of(self.plan, **last_settings)
         clipped: list[int] = []
         late: list[tuple[int, int, Array]] = []
 
         def work(first: int, last: int) -> None:
-            stages = self._stages(settings, self.plan.edges[last])
+            stages = self._stages(steps, self.plan.edges[last])
             made: list[tuple[int, int, Array]] = []
             for index in range(first, last):
                 top, bottom = self.plan.edges[index : index + 2]
@@ -143,7 +137,7 @@ class _Strips(NamedTuple):
             use(*strip)
         return sum(clipped)
 
-    def _stages(self, settings: list[dict[str, Any]], end: int) -> list["_Stage"]:
+    def _stages(self, steps: list[Step], end: int) -> list["_Stage"]:
         """Return the filters at work on one part of the image, which ends before the row `end`."""
         plan, frame = self.plan, self.frame
         limits = [geometry.rows.output for geometry in plan.geometries]
@@ -152,68 +146,42 @@ class _Strips(NamedTuple):
             for index in range(len(limits) - 1, 0, -1):
                 _, limits[index - 1], _ = plan.geometries[index].rows.part(limits[index], limits[index] + 1)
         stages: list[_Stage] = []
-        for filter, geometry, told, limit in zip(
-            plan.filters, plan.geometries, settings, limits, strict=True
-        ):
+        for step, limit in zip(steps, limits, strict=True):
             source = stages[-1].rows if stages else lambda first, last: frame[first:last]
-            stages.append(_Stage(partial(_apply, filter, unit=plan.unit), geometry, told, source, limit))
+            stages.append(_Stage(step, source, limit))
         return stages
 
 
 class _Stage:
     """One filter at work: it is asked for rows from top to bottom and keeps those of its last answer."""
 
-    def __init__(
-        self,
-        apply: Callable[..., Applied],
-        geometry: Geometry,
-        settings: dict[str, Any],
-        source: Rows,
-        limit: int,
-    ) -> None:
-        self.apply, self.geometry, self.settings = apply, geometry, settings
-        self.source, self.limit = source, limit
+    def __init__(self, step: Step, source: Rows, limit: int) -> None:
+        self.step, self.source, self.limit = step, source, limit
         self.kept: Array | None = None
         self.first = self.done = self.clipped = 0
 
     def rows(self, first: int, last: int) -> Array:
         """Return rows of the output. Those before `first` are forgotten."""
+        # What is computed together is kept for the next call, too.
+        grid = self.step.plan.grids[self.step.index][0]
+        until = min(-(-last // grid) * grid, self.step.geometry.rows.output)
         if self.kept is None or first >= self.done:
-            self.kept = self._filtered(first, last)
+            self.kept = self._filtered(first, until)
         elif last > self.done:
-            self.kept = np.concatenate((self.kept[first - self.first :], self._filtered(self.done, last)))
+            self.kept = np.concatenate((self.kept[first - self.first :], self._filtered(self.done, until)))
         else:
             self.kept = self.kept[first - self.first :]
-        self.first, self.done = first, max(last, self.done)
+        self.first, self.done = first, max(until, self.done)
         return self.kept[: last - first]
 
     def _filtered(self, first: int, last: int) -> Array:
         if first < self.limit < last:
             return np.concatenate((self._filtered(first, self.limit), self._filtered(self.limit, last)))
-        part, start, stop = self.geometry.rows.part(first, last)
-        padding = ((part.before, part.after), self.geometry.padding[1])
-        applied = self.apply(self.source(start, stop), self.settings, threads=1, padding=padding)
+        everywhere = 0, self.step.geometry.columns.output
+        applied = self.step.part((first, last), everywhere, self._read, threads=1)
         if first < self.limit:  # values from there on are counted by the next part
             self.clipped += applied.clipped
         return applied.array
 
-
-def _apply(
-    filter: Filter,
-    values: Array,
-    settings: dict[str, Any],
-    unit: float,
-    threads: int | None,
-    padding: Any = None,
-) -> Applied:
-    return apply(
-        values,
-        partial(filter.run, threads=threads, padding=padding, unit=unit),
-        gain=filter.gain,
-        bias=filter.bias,
-        bounded=filter.bounded,
-        colours_only=filter.colours_only,
-        span=filter.span,
-        threads=threads,
-        **settings,
-    )
+    def _read(self, rows: Pair, columns: Pair) -> Array:
+        return self.source(*rows)[:, slice(*columns)]

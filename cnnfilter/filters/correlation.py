@@ -26,6 +26,7 @@ class Correlate(KernelFilter):
         "cnnfilter correlate --kernel '1 2 1 / 4' photo.png -o soft.png",
     )
     options = (_KERNEL, *GEOMETRY, DILATION, ACCURACY)
+    default_boundary = "zero"
 
     def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
         """Call `cnnfilter.correlate`."""

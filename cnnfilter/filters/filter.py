@@ -87,11 +87,14 @@ class Planned(NamedTuple):
         Plain values for JSON.
     text : str
         Lines for people.
+    grid : pair of int
+        Rows and columns of the result at whose multiples parts must begin to have the bits of the whole.
     """
 
     shape: tuple[int, ...]
     record: dict[str, Any]
     text: str
+    grid: Pair = (1, 1)
 
 
 class Filter:
@@ -126,6 +129,8 @@ class Filter:
     examples: ClassVar[tuple[str, ...]]
     options: ClassVar[tuple[Option, ...]]
     default_range: ClassVar[Range] = "clip"
+    default_boundary: ClassVar[str] = "reflect"
+    """What its function puts beside an image unless told otherwise."""
     has_maps: ClassVar[bool] = False
     """Whether its result may be many maps, to be drawn on a sheet."""
 
@@ -196,9 +201,21 @@ class Filter:
         return None
 
     @property
+    def boundaries(self) -> tuple[str, str]:
+        """What stands beside the rows of an image, and beside its columns."""
+        from cnnfilter.core.boundary import boundary_pair
+
+        return boundary_pair(self.arguments.get("boundary", self.default_boundary))
+
+    @property
     def local(self) -> bool:
         """Whether a part of the result needs no more than a part of the image, so that strips will do."""
-        return self.arguments.get("boundary") != "wrap" and self.arguments.get("accuracy") != "fast"
+        return "wrap" not in self.boundaries and self.arguments.get("accuracy") != "fast"
+
+    @property
+    def floats(self) -> int:
+        """How many it holds for each value of its result while it runs, about."""
+        return 3
 
     def remarks(self) -> tuple[str, ...]:
         """Say what a user may want to know before it runs."""
@@ -291,4 +308,4 @@ def planned(filter: Filter, kernel: Kernel, shape: tuple[int, ...], dtype: str, 
     names = ("stride", "padding", "boundary", "dilation", "accuracy")
     given = {name: filter.arguments[name] for name in names if name in filter.arguments}
     plan = explain(shape, dtype, kernel, output=output, **given)
-    return Planned(plan.output_shape, plan.as_dict(), plan.text())
+    return Planned(plan.output_shape, plan.as_dict(), plan.text(), plan.grid)

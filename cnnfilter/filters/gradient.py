@@ -240,6 +240,11 @@ class Gradient(Filter):
         """Whether strips will do, and the result has the channels of the image."""
         return super().local and not self.colours_only
 
+    @property
+    def floats(self) -> int:
+        """How many it holds for each value of its result while it runs: colours are made of many."""
+        return 8 if self.colours_only else super().floats
+
     def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
         """Call `gradient`, or colour what it gives."""
         if not self.colours_only:
@@ -249,6 +254,7 @@ class Gradient(Filter):
         from cnnfilter.pixels.kinds import full_scale
 
         operator, dtype = how.pop("operator", "sobel"), how.pop("dtype")
+        how = {"boundary": self.default_boundary, **how}
         del how["output"]
         scale = full_scale(image.dtype)
         x, y = (part / part.dtype.type(scale) for part in _differences(image, operator, **how))

@@ -111,7 +111,14 @@ class ChainPlan:
         )
         strips = 1 if whole else rows // max(2 * self._reach, STRIP // self._row, 1)
         strips = max(1, strips)
-        return tuple(rows * strip // strips for strip in range(strips + 1))
+        step = self.grids[-1][0] if strips > 1 else 1
+        edges = {rows * strip // strips // step * step for strip in range(strips)}
+        return (*sorted(edges), rows)
+
+    @cached_property
+    def grids(self) -> tuple[tuple[int, int], ...]:
+        """Of each filter: rows and columns of its result at whose multiples it computes parts."""
+        return tuple(planned.grid for planned in self.described())
 
     @property
     def strips(self) -> int:

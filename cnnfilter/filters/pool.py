@@ -123,6 +123,7 @@ class Pool(Filter):
         PADDING._replace(help="same, narrow, wide or pixels a side. [0]"),
     )
     bounded = True
+    default_boundary = "renormalize"  # only what is inside counts
 
     @property
     def title(self) -> str:

@@ -99,7 +99,7 @@ def _sharpened(
     padding: Any = "same",
     **how: Any,
 ) -> NDArray[Any]:
-    """Return floats. Rows beside those of the result may be given instead of padding."""
+    """Return floats. Pixels beside those of the result may be given instead of padding."""
     import numpy as np
 
     from cnnfilter.core.arguments import result_type
@@ -115,8 +115,8 @@ def _sharpened(
         work = np.dtype(np.float64)  # times the amount, the rounding of float32 would show in 16 bits
     blurred = gaussian(pixels, sigma, padding=padding, dtype=work, **how)
     if padding != "same":
-        first = _window(sigma)[0] // 2 - padding[0][0]
-        pixels = pixels[first : first + len(blurred)]
+        top, left = (side // 2 - before for side, (before, _) in zip(_window(sigma), padding, strict=True))
+        pixels = pixels[top : top + blurred.shape[0], left : left + blurred.shape[1]]
     values = np.asarray(pixels).astype(work)
     if isinstance(blurred, np.ma.MaskedArray):
         # A pixel that was missing becomes what is around it, where that is asked for.

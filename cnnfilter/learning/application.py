@@ -198,6 +198,13 @@ class Learned(Filter):
         """Whether strips will do, and the result has the channels of the image."""
         return super().local and self.learned.inputs == self.learned.outputs
 
+    @property
+    def floats(self) -> int:
+        """How many it holds for each value of its result while it runs: of two layers, and one laid out."""
+        layers = self.learned.layers
+        widest = max(max(layer.inputs, len(layer.weights)) for layer in layers)
+        return super().floats if self.learned.is_kernel else 3 + 3 * -(-widest // len(layers[-1].weights))
+
     def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
         """Call `apply`."""
         return apply(image, **how)

@@ -3,7 +3,7 @@
 import pytest
 
 from cnnfilter.core import container, threads
-from cnnfilter.core.container import read_quota
+from cnnfilter.core.container import read_memory, read_quota
 
 
 @pytest.fixture
@@ -129,3 +129,24 @@ def test_the_quota_is_read_once(quota, tmp_path):
     assert container.processor_quota() == 3
     (tmp_path / "cpu.max").write_text("100000 100000")
     assert container.processor_quota() == 3
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "limit"),
+    [
+        ("0::/a\n", {"a/memory.max": "max\n", "memory.max": "4096\n"}, 4096),
+        ("0::/a\n", {"a/memory.max": "100\n", "memory.max": "4096\n"}, 100),
+        ("0::/\n", {"memory.max": "max\n"}, None),
+        ("0::/\n", {"memory.max": "much\n"}, None),
+        ("4:memory:/\n0::/\n", {"memory/memory.limit_in_bytes": "9000\n"}, 9000),
+        ("4:memory:/\n", {"memory/memory.limit_in_bytes": "9223372036854771712\n"}, None),
+        ("", {}, None),
+    ],
+)
+def test_memory(tmp_path, membership, files, limit):
+    (tmp_path / "membership").write_text(membership)
+    for name, text in files.items():
+        path = tmp_path / "groups" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert read_memory(str(tmp_path / "membership"), str(tmp_path / "groups")) == limit

@@ -16,6 +16,7 @@ from cnnfilter.filters.chain import run_apart, run_chain
 from cnnfilter.filters.correlation import Correlate
 from cnnfilter.filters.filter import KernelFilter
 from cnnfilter.filters.gaussian import Gaussian
+from cnnfilter.filters.gradient import Gradient
 from cnnfilter.filters.plan import plan_chain
 from cnnfilter.filters.pool import Pool
 from cnnfilter.filters.second_derivative import SecondDerivative
@@ -145,6 +146,39 @@ def test_a_stretch_knows_the_whole_image():
     result = in_strips(steps, frame).array
     assert result.max() == 255
     assert result[490, 20] == 128
+
+
+def test_a_stretch_of_directions_is_the_same_in_strips():
+    """Directions become shares of white where they are given a range, and their extremes with them."""
+    frame = np.random.default_rng(5).integers(0, 256, (300, 40)).astype(np.uint8)
+    for dtype in (np.uint8, np.int16):
+        steps = [Gradient("stretch", show="direction")]
+        expected, result = whole(steps, frame.astype(dtype)), in_strips(steps, frame.astype(dtype))
+        assert expected.array.max() > 250
+        np.testing.assert_array_equal(result.array, expected.array)
+        assert result.clipped == expected.clipped
+
+
+@pytest.mark.parametrize("after", [[], [Gaussian(sigma=1.0)]])
+def test_transforms_have_the_bits_of_the_whole_in_strips(after):
+    """Their tiles begin at the same rows whatever the strips are."""
+    generator = np.random.default_rng(6)
+    kernel = Kernel(generator.random((15, 13)))
+    frame = generator.random((700, 90), dtype=np.float32)
+    for value_range in ("clip", "abs"):
+        steps = [Correlate("clip", kernel=kernel, boundary="reflect"), *after]
+        how = {"value_range": value_range}
+        planned = plan_chain(steps, frame.shape, frame.dtype, **how)
+        assert planned.described()[0].record["method"] == "fft"
+        expected = whole(steps, frame, **how).array
+        for threads in (1, 3):
+            np.testing.assert_array_equal(in_strips(steps, frame, threads=threads, **how).array, expected)
+
+
+def test_a_pair_of_boundaries_wraps_where_one_of_them_does():
+    frame = np.random.default_rng(7).integers(0, 256, (400, 30)).astype(np.uint8)
+    steps = [Gaussian(sigma=1.0, boundary=("wrap", "edge")), SecondDerivative()]
+    np.testing.assert_array_equal(in_strips(steps, frame).array, whole(steps, frame).array)
 
 
 def test_a_chain_looked_into_is_the_chain_that_runs():

@@ -213,3 +213,10 @@ def test_a_signal_that_leaps_to_infinity_rises_there():
 def test_what_is_no_name_is_told(given):
     with pytest.raises(cf.CnnFilterError, match=next(iter(given))):
         cf.gradient(np.ones((3, 3)), **given)
+
+
+def test_colours_mirror_the_border_as_the_other_outputs_do():
+    ramp = np.arange(0, 200, 20, dtype=np.uint8)[None].repeat(4, axis=0)
+    colours = Gradient(show="colour").run(ramp, np.float32)
+    assert not colours[:, 0].any()  # a mirrored ramp has no slope there
+    np.testing.assert_array_equal(colours, Gradient(show="colour", boundary="reflect").run(ramp, np.float32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,18 @@ def operations(reach: int, taps: int) -> float:
     return float(size * (2 * taps + 4 * np.log2(size)) / (size - reach + 1))
 
 
+def grid(reach: Pair, channels: int, real: np.dtype[Any]) -> Pair:
+    """Return rows and columns of the output that a pair of tiles gives for a kernel of such a reach.
+
+    Pairs begin at multiples of them. Every output of a tile depends on all its pixels, so that a part of an
+    image has the bits of the whole where it consists of whole pairs, or ends where the image does.
+    """
+    rows, columns = reach
+    size, halo = best_size(rows), columns - 1
+    fitting = TILE_BYTES // (2 * size * real.itemsize * channels) - halo
+    return 2 * (size - rows + 1), max(fitting, 64 // channels, halo, 1)
+
+
 def prepare(task: Task, weights: NDArray[np.float64], gain: float) -> Prepared:
     """Make ready to correlate with `weights` (U, V), whose sum is `gain`; the stride is 1.
 
@@ -57,10 +70,8 @@ class _Correlation:
         self.task = task
         self.direct = direct.prepare(task, weights, snapping=gain == 1)
         self.size = best_size(rows.reach)
-        self.gives = self.size - rows.reach + 1
         halo = columns.reach - 1
-        fitting = TILE_BYTES // (2 * self.size * real.itemsize * channels) - halo
-        self.columns = max(fitting, 64 // channels, halo, 1)
+        self.pair, self.columns = grid((rows.reach, columns.reach), channels, real)
         self.cosines, self.sines = (table.astype(real) for table in _twiddles(self.size))
         spread = np.zeros((self.size, columns.kernel))
         spread[np.arange(rows.kernel) * rows.dilation] = weights
@@ -97,7 +108,7 @@ class _Correlation:
         self.nbytes = self.direct.nbytes + 2 * self.kernel_re.nbytes + task.row_map.nbytes
 
     def run(self, image: Array, out: Array, workers: int | Workers) -> None:
-        pair = 2 * self.gives
+        pair = self.pair
         height, width = self.task.geometry.output_shape
 
         def strip(first: int, last: int) -> None:

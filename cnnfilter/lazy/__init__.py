@@ -1,0 +1,27 @@
+"""Images larger than memory: filters on files that are never in memory as a whole.
+
+Everything here is loaded at its first use.
+
+    run                       filters from file to file, within a bound of memory
+    Source, Sink              what else can be read and written in parts: objects with `read`, with `write`
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnnfilter._lazy import loaded_at_first_use
+
+if TYPE_CHECKING:
+    from cnnfilter.lazy.engine import Sink, Source
+    from cnnfilter.lazy.running import run
+
+__all__ = ["Sink", "Source", "run"]
+
+_HOMES = {"Sink": "engine", "Source": "engine", "run": "running"}
+
+__getattr__ = loaded_at_first_use(__name__, _HOMES)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

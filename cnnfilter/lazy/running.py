@@ -1,0 +1,186 @@
+"""Filters from file to file, within a bound of memory."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnfilter.core.geometry import Pair
+from cnnfilter.errors import CnnFilterError, DtypeError, ImageFileError, ParameterError, shown
+from cnnfilter.files.picture import Picture
+from cnnfilter.filters.filter import Filter, Range
+from cnnfilter.filters.plan import plan_chain
+from cnnfilter.lazy.engine import Sink, Source, filter_blocks, require_local
+from cnnfilter.lazy.memory import block_of, bytes_of, usual
+from cnnfilter.lazy.stores import blank, created, opened
+
+Path = str | os.PathLike[str]
+
+
+class Done(NamedTuple):
+    """What a run did.
+
+    Attributes
+    ----------
+    shape, dtype
+        Of the result.
+    block : pair of int
+        Rows and columns that were computed at a time.
+    clipped : int
+        Values of the result that were limited to its range.
+    notes : tuple of str
+        What was done to the pixels on reading, and what of the input is not in the output.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    block: Pair
+    clipped: int
+    notes: tuple[str, ...] = ()
+
+
+def run(
+    steps: Filter | Iterable[Filter],
+    source: Path | Source,
+    target: Path | Sink,
+    *,
+    value_range: Range | None = None,
+    linear: bool = False,
+    depth: str | None = None,
+    memory: int | str | None = None,
+    threads: int | None = None,
+) -> Done:
+    """Run an image through filters block by block; the result has the bytes of the whole image in memory.
+
+    Between filters values stay floats; they are rounded once, at the end.
+
+    Parameters
+    ----------
+    steps : Filter or iterable of Filter
+        Such as ``cnnfilter.registry.filter_named("gaussian")(sigma=2)``.
+    source : path or Source
+        A file of one of the forms .npy, .tif (of one page, tiled or not, of any compression), .pgm, .ppm and
+        .pam (raw), all without alpha, or an object with `shape`, `dtype` and `read`.
+    target : path or Sink
+        A file of one of these forms (TIFF without compression, BigTIFF where it is needed), which is in its
+        place only when it is whole, or an object with `chunks` and `write`.
+    value_range : {"clip", "abs", "offset", "stretch"}, optional
+        What becomes of values outside the pixels' range; default the last filter's own choice. "stretch"
+        computes everything twice, for it needs the extremes first.
+    linear : bool, default False
+        Filter in linear light (sRGB curve).
+    depth : {"8", "16", "f32"}, optional
+        Bits of a value; f32 keeps signs. Default: those of the input.
+    memory : int or str, optional
+        Bytes that the process may hold, with all that it holds already: a number, or ``"512MiB"``. Default: a
+        quarter of what the machine, or its container, has.
+    threads : int, optional
+
+    Returns
+    -------
+    Done
+        ``.shape``, ``.dtype``, ``.block``, ``.clipped`` and ``.notes``.
+
+    Raises
+    ------
+    ParameterError
+        Filters that need the whole image, geometry that does not fit it, or too little memory.
+    ImageFileError
+        Files that cannot be read or written in parts.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from cnnfilter.filters.mean import Mean
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     before, after = os.path.join(folder, "a.npy"), os.path.join(folder, "b.npy")
+    ...     np.save(before, np.arange(20, dtype=np.uint8).reshape(4, 5))
+    ...     done = run(Mean(size=3, stride=2), before, after)
+    ...     np.load(after)
+    array([[ 4,  5,  7],
+           [11, 12, 13]], dtype=uint8)
+    >>> done.shape
+    (2, 3)
+    """
+    filters = _filters(steps)
+    limit = usual() if memory is None else bytes_of(memory)
+    _refuse_the_same(source, target)
+    with _readable(source) as image:
+        plan = plan_chain(
+            filters, image.shape, image.dtype, linear=linear, value_range=value_range, depth=depth,
+            threads=threads,
+        )  # fmt: skip
+        require_local(plan)
+        picture = blank(plan.shapes[-1], plan.target, getattr(image, "picture", None))
+        missing = picture.metadata.missing
+        if missing is not None:
+            picture.lose(f"pixels of {missing:g}, which the file declares missing, are filtered as numbers")
+        with _writable(target, picture) as sink:
+            block = block_of(plan, sink.chunks, limit - getattr(image, "held", 0))
+            clipped = filter_blocks(plan, image, sink, block)
+    return Done(plan.shapes[-1], plan.target, block, clipped, (*picture.notes, *picture.losses))
+
+
+def _filters(steps: Filter | Iterable[Filter]) -> tuple[Filter, ...]:
+    filters = (steps,) if isinstance(steps, Filter) else tuple(steps)
+    for filter in filters:
+        if not isinstance(filter, Filter):
+            raise DtypeError(f"a step is {shown(filter)}; give filters")
+    if not filters:
+        raise ParameterError("there are no steps; give one filter or more")
+    return filters
+
+
+def _refuse_the_same(source: Path | Source, target: Path | Sink) -> None:
+    if (
+        isinstance(source, str | os.PathLike)
+        and isinstance(target, str | os.PathLike)
+        and os.path.exists(target)
+    ):
+        if os.path.samefile(source, target):
+            raise ParameterError(
+                f"{os.fspath(target)} is the input, which is read until the end; name another"
+            )
+
+
+@contextmanager
+def _readable(source: Path | Source) -> Iterator[Source]:
+    if not isinstance(source, str | os.PathLike):
+        yield _having(source, "shape", "dtype", "read")
+        return
+    with ExitStack() as stack:
+        with _named(source):
+            image = stack.enter_context(opened(os.fspath(source)))
+        yield image
+
+
+@contextmanager
+def _writable(target: Path | Sink, picture: Picture) -> Iterator[Sink]:
+    if not isinstance(target, str | os.PathLike):
+        yield _having(target, "chunks", "write")
+        return
+    with ExitStack() as stack:
+        with _named(target):
+            sink = stack.enter_context(created(os.fspath(target), picture))
+        yield sink
+
+
+def _having(store: Any, *names: str) -> Any:
+    missing = [name for name in names if not hasattr(store, name)]
+    if missing:
+        raise DtypeError(
+            f"{shown(store)} is no path and has no {missing[0]}; see cnnfilter.lazy.Source and Sink"
+        )
+    return store
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say of which file an error speaks."""
+    try:
+        yield
+    except CnnFilterError as error:
+        name = os.fspath(path)
+        raise ImageFileError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error

@@ -7,7 +7,19 @@ import click
 from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import Examples
-from cnnfilter.cli.types import SIZE, STEP, Axes, Boundary, KernelText, Padding, Pair, Pixels, Place, Sigma
+from cnnfilter.cli.types import (
+    SIZE,
+    STEP,
+    Axes,
+    Boundary,
+    KernelText,
+    MissingValue,
+    Padding,
+    Pair,
+    Pixels,
+    Place,
+    Sigma,
+)
 from cnnfilter.filters.filter import Numbers, Option, Range
 
 Parameters = list[click.Parameter]
@@ -29,6 +41,8 @@ class Settings(NamedTuple):
     axes: str | None
     range: Range | None
     linear: bool
+    missing: float | str | None
+    fill: bool
     depth: str | None
     format: str | None
     quality: int | None
@@ -126,6 +140,13 @@ def shared() -> Parameters:
 def _pixels() -> Parameters:
     return [
         click.Option(["--linear"], is_flag=True, help="Filter in linear light (sRGB curve)."),
+        click.Option(
+            ["--missing"],
+            type=MissingValue(),
+            metavar="nan|V|none",
+            help="Value of missing pixels. [the file's nodata]",
+        ),
+        click.Option(["--fill"], is_flag=True, help="Give missing pixels a value where one can be."),
         click.Option(
             ["--depth"],
             type=click.Choice(["8", "16", "f32"]),

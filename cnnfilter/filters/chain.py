@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfilter.core.geometry import Geometry
+from cnnfilter.core.missing import Missing, find_missing
 from cnnfilter.core.threads import run_strips
 from cnnfilter.filters.filter import Filter
 from cnnfilter.filters.plan import ChainPlan
@@ -23,7 +24,25 @@ UNROUNDED: dict[str, Any] = {"value_range": None, "depth": np.float64}
 """What `apply` is told for values as a filter gives them, before range and rounding."""
 
 
-def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Applied:
+class Result(NamedTuple):
+    """What became of one frame.
+
+    Attributes
+    ----------
+    array : array
+        What is missing has the plan's value for it.
+    clipped : int
+        How many values were limited on the way.
+    mistaken : int
+        How many results came out as the value of missing pixels, and will be taken for such.
+    """
+
+    array: Array
+    clipped: int
+    mistaken: int = 0
+
+
+def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Result:
     """Run one frame through filters; values stay floats between them and are rounded once.
 
     Parameters
@@ -37,8 +56,7 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Appl
 
     Returns
     -------
-    Applied
-        ``(array, clipped)``: the result, and the number of values that were limited on the way.
+    Result
 
     Examples
     --------
@@ -51,12 +69,13 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Appl
     array([33, 33,  0, 33, 33], dtype=uint8)
     """
     if plan.strips == 1:
-        return _one_by_one(plan, frame, zip(plan.filters, plan.settings, strict=True))
+        values, clipped = _one_by_one(plan, frame, zip(plan.filters, plan.settings, strict=True))
+        return Result(_marked(values, plan), clipped, _mistaken(values, plan))
     strips = _Strips(plan, frame)
     ends = strips.extremes() if plan.value_range == "stretch" else None
     taken = overwrite and plan.keeps_the_frame and frame.flags.writeable
     result = frame if taken else np.empty(plan.shapes[-1], plan.target)
-    return Applied(result, strips.fill(result, ends))
+    return Result(result, *strips.fill(result, ends))
 
 
 def run_apart(plan: ChainPlan, frame: Array) -> tuple[Array, Array]:
@@ -65,9 +84,9 @@ def run_apart(plan: ChainPlan, frame: Array) -> tuple[Array, Array]:
     Returns
     -------
     given : array
-        What the last filter is given.
+        What the last filter is given; masked where pixels are missing.
     values : float64 array
-        What it makes of that, before range and rounding.
+        What it makes of that, before range and rounding; masked too.
 
     Examples
     --------
@@ -83,11 +102,45 @@ def run_apart(plan: ChainPlan, frame: Array) -> tuple[Array, Array]:
 
 
 def _one_by_one(plan: ChainPlan, frame: Array, steps: Iterable[tuple[Filter, dict[str, Any]]]) -> Applied:
-    clipped = 0
+    clipped, frame = 0, _masked(frame, plan)
     for filter, settings in steps:
-        frame, more = _apply(filter, frame, settings, plan.unit, plan.threads)
+        frame, more = _apply(filter, frame, settings, plan.unit, plan.threads, plan.fill)
         clipped += more
     return Applied(frame, clipped)
+
+
+def _masked(pixels: Array, plan: ChainPlan) -> Array:
+    """Return pixels as a masked array if some may be missing; one that is masked stays as it is."""
+    if plan.missing is None or isinstance(pixels, np.ma.MaskedArray):
+        return pixels
+    found = find_missing(pixels, plan.missing)
+    assert found is not None, "there is a value"
+    return np.ma.MaskedArray(pixels, found.where)
+
+
+def _marked(result: Array, plan: ChainPlan) -> Array:
+    """Return a result with the value of missing pixels where it is masked."""
+    if plan.missing is None:
+        return result
+    gone = np.ma.getmaskarray(result)
+    return Missing(gone, plan.missing).marked(np.asarray(result), gone)
+
+
+def _mistaken(result: Array, plan: ChainPlan) -> int:
+    """Count the results that are there and have the value of missing ones."""
+    if plan.missing is None:
+        return 0
+    alike = find_missing(np.asarray(result), plan.missing)
+    assert alike is not None, "there is a value"
+    return int(np.count_nonzero(alike.where & ~np.ma.getmaskarray(result)))
+
+
+def _joined(upper: Array, lower: Array) -> Array:
+    """Put rows above others, with their masks if they have some."""
+    if isinstance(upper, np.ma.MaskedArray):
+        whole = np.concatenate((upper.data, lower.data))
+        return np.ma.MaskedArray(whole, np.concatenate((upper.mask, np.ma.getmaskarray(lower))))
+    return np.concatenate((upper, lower))
 
 
 class _Strips(NamedTuple):
@@ -96,20 +149,25 @@ class _Strips(NamedTuple):
     plan: ChainPlan
     frame: Array
 
-    def fill(self, result: Array, ends: tuple[float, float] | None) -> int:
-        """Store the result, which may be the frame itself; `ends` are the extremes that a stretch needs."""
+    def fill(self, result: Array, ends: tuple[float, float] | None) -> tuple[int, int]:
+        """Store the result, which may be the frame itself; `ends` are the extremes that a stretch needs.
+
+        Returns how many values were limited, and how many are taken for missing ones.
+        """
+        mistaken: list[int] = []
 
         def store(first: int, last: int, strip: Array) -> None:
-            copy_pixels(result[first:last], strip)
+            mistaken.append(_mistaken(strip, self.plan))
+            copy_pixels(result[first:last], _marked(strip, self.plan))
 
-        return self._each(store, {} if ends is None else {"ends": ends})
+        return self._each(store, {} if ends is None else {"ends": ends}), sum(mistaken)
 
     def extremes(self) -> tuple[float, float]:
         """Run the chain for the least and the greatest value of its result alone."""
         found: list[tuple[float, float]] = []
 
         def look(first: int, last: int, strip: Array) -> None:
-            pair = extremes(strip[..., :-1] if self.plan.alpha else strip)
+            pair = extremes(np.asarray(strip[..., :-1] if self.plan.alpha else strip))
             if pair:
                 found.append(pair)
 
@@ -155,8 +213,9 @@ class _Strips(NamedTuple):
         for filter, geometry, told, limit in zip(
             plan.filters, plan.geometries, settings, limits, strict=True
         ):
-            source = stages[-1].rows if stages else lambda first, last: frame[first:last]
-            stages.append(_Stage(partial(_apply, filter, unit=plan.unit), geometry, told, source, limit))
+            source = stages[-1].rows if stages else lambda first, last: _masked(frame[first:last], plan)
+            apply = partial(_apply, filter, unit=plan.unit, fill=plan.fill)
+            stages.append(_Stage(apply, geometry, told, source, limit))
         return stages
 
 
@@ -181,7 +240,7 @@ class _Stage:
         if self.kept is None or first >= self.done:
             self.kept = self._filtered(first, last)
         elif last > self.done:
-            self.kept = np.concatenate((self.kept[first - self.first :], self._filtered(self.done, last)))
+            self.kept = _joined(self.kept[first - self.first :], self._filtered(self.done, last))
         else:
             self.kept = self.kept[first - self.first :]
         self.first, self.done = first, max(last, self.done)
@@ -189,7 +248,7 @@ class _Stage:
 
     def _filtered(self, first: int, last: int) -> Array:
         if first < self.limit < last:
-            return np.concatenate((self._filtered(first, self.limit), self._filtered(self.limit, last)))
+            return _joined(self._filtered(first, self.limit), self._filtered(self.limit, last))
         part, start, stop = self.geometry.rows.part(first, last)
         padding = ((part.before, part.after), self.geometry.padding[1])
         applied = self.apply(self.source(start, stop), self.settings, threads=1, padding=padding)
@@ -204,11 +263,12 @@ def _apply(
     settings: dict[str, Any],
     unit: float,
     threads: int | None,
+    fill: bool,
     padding: Any = None,
 ) -> Applied:
     return apply(
         values,
-        partial(filter.run, threads=threads, padding=padding, unit=unit),
+        partial(filter.run, threads=threads, padding=padding, unit=unit, fill=fill),
         gain=filter.gain,
         bias=filter.bias,
         bounded=filter.bounded,

@@ -128,6 +128,8 @@ class Filter:
     default_range: ClassVar[Range] = "clip"
     has_maps: ClassVar[bool] = False
     """Whether its result may be many maps, to be drawn on a sheet."""
+    fills: ClassVar[bool] = True
+    """Whether a result belongs to one pixel, so that it may take the place of one that was missing."""
 
     def __init__(self, value_range: Range | None = None, /, **arguments: Any) -> None:
         given = {key: value for key, value in arguments.items() if value is not None}
@@ -237,16 +239,19 @@ class Filter:
         threads: int | None = None,
         padding: Any = None,
         unit: float = 1.0,
+        fill: bool = False,
     ) -> NDArray[Any]:
         """Filter an array; the result has `dtype`. A `padding` takes the place of its own.
 
         `unit` is what one grey level of the pixels is in `image`: less than 1 where those have been divided
-        by white.
+        by white. `fill`: whether a pixel that a masked array lacks may get a result.
         """
         keywords = {option.name: option.keyword or option.name for option in self.options}
         given = {keywords.get(name, name): value for name, value in self.arguments.items()}
         if padding is not None:
             given["padding"] = padding
+        if fill and self.fills:
+            given["fill"] = True
         return self.filtered(image, **given, dtype=dtype, threads=threads)
 
     def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:

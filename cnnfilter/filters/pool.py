@@ -123,6 +123,7 @@ class Pool(Filter):
         PADDING._replace(help="same, narrow, wide or pixels a side. [0]"),
     )
     bounded = True
+    fills = False
 
     @property
     def title(self) -> str:

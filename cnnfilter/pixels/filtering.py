@@ -47,7 +47,9 @@ def apply(
     ----------
     array : ndarray of shape (H, W) or (H, W, C)
         uint8, uint16, int16, float32 or float64. An RGB array may be a view of four interleaved
-        channels: then the filter is given all four (see `four_channels`).
+        channels: then the filter is given all four (see `four_channels`). A masked array has missing
+        pixels: the filter is given one and gives one, and range, rounding and clipping leave what is
+        missing alone. Not with `alpha`, `linear` or `colours_only`.
     function : callable
         ``function(values, dtype)`` filters each channel of `values` and gives an array of `dtype`:
         float32 or float64, or (only if `bounded`) an integer dtype, rounded half to even.
@@ -257,6 +259,12 @@ def _ranged(
     threads: int | None,
 ) -> Applied:
     """Apply the range to the colours, and to alpha only the limits."""
+    if isinstance(values, np.ma.MaskedArray):
+        gone = np.ma.getmaskarray(values)
+        # NaN: a stretch leaves it aside, and where values are limited each one counts as such.
+        done = _ranged(values.filled(np.nan), dtype, value_range, white, ends, alpha, threads)
+        clipped = done.clipped - int(np.count_nonzero(gone)) if done.clipped else 0
+        return Applied(np.ma.MaskedArray(done.array, gone), clipped)
     if not alpha or (dtype.kind == "f" and value_range is None):
         return quantise(values, dtype, value_range, white=white, ends=ends, threads=threads)
     result = np.empty(values.shape, dtype)

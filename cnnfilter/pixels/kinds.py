@@ -27,7 +27,15 @@ RANGES = ("clip", "abs", "offset", "stretch")
 
 
 class Applied(NamedTuple):
-    """Result of `apply`: the array, and how many of its values were limited to the range."""
+    """Result of `apply`.
+
+    Attributes
+    ----------
+    array : array or masked array
+        Masked where a result is missing, if the filtered array was one.
+    clipped : int
+        How many of its values were limited to the range.
+    """
 
     array: Array
     clipped: int

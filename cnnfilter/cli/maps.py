@@ -135,6 +135,7 @@ def _maps(filter: Filter, settings: Settings, picture: Picture) -> Iterator[Arra
             gain=one.gain,
             bias=one.bias,
             colours_only=one.colours_only,
+            constant=one.constant,
             linear=settings.linear,
             depth=np.float64 if frame.dtype == np.float64 else np.float32,
             threads=settings.threads,

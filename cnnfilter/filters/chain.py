@@ -274,6 +274,7 @@ def _apply(
         bounded=filter.bounded,
         colours_only=filter.colours_only,
         span=filter.span,
+        constant=filter.constant,
         threads=threads,
         **settings,
     )

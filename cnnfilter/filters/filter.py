@@ -202,6 +202,13 @@ class Filter:
         """Whether a part of the result needs no more than a part of the image, so that strips will do."""
         return self.arguments.get("boundary") != "wrap" and self.arguments.get("accuracy") != "fast"
 
+    @property
+    def constant(self) -> float | None:
+        """The value of the pixels beside the image, if they have one."""
+        boundary = self.arguments.get("boundary")
+        names = (boundary,) if isinstance(boundary, str) else boundary or ()
+        return self.arguments.get("constant", 0.0) if "constant" in names else None
+
     def remarks(self) -> tuple[str, ...]:
         """Say what a user may want to know before it runs."""
         return ()
@@ -240,8 +247,9 @@ class Filter:
         padding: Any = None,
         unit: float = 1.0,
         fill: bool = False,
+        constant: float | None = None,
     ) -> NDArray[Any]:
-        """Filter an array; the result has `dtype`. A `padding` takes the place of its own.
+        """Filter an array; the result has `dtype`. A `padding` or `constant` takes the place of its own.
 
         `unit` is what one grey level of the pixels is in `image`: less than 1 where those have been divided
         by white. `fill`: whether a pixel that a masked array lacks may get a result.
@@ -250,6 +258,8 @@ class Filter:
         given = {keywords.get(name, name): value for name, value in self.arguments.items()}
         if padding is not None:
             given["padding"] = padding
+        if constant is not None:
+            given["constant"] = constant
         if fill and self.fills:
             given["fill"] = True
         return self.filtered(image, **given, dtype=dtype, threads=threads)

@@ -170,9 +170,12 @@ class Unsharp(Filter):
         padding: Any = None,
         unit: float = 1.0,
         fill: bool = False,
+        constant: float | None = None,
     ) -> NDArray[Any]:
         """Filter an array of pixels, or of shares of white, by which the threshold is to be divided too."""
         given = dict(self.arguments)
+        if constant is not None:
+            given["constant"] = constant
         sigma, amount = given.pop("sigma", 1.0), given.pop("amount", 1.0)
         threshold = given.pop("threshold", 0.0) * unit
         values = _sharpened(

@@ -11,7 +11,7 @@ from cnnfilter.errors import ParameterError
 
 Array = NDArray[Any]
 ValueRange = Literal["clip", "abs", "offset", "stretch"]
-Filter = Callable[[Array, np.dtype[Any]], Array]
+Filter = Callable[..., Array]
 
 DEPTHS: dict[str, np.dtype[Any]] = {
     "8": np.dtype(np.uint8),

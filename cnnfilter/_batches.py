@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from cnnfilter.batch.files import FileResult, Path, filter_images
 from cnnfilter.batch.process import Process
 from cnnfilter.core.geometry import whole_number
 from cnnfilter.core.threads import LARGEST
-from cnnfilter.errors import DtypeError, ParameterError, shown
+from cnnfilter.errors import DtypeError, ParameterError, real_number, shown
 from cnnfilter.files import MAX_PIXELS, form_named
 from cnnfilter.filters.filter import Filter, Range
 from cnnfilter.pixels.kinds import DEPTHS
@@ -30,6 +30,8 @@ def filter_files(
     jobs: int | None = None,
     threads: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    missing: float | Literal["none", "nan"] | None = None,
+    fill: bool = False,
 ) -> list[FileResult]:
     """Run image files through filters: floats between them, rounded once, at the end.
 
@@ -62,6 +64,10 @@ def filter_files(
         For each file. Default: the processors, shared among the jobs.
     max_pixels : int, default 500 million
         Larger images fail, unread.
+    missing : "none", "nan" or number, optional
+        The value of pixels that are missing; default what each file declares (GDAL's nodata).
+    fill : bool, default False
+        Give missing pixels a value where one can be.
 
     Returns
     -------
@@ -99,6 +105,8 @@ def filter_files(
         form=form_named(form) if form else None,
         max_pixels=_whole("max_pixels", max_pixels, 2**63 - 1),
         threads=None if threads is None else _whole("threads", threads, LARGEST),
+        missing=_missing(missing),
+        fill=fill,
     )
     return filter_images(
         [inputs] if isinstance(inputs, str | os.PathLike) else inputs,
@@ -126,6 +134,14 @@ def _filters(steps: str | Filter | Iterable[Filter]) -> tuple[Filter, ...]:
 def _refuse_unknown(name: str, value: Any, known: tuple[str, ...]) -> None:
     if value is not None and value not in known:
         raise ParameterError(f"{name} {shown(value)} is unknown; use {', '.join(known)}")
+
+
+def _missing(missing: Any) -> float | str | None:
+    if missing is None or (isinstance(missing, str) and missing in ("none", "nan")):
+        return missing
+    if isinstance(missing, str):
+        raise ParameterError(f'missing {shown(missing)} is unknown; use "none", "nan" or a number')
+    return real_number("missing", missing)
 
 
 def _whole(name: str, value: int, most: int) -> int:

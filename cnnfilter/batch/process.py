@@ -1,22 +1,23 @@
 """One file's way through the filters: read, filter, write."""
 
 import io
-import math
 import os
 import sys
 import time
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from cnnfilter.batch.jobs import STREAM, Job
+from cnnfilter.batch.missing import MissingPixels, find_missing, has_pixels_of, is_overruled
 from cnnfilter.errors import ImageFileError, ParameterError
-from cnnfilter.files import MAX_PIXELS, Picture, form_named, form_of, read, write
-from cnnfilter.filters.chain import run_chain
+from cnnfilter.files import MAX_PIXELS, Metadata, Picture, form_named, form_of, read, write
+from cnnfilter.filters.chain import Result, run_chain
 from cnnfilter.filters.filter import Filter, Range
 from cnnfilter.filters.plan import ChainPlan, plan_chain
-from cnnfilter.pixels import Applied, Array
+from cnnfilter.pixels import Array
+
+_INEXACT = ("AVIF", "GIF", "JPEG")
+"""Forms that change pixels a little, those too whose value means that they are missing."""
 
 
 class OutputExists(ImageFileError):
@@ -85,6 +86,10 @@ class Process(NamedTuple):
         See `cnnfilter.files.read`.
     threads : int, optional
         How many threads filter one file.
+    missing : "none", "nan" or number, optional
+        The value of pixels that are missing; default what a file declares of its own.
+    fill : bool
+        Whether a pixel that was missing may get a value.
     """
 
     steps: tuple[Filter, ...]
@@ -97,6 +102,8 @@ class Process(NamedTuple):
     max_pixels: int = MAX_PIXELS
     axes: str | None = None
     threads: int | None = None
+    missing: float | str | None = None
+    fill: bool = False
 
     def run(self, job: Job) -> Outcome | None:
         """Read, filter and write one file; return None for one that is left alone."""
@@ -109,6 +116,8 @@ class Process(NamedTuple):
         input_shape = picture.frames[0].shape
         clipped = self._filter(picture)
         form = self._form(picture, job)
+        if form in _INEXACT and any(picture.kept(index).marked for index in range(len(picture.frames))):
+            picture.lose(f"{form} keeps no value exactly: missing pixels cannot be told from others")
         self._write(picture, job, form)
         return Outcome(
             form=form,
@@ -132,7 +141,6 @@ class Process(NamedTuple):
             picture = read(source, max_pixels=self.max_pixels, axes=self.axes)
         if picture.encoding.get("axes") == "W":
             self._refuse_darkening()
-        _tell_missing(picture)
         return picture
 
     def _refuse_darkening(self) -> None:
@@ -148,17 +156,42 @@ class Process(NamedTuple):
     def _filter(self, picture: Picture) -> int:
         """Replace the frames one by one, so that only one of them is ever there twice."""
         clipped = 0
-        for index, frame in enumerate(picture.frames):
+        if self.missing is not None:  # what a file does not say of its pages is said of each
+            picture.pages += [Metadata() for _ in picture.frames[len(picture.pages) + 1 :]]
+        for index in range(len(picture.frames)):
             try:
-                picture.frames[index], more = self.filter_frame(frame, picture.alpha)
+                clipped += self._filter_page(picture, index)
             except ValueError as error:
                 if len(picture.frames) > 1:
                     error.add_note(f"in frame {index + 1}")
                 raise
-            clipped += more
         return clipped
 
-    def filter_frame(self, frame: Array, alpha: bool, *, overwrite: bool = True) -> Applied:
+    def _filter_page(self, picture: Picture, index: int) -> int:
+        """Replace a frame by its result; return how many values were limited."""
+        missing = self.missing_in(picture, index)
+        overruled = missing is not None and is_overruled(picture, index, missing.value)
+        done = self.filter_frame(picture.frames[index], picture.alpha, missing)
+        picture.frames[index] = done.array
+        if missing is None:
+            return done.clipped
+        kept, value = picture.kept(index), missing.value
+        if overruled:
+            picture.lose(f"pixels of {kept.missing:g}, declared missing, are filtered as numbers")
+        kept.missing, kept.marked = value, True
+        if missing.found:
+            picture.notes.append(f"{missing.found} values of {value:g} taken for missing")
+        if done.mistaken or (not missing.found and has_pixels_of(value, done.array, picture.alpha)):
+            picture.lose(f"results that came out as {value:g} will be taken for missing ones")
+        return done.clipped
+
+    def missing_in(self, picture: Picture, index: int = 0) -> MissingPixels | None:
+        """Find out what stands for missing pixels in a frame: what was asked for, else what it declares."""
+        return find_missing(picture, index, self.missing)
+
+    def filter_frame(
+        self, frame: Array, alpha: bool, missing: MissingPixels | None = None, *, overwrite: bool = True
+    ) -> Result:
         """Run one frame through the filters.
 
         Parameters
@@ -166,16 +199,20 @@ class Process(NamedTuple):
         frame : array of shape (N,), (H, W) or (H, W, C)
         alpha : bool
             Whether its last channel is transparency.
+        missing : MissingPixels, optional
+            What stands for missing pixels in it.
         overwrite : bool, default True
             Whether the frame may be used up.
         """
-        plan = self.plan(frame.shape, frame.dtype, alpha)
+        plan = self.plan(frame.shape, frame.dtype, alpha, missing)
         if frame.ndim > 1:  # a signal is short: it has been typed, or read from text
             self._refuse_large(plan)
         return run_chain(plan, frame, overwrite=overwrite)
 
-    def plan(self, shape: tuple[int, ...], dtype: Any, alpha: bool) -> ChainPlan:
-        """Plan what becomes of frames of a shape and type."""
+    def plan(
+        self, shape: tuple[int, ...], dtype: Any, alpha: bool, missing: MissingPixels | None = None
+    ) -> ChainPlan:
+        """Plan what becomes of frames of a shape and type; those without missing pixels know of none."""
         return plan_chain(
             self.steps,
             shape,
@@ -185,6 +222,8 @@ class Process(NamedTuple):
             value_range=self.value_range,
             depth=self.depth,
             threads=self.threads,
+            missing=missing.value if missing and missing.found else None,
+            fill=self.fill,
         )
 
     def _refuse_large(self, plan: ChainPlan) -> None:
@@ -231,14 +270,6 @@ class Process(NamedTuple):
             words = error.strerror[:1].lower() + error.strerror[1:] if error.strerror else str(error)
             words = words.removeprefix(f"{job.target}: ")
             raise ImageFileError(f"cannot write {job.target}: {words}") from error
-
-
-def _tell_missing(picture: Picture) -> None:
-    """Say of which declared values pixels are filtered."""
-    for index, frame in enumerate(picture.frames):
-        value = picture.kept(index).missing
-        if value is not None and bool((np.isnan(frame) if math.isnan(value) else frame == value).any()):
-            picture.lose(f"pixels of {value:g}, which the file declares missing, are filtered as numbers")
 
 
 def _other_names(path: str) -> int:

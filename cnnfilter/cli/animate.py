@@ -174,9 +174,11 @@ def _read(input: str | None, max_pixels: int, quiet: bool) -> Any:
     """Read an image without its transparency; colours stay."""
     import numpy as np
 
+    from cnnfilter.batch.missing import find_missing
     from cnnfilter.cli.inputs import is_matrix, usage
     from cnnfilter.cli.main import note
     from cnnfilter.cli.numbers import read_text
+    from cnnfilter.errors import ParameterError
     from cnnfilter.files import read
 
     if input is None and (sys.stdin is None or sys.stdin.isatty()):
@@ -186,6 +188,9 @@ def _read(input: str | None, max_pixels: int, quiet: bool) -> Any:
     stream: Any = sys.stdin.buffer if input in (None, "-") else input
     picture = read(stream, max_pixels=max_pixels)
     frame = picture.frames[0]
+    missing = find_missing(picture, 0, None)
+    if missing and missing.found:
+        raise ParameterError(f"animate knows no missing pixels, and there are {missing}; --fill them before")
     if not picture.alpha:
         return frame
     if not quiet:

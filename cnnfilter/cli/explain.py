@@ -1,6 +1,7 @@
 """``--explain``: print the plan of each filter for each input, and do nothing."""
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -8,6 +9,7 @@ from typing import BinaryIO
 import click
 
 from cnnfilter.batch.jobs import STREAM, Source
+from cnnfilter.batch.missing import MissingPixels
 from cnnfilter.batch.process import Process
 from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, printable
 from cnnfilter.cli.options import Settings
@@ -28,16 +30,17 @@ def explain_images(process: Process, settings: Settings, sources: Sequence[Sourc
         try:
             stream: str | BinaryIO = sys.stdin.buffer if source.path == STREAM else source.path
             picture = read(stream, max_pixels=settings.max_pixels, axes=settings.axes)
-            plan = process.plan(picture.frames[0].shape, picture.dtype, picture.alpha)
-            print_plan(source.path, plan, settings.json)
+            missing = process.missing_in(picture)
+            plan = process.plan(picture.frames[0].shape, picture.dtype, picture.alpha, missing)
+            print_plan(source.path, plan, settings.json, missing)
         except (OSError, ValueError, TypeError) as error:
             complain(error, about=source.path)
             failed += 1
     return DONE if not failed else SOME_FAILED if failed < len(sources) else NOTHING_DONE
 
 
-def print_plan(name: str, plan: ChainPlan, as_json: bool) -> None:
-    """Print what would be computed for one input."""
+def print_plan(name: str, plan: ChainPlan, as_json: bool, missing: MissingPixels | None = None) -> None:
+    """Print what would be computed for one input, and what of its first frame counts as missing."""
     planned = list(zip(plan.filters, plan.described(), strict=True))
     written = plan.shapes[-1]
     if as_json:
@@ -47,12 +50,22 @@ def print_plan(name: str, plan: ChainPlan, as_json: bool) -> None:
             "dtype": str(plan.dtype),
             "filters": [{"filter": filter.title, **one.record} for filter, one in planned],
             "output": {"shape": written, "dtype": str(plan.target), "range": plan.value_range},
+            "missing": missing
+            and {
+                # JSON has no NaN
+                "value": missing.value if math.isfinite(missing.value) else str(missing.value),
+                "declared": missing.declared,
+                "count": missing.found,
+                "fill": plan.fill,
+            },
             "strips": plan.strips,
             "memory": plan.memory,
         }
         click.echo(json.dumps(record))
         return
     click.echo(printable(f"{name}: {_size(plan.shape)} {plan.dtype}"))
+    if missing:
+        click.echo(f"  missing: {missing}{', filled where they can be' if plan.fill else ''}")
     for filter, one in planned:
         click.echo(printable(f"  {filter.title}"))
         for line in one.text.splitlines():

@@ -11,10 +11,11 @@ import click
 import numpy as np
 
 from cnnfilter.batch.jobs import STREAM, is_folder
+from cnnfilter.batch.missing import find_missing
 from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, say
 from cnnfilter.cli.options import Settings
 from cnnfilter.drawing.figure import SUFFIXES
-from cnnfilter.errors import ImageFileError
+from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.files import FORMS, Picture, form_named, read, write
 from cnnfilter.filters.filter import Filter
 from cnnfilter.pixels import Applied, Array, apply, depth_dtype, quantise
@@ -33,6 +34,12 @@ def run_maps(filter: Filter, settings: Settings, target: str) -> int:
         try:
             source: Any = sys.stdin.buffer if path == STREAM else path
             picture = read(source, max_pixels=settings.max_pixels, name=name, axes=settings.axes)
+            missing = find_missing(picture, 0, settings.missing)
+            if missing and missing.found:
+                raise ParameterError(
+                    f"maps know no missing pixels, and there are {missing}; --missing none takes them as "
+                    "numbers"
+                )
             write_maps = _write_each if is_folder(target) else _write_sheet
             written = write_maps(filter, settings, picture, target, path)
         except (OSError, ValueError, TypeError) as error:
@@ -47,7 +54,7 @@ def run_maps(filter: Filter, settings: Settings, target: str) -> int:
 
 
 def _refuse_contradictions(settings: Settings, target: str) -> None:
-    given = [name for name in ("output", "name", "in_place", "files_from", "recursive", "explain")
+    given = [name for name in ("output", "name", "in_place", "files_from", "recursive", "explain", "fill")
              if getattr(settings, name)]  # fmt: skip
     if given:
         option = f"--{given[0].replace('_', '-')}"
@@ -128,6 +135,7 @@ def _maps(filter: Filter, settings: Settings, picture: Picture) -> Iterator[Arra
             gain=one.gain,
             bias=one.bias,
             colours_only=one.colours_only,
+            constant=one.constant,
             linear=settings.linear,
             depth=np.float64 if frame.dtype == np.float64 else np.float32,
             threads=settings.threads,

@@ -14,7 +14,7 @@ from cnnfilter.batch.jobs import STREAM, is_folder
 from cnnfilter.cli.inputs import is_matrix, usage
 from cnnfilter.cli.main import DONE, note
 from cnnfilter.cli.options import Settings
-from cnnfilter.errors import ImageFileError
+from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.files import Picture, write
 from cnnfilter.filters.chain import run_apart
 from cnnfilter.pixels.kinds import full_scale
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cnnfilter.batch.jobs import Source
+    from cnnfilter.batch.missing import MissingPixels
     from cnnfilter.batch.process import Process
 
 MOST_TEXT = 32 * 2**20
@@ -35,11 +36,12 @@ MOST_TEXT = 32 * 2**20
 
 
 class Numbers(NamedTuple):
-    """An input: its name, its values, and whether the last channel is transparency."""
+    """An input: its name, its values, whether the last channel is transparency, and what is missing."""
 
     name: str
     values: NDArray[Any]
     alpha: bool = False
+    missing: MissingPixels | None = None
 
 
 def read_text(path: str) -> NDArray[Any]:
@@ -59,13 +61,15 @@ def read_text(path: str) -> NDArray[Any]:
 def run_matrices(process: Process, settings: Settings) -> int:
     """Filter a typed matrix or a text file, and print or write the result; return the exit status."""
     values = _typed(settings)
+    missing = process.missing_in(Picture([values]))
     if settings.explain:
         from cnnfilter.cli.explain import print_plan
 
         shape = values.shape if values.ndim > 1 else (1, values.size)
-        print_plan("matrix", process.plan(shape, values.dtype, alpha=False), settings.json)
+        plan = process.plan(shape, values.dtype, alpha=False, missing=missing)
+        print_plan("matrix", plan, settings.json, missing)
         return DONE
-    _put(process.filter_frame(values, alpha=False).array, settings)
+    _put(process.filter_frame(values, alpha=False, missing=missing).array, settings)
     return DONE
 
 
@@ -78,6 +82,11 @@ def run_at(process: Process, settings: Settings, sources: Sequence[Source]) -> i
     for number, one in enumerate(_inputs(process, settings, sources)):
         if len(sources) > 1:
             click.echo(f"{chr(10) if number else ''}{one.name}")
+        if one.missing and one.missing.found:
+            raise ParameterError(
+                f"{one.name}: --at lays open no sums over missing pixels, and there are {one.missing}; "
+                "--missing none takes them as numbers"
+            )
         click.echo(_reckoned(process, one, settings.at, color))
     return DONE
 
@@ -109,11 +118,11 @@ def _deep(values: NDArray[Any], signal: bool) -> NDArray[Any]:
 
 def _inputs(process: Process, settings: Settings, sources: Sequence[Source]) -> Iterator[Numbers]:
     if settings.matrix is not None:
-        yield Numbers("matrix", _typed(settings))
+        yield _typed_numbers(process, "matrix", _typed(settings))
         return
     for source in sources:
         if is_matrix(source.path):
-            yield Numbers(source.path, read_text(source.path))
+            yield _typed_numbers(process, source.path, read_text(source.path))
             continue
         picture = process.read_picture(source.path)
         if picture.alpha and not settings.quiet:
@@ -121,7 +130,11 @@ def _inputs(process: Process, settings: Settings, sources: Sequence[Source]) -> 
                 f"{source.path}: the sums leave transparency out; for what is stored hidden pixels count for "
                 "nothing, and so does a border of zeros"
             )
-        yield Numbers(source.path, picture.frames[0], picture.alpha)
+        yield Numbers(source.path, picture.frames[0], picture.alpha, process.missing_in(picture))
+
+
+def _typed_numbers(process: Process, name: str, values: NDArray[Any]) -> Numbers:
+    return Numbers(name, values, missing=process.missing_in(Picture([values])))
 
 
 def _typed(settings: Settings) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from cnnfilter.cli.types import (
     Axes,
     Boundary,
     KernelText,
+    MissingValue,
     OneOf,
     Padding,
     Pair,
@@ -41,6 +42,8 @@ class Settings(NamedTuple):
     axes: str | None
     range: Range | None
     linear: bool
+    missing: float | str | None
+    fill: bool
     depth: str | None
     format: str | None
     quality: int | None
@@ -138,6 +141,13 @@ def shared() -> Parameters:
 def _pixels() -> Parameters:
     return [
         click.Option(["--linear"], is_flag=True, help="Filter in linear light (sRGB curve)."),
+        click.Option(
+            ["--missing"],
+            type=MissingValue(),
+            metavar="nan|V|none",
+            help="Value of missing pixels. [the file's nodata]",
+        ),
+        click.Option(["--fill"], is_flag=True, help="Give missing pixels a value where one can be."),
         click.Option(
             ["--depth"],
             type=OneOf(["8", "16", "f32"]),

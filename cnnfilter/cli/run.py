@@ -42,6 +42,8 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         max_pixels=settings.max_pixels,
         axes=settings.axes,
         threads=settings.threads,
+        missing=settings.missing,
+        fill=settings.fill,
     )
     if settings.at is not None or settings.matrix is not None or _is_text(settings):
         from cnnfilter.cli import numbers
@@ -105,6 +107,8 @@ def _refuse_contradictions(settings: Settings) -> None:
         if getattr(settings, first) and getattr(settings, second):
             options = " and ".join(f"--{name.replace('_', '-')}" for name in (first, second))
             raise usage(f"{options} contradict each other")
+    if settings.fill and settings.missing == "none":
+        raise usage("--fill and --missing none contradict each other")
     for name in ("output", "name"):
         if getattr(settings, name) == "":
             raise usage(f"--{name} '' is no name")

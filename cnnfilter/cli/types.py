@@ -213,6 +213,24 @@ class KernelText(ParamType):
         return found or [CompletionItem(incomplete, type="file")]
 
 
+class MissingValue(ParamType):
+    """What stands for missing pixels: ``nan``, a number, or ``none`` if nothing does."""
+
+    name = "missing"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a word or a number; ``none`` stays a word, so that it is told from no option."""
+        from cnnfilter.core.missing import parse_missing
+
+        if not isinstance(value, str):
+            return value
+        try:
+            found = parse_missing(value)
+        except CnnFilterError as error:
+            self.fail(str(error), param, ctx)
+        return "none" if found is None else found
+
+
 class Place(ParamType):
     """A row and a column, counted from 0: ``2,3``; of a signal one number will do."""
 

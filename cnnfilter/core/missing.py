@@ -32,7 +32,7 @@ class Missing(NamedTuple):
 
     def require_held(self, dtype: np.dtype[Any], what: str) -> None:
         """Raise `ParameterError` if results of a type cannot hold the value."""
-        if self.value is not None and not _is_held(self.value, dtype):
+        if self.value is not None and not is_held(self.value, dtype):
             raise ParameterError(
                 f"missing {self.value!r} is not a value of {dtype}, the type of the {what}; "
                 f"{_REMEDIES[math.isnan(self.value)]}"
@@ -163,7 +163,14 @@ def _asarray(missing: Any) -> Array:
         raise DtypeError(f"missing {shown(missing)} is not an array of booleans of one shape") from error
 
 
-def _is_held(value: float, dtype: np.dtype[Any]) -> bool:
+def is_held(value: float, dtype: np.dtype[Any]) -> bool:
+    """Whether a type has a value; a number that a float type holds rounded counts as held.
+
+    Examples
+    --------
+    >>> [is_held(-9999, np.dtype(name)) for name in ("int16", "uint8", "float32")]
+    [True, False, True]
+    """
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             return bool(np.isfinite(np.asarray(value).astype(dtype))) == math.isfinite(value)

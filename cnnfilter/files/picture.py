@@ -39,6 +39,9 @@ class Metadata:
         Tags of TIFF that are copied as they are: georeference, ImageJ's header and so on.
     missing : float, optional
         The value that the file declares to stand for pixels without one (GDAL's nodata).
+    marked : bool
+        Whether pixels without a value have `missing` whatever became of the others: a filter that leaves them
+        alone says so.
     """
 
     icc: bytes | None = None
@@ -50,6 +53,7 @@ class Metadata:
     chunks: dict[bytes, bytes] = field(default_factory=dict)
     tags: dict[int, Any] = field(default_factory=dict)
     missing: float | None = None
+    marked: bool = False
 
 
 @dataclass(slots=True)

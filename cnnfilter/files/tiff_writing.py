@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import exif, ifd, tiff, tiff_page
 from cnnfilter.files.losses import PLACEMENT
-from cnnfilter.files.picture import Array, Picture
+from cnnfilter.files.picture import Array, Metadata, Picture
 from cnnfilter.files.tiff_packing import STRIP, layout, segments
 
 _INCH = 2
@@ -113,8 +114,8 @@ def _with_places(
 
 def _kept(picture: Picture, index: int, frame: Array) -> ifd.Directory:
     """Return the tags that are copied, without those that would be wrong of another size or type."""
-    tags = picture.kept(index).tags
-    wrong = set[int]()
+    kept = picture.kept(index)
+    tags, wrong = kept.tags | _missing(kept), set[int]()
     if picture.frames[0].shape[:2] != picture.encoding.get("size"):
         wrong |= PLACEMENT | tiff.PIXEL_SIZE
         if tags.keys() & PLACEMENT:
@@ -123,13 +124,24 @@ def _kept(picture: Picture, index: int, frame: Array) -> ifd.Directory:
             picture.lose("the resolution without unit is left out, for the size is another")
     if tiff_page.NODATA in tags:
         missing = tags[tiff_page.NODATA].text
-        if not _means_the_same(missing, picture, frame):
+        if not _means_the_same(missing, picture, frame, marked=kept.marked):
             wrong.add(tiff_page.NODATA)
             picture.lose(f"the value of missing pixels ({missing}) is left out, for the type is another")
     return {tag: value for tag, value in tags.items() if tag not in wrong}
 
 
-def _means_the_same(text: str, picture: Picture, frame: Array) -> bool:
+def _missing(kept: Metadata) -> ifd.Directory:
+    """Return the tag that declares the value of missing pixels, where it is not the one that was read."""
+    if kept.missing is None:
+        return {}
+    text = kept.tags[tiff_page.NODATA].text if tiff_page.NODATA in kept.tags else ""
+    with suppress(ValueError):
+        if repr(float(text)) == repr(float(kept.missing)):  # so that NaN is NaN
+            return {}
+    return {tiff_page.NODATA: ifd.string(repr(float(kept.missing)).removesuffix(".0"))}
+
+
+def _means_the_same(text: str, picture: Picture, frame: Array, *, marked: bool) -> bool:
     """Whether a value of pixels is held by the type that is written, and not scaled to it."""
     try:
         value = float(text)
@@ -138,7 +150,7 @@ def _means_the_same(text: str, picture: Picture, frame: Array) -> bool:
     if frame.dtype.kind == "f":
         return not math.isfinite(value) or abs(value) <= float(np.finfo(frame.dtype).max) * (1 + _ROUNDED)
     limits, before = np.iinfo(frame.dtype), picture.encoding.get("dtype", frame.dtype)
-    scaled = before.kind != "f" and before != frame.dtype and value != 0
+    scaled = not marked and before.kind != "f" and before != frame.dtype and value != 0
     return value.is_integer() and limits.min <= value <= limits.max and not scaled
 
 

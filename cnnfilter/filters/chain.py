@@ -11,15 +11,34 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfilter.core.geometry import Pair
+from cnnfilter.core.missing import Missing, find_missing
 from cnnfilter.core.threads import run_strips
-from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, steps_of
+from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, joined, steps_of
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.pixels import Applied, Array, copy_pixels, extremes
 
 Rows = Callable[[int, int], Array]
 
 
-def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Applied:
+class Result(NamedTuple):
+    """What became of one frame.
+
+    Attributes
+    ----------
+    array : array
+        What is missing has the plan's value for it.
+    clipped : int
+        How many values were limited on the way.
+    mistaken : int
+        How many results came out as the value of missing pixels, and will be taken for such.
+    """
+
+    array: Array
+    clipped: int
+    mistaken: int = 0
+
+
+def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Result:
     """Run one frame through filters; values stay floats between them and are rounded once.
 
     Parameters
@@ -33,8 +52,7 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Appl
 
     Returns
     -------
-    Applied
-        ``(array, clipped)``: the result, and the number of values that were limited on the way.
+    Result
 
     Examples
     --------
@@ -47,12 +65,13 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Appl
     array([33, 33,  0, 33, 33], dtype=uint8)
     """
     if plan.strips == 1:
-        return _one_by_one(plan, frame, steps_of(plan))
+        values, clipped = _one_by_one(plan, frame, steps_of(plan))
+        return Result(_marked(values, plan), clipped, _mistaken(values, plan))
     strips = _Strips(plan, frame)
     ends = strips.extremes() if plan.value_range == "stretch" else None
     taken = overwrite and plan.keeps_the_frame and frame.flags.writeable
     result = frame if taken else np.empty(plan.shapes[-1], plan.target)
-    return Applied(result, strips.fill(result, ends))
+    return Result(result, *strips.fill(result, ends))
 
 
 def run_apart(plan: ChainPlan, frame: Array) -> tuple[Array, Array]:
@@ -61,9 +80,9 @@ def run_apart(plan: ChainPlan, frame: Array) -> tuple[Array, Array]:
     Returns
     -------
     given : array
-        What the last filter is given.
+        What the last filter is given; masked where pixels are missing.
     values : float64 array
-        What it makes of that, before range and rounding.
+        What it makes of that, before range and rounding; masked too.
 
     Examples
     --------
@@ -79,11 +98,37 @@ def run_apart(plan: ChainPlan, frame: Array) -> tuple[Array, Array]:
 
 
 def _one_by_one(plan: ChainPlan, frame: Array, steps: Iterable[Step]) -> Applied:
-    clipped = 0
+    clipped, frame = 0, _masked(frame, plan)
     for step in steps:
         frame, more = step.whole(frame, plan.threads)
         clipped += more
     return Applied(frame, clipped)
+
+
+def _masked(pixels: Array, plan: ChainPlan) -> Array:
+    """Return pixels as a masked array if some may be missing; one that is masked stays as it is."""
+    if plan.missing is None or isinstance(pixels, np.ma.MaskedArray):
+        return pixels
+    found = find_missing(pixels, plan.missing)
+    assert found is not None, "there is a value"
+    return np.ma.MaskedArray(pixels, found.where)
+
+
+def _marked(result: Array, plan: ChainPlan) -> Array:
+    """Return a result with the value of missing pixels where it is masked."""
+    if plan.missing is None:
+        return result
+    gone = np.ma.getmaskarray(result)
+    return Missing(gone, plan.missing).marked(np.asarray(result), gone)
+
+
+def _mistaken(result: Array, plan: ChainPlan) -> int:
+    """Count the results that are there and have the value of missing ones."""
+    if plan.missing is None:
+        return 0
+    alike = find_missing(np.asarray(result), plan.missing)
+    assert alike is not None, "there is a value"
+    return int(np.count_nonzero(alike.where & ~np.ma.getmaskarray(result)))
 
 
 class _Strips(NamedTuple):
@@ -92,20 +137,25 @@ class _Strips(NamedTuple):
     plan: ChainPlan
     frame: Array
 
-    def fill(self, result: Array, ends: tuple[float, float] | None) -> int:
-        """Store the result, which may be the frame itself; `ends` are the extremes that a stretch needs."""
+    def fill(self, result: Array, ends: tuple[float, float] | None) -> tuple[int, int]:
+        """Store the result, which may be the frame itself; `ends` are the extremes that a stretch needs.
+
+        Returns how many values were limited, and how many are taken for missing ones.
+        """
+        mistaken: list[int] = []
 
         def store(first: int, last: int, strip: Array) -> None:
-            copy_pixels(result[first:last], strip)
+            mistaken.append(_mistaken(strip, self.plan))
+            copy_pixels(result[first:last], _marked(strip, self.plan))
 
-        return self._each(store, {} if ends is None else {"ends": ends})
+        return self._each(store, {} if ends is None else {"ends": ends}), sum(mistaken)
 
     def extremes(self) -> tuple[float, float]:
         """Run the chain for the least and the greatest value of its result alone."""
         found: list[tuple[float, float] | None] = []
 
         def look(first: int, last: int, strip: Array) -> None:
-            found.append(extremes(strip[..., :-1] if self.plan.alpha else strip))
+            found.append(extremes(np.asarray(strip[..., :-1] if self.plan.alpha else strip)))
 
         self._each(look, UNROUNDED)
         return ends_of(self.plan, found)
@@ -147,7 +197,7 @@ class _Strips(NamedTuple):
                 _, limits[index - 1], _ = plan.geometries[index].rows.part(limits[index], limits[index] + 1)
         stages: list[_Stage] = []
         for step, limit in zip(steps, limits, strict=True):
-            source = stages[-1].rows if stages else lambda first, last: frame[first:last]
+            source = stages[-1].rows if stages else lambda first, last: _masked(frame[first:last], plan)
             stages.append(_Stage(step, source, limit))
         return stages
 
@@ -168,7 +218,7 @@ class _Stage:
         if self.kept is None or first >= self.done:
             self.kept = self._filtered(first, until)
         elif last > self.done:
-            self.kept = np.concatenate((self.kept[first - self.first :], self._filtered(self.done, until)))
+            self.kept = joined([self.kept[first - self.first :], self._filtered(self.done, until)])
         else:
             self.kept = self.kept[first - self.first :]
         self.first, self.done = first, max(until, self.done)
@@ -176,7 +226,7 @@ class _Stage:
 
     def _filtered(self, first: int, last: int) -> Array:
         if first < self.limit < last:
-            return np.concatenate((self._filtered(first, self.limit), self._filtered(self.limit, last)))
+            return joined([self._filtered(first, self.limit), self._filtered(self.limit, last)])
         everywhere = 0, self.step.geometry.columns.output
         applied = self.step.part((first, last), everywhere, self._read, threads=1)
         if first < self.limit:  # values from there on are counted by the next part

@@ -133,6 +133,8 @@ class Filter:
     """What its function puts beside an image unless told otherwise."""
     has_maps: ClassVar[bool] = False
     """Whether its result may be many maps, to be drawn on a sheet."""
+    fills: ClassVar[bool] = True
+    """Whether a result belongs to one pixel, so that it may take the place of one that was missing."""
 
     def __init__(self, value_range: Range | None = None, /, **arguments: Any) -> None:
         given = {key: value for key, value in arguments.items() if value is not None}
@@ -217,6 +219,13 @@ class Filter:
         """How many it holds for each value of its result while it runs, about."""
         return 3
 
+    @property
+    def constant(self) -> float | None:
+        """The value of the pixels beside the image, if they have one."""
+        boundary = self.arguments.get("boundary")
+        names = (boundary,) if isinstance(boundary, str) else boundary or ()
+        return self.arguments.get("constant", 0.0) if "constant" in names else None
+
     def remarks(self) -> tuple[str, ...]:
         """Say what a user may want to know before it runs."""
         return ()
@@ -254,16 +263,22 @@ class Filter:
         threads: int | None = None,
         padding: Any = None,
         unit: float = 1.0,
+        fill: bool = False,
+        constant: float | None = None,
     ) -> NDArray[Any]:
-        """Filter an array; the result has `dtype`. A `padding` takes the place of its own.
+        """Filter an array; the result has `dtype`. A `padding` or `constant` takes the place of its own.
 
         `unit` is what one grey level of the pixels is in `image`: less than 1 where those have been divided
-        by white.
+        by white. `fill`: whether a pixel that a masked array lacks may get a result.
         """
         keywords = {option.name: option.keyword or option.name for option in self.options}
         given = {keywords.get(name, name): value for name, value in self.arguments.items()}
         if padding is not None:
             given["padding"] = padding
+        if constant is not None:
+            given["constant"] = constant
+        if fill and self.fills:
+            given["fill"] = True
         return self.filtered(image, **given, dtype=dtype, threads=threads)
 
     def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:

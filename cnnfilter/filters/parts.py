@@ -125,10 +125,11 @@ class Step:
         padding: tuple[Pair, Pair] | None,
         outputs: tuple[slice, ...],
     ) -> Applied:
-        filter, unit = self.plan.filters[self.index], self.plan.unit
+        filter, unit, fill = self.plan.filters[self.index], self.plan.unit, self.plan.fill
 
-        def function(pixels: Array, dtype: np.dtype[Any]) -> Array:
-            return filter.run(pixels, dtype, threads=threads, padding=padding, unit=unit)[outputs]
+        def function(pixels: Array, dtype: np.dtype[Any], **border: float) -> Array:
+            how: dict[str, Any] = {"threads": threads, "padding": padding, "unit": unit, "fill": fill}
+            return filter.run(pixels, dtype, **how, **border)[outputs]
 
         return apply(
             values,
@@ -138,6 +139,7 @@ class Step:
             bounded=filter.bounded,
             colours_only=filter.colours_only,
             span=filter.span,
+            constant=filter.constant,
             threads=threads,
             **self.settings,
         )
@@ -177,12 +179,20 @@ def _fetched(source: Source, down: Reading, across: Reading) -> Array:
         np.arange(*read.pixels) if read.places is None else np.unique(read.places) for read in (down, across)
     )
     tiles = [[source(run, side) for side in _runs(columns)] for run in _runs(rows)]
-    pixels = np.concatenate([np.concatenate(line, axis=1) for line in tiles])
+    pixels = joined([joined(line, axis=1) for line in tiles])
     if down.places is not None:
         pixels = pixels[np.searchsorted(rows, down.places)]
     if across.places is not None:
         pixels = pixels[:, np.searchsorted(columns, across.places)]
     return pixels
+
+
+def joined(arrays: list[Array], axis: int = 0) -> Array:
+    """Put arrays one behind the other along an axis, with their masks if they have some."""
+    whole: Array = np.concatenate([np.asarray(array) for array in arrays], axis)
+    if not any(isinstance(array, np.ma.MaskedArray) for array in arrays):
+        return whole
+    return np.ma.MaskedArray(whole, np.concatenate([np.ma.getmaskarray(array) for array in arrays], axis))
 
 
 def _runs(pixels: Array) -> list[Pair]:

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from cnnfilter.core.geometry import Geometry
+from cnnfilter.core.missing import is_held
 from cnnfilter.core.threads import count
+from cnnfilter.errors import ParameterError
 from cnnfilter.filters.filter import Filter, Planned, Range
 from cnnfilter.pixels import depth_dtype, rounds_itself, unit_of, white_of
 
@@ -36,6 +38,10 @@ class ChainPlan:
     value_range : {"clip", "abs", "offset", "stretch"} or None
         What becomes of the last filter's values outside the pixels' range.
     threads : int
+    missing : float, optional
+        The value of pixels that are missing, before and after; None if none is.
+    fill : bool
+        Whether a pixel that was missing may get a value.
     """
 
     filters: tuple[Filter, ...]
@@ -46,6 +52,8 @@ class ChainPlan:
     linear: bool
     value_range: Range | None
     threads: int
+    missing: float | None = None
+    fill: bool = False
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -134,9 +142,11 @@ class ChainPlan:
     def memory(self) -> int:
         """Bytes that are held beside the frame, about: the result, and floats on the way to it."""
         result = math.prod(self.shapes[-1]) * self.target.itemsize
+        # A mask, and the pixels with 0 in place of missing ones.
+        extra = 0 if self.missing is None else self.dtype.itemsize + 2
         if self.is_direct:
-            return result
-        size = 8 if self.dtype == np.float64 else 4
+            return result + extra * math.prod(self.shape)
+        size = extra + (8 if self.dtype == np.float64 else 4)
         if self.strips == 1:
             pairs = zip(self.shapes, self.shapes[1:], strict=False)
             return result + size * max(math.prod(before) + math.prod(after) for before, after in pairs)
@@ -178,6 +188,8 @@ def plan_chain(
     value_range: Range | None = None,
     depth: str | None = None,
     threads: int | None = None,
+    missing: float | None = None,
+    fill: bool = False,
 ) -> ChainPlan:
     """Plan a chain of filters for frames of one shape and type.
 
@@ -200,11 +212,17 @@ def plan_chain(
         Of the result; default that of the frame.
     threads : int, optional
         Default: one for each processor.
+    missing : float, optional
+        The value of pixels that are missing, NaN or a number. What is missing after one filter is so for the
+        next.
+    fill : bool, default False
+        Whether a pixel that was missing may get a value.
 
     Raises
     ------
     ParameterError
-        Geometry that does not fit the frame, or channels that a filter does not take.
+        Geometry that does not fit the frame, or channels that a filter does not take; missing pixels where
+        transparency, linear light, layers or the type of the result know none.
 
     Examples
     --------
@@ -218,4 +236,25 @@ def plan_chain(
     target = depth_dtype(depth) if depth else source
     if value_range is None and target.kind != "f":
         value_range = filters[-1].range
-    return ChainPlan(tuple(filters), shape, source, target, alpha, linear, value_range, count(threads))
+    plan = ChainPlan(
+        tuple(filters), shape, source, target, alpha, linear, value_range, count(threads), missing, fill
+    )
+    if missing is not None:
+        _refuse_missing(plan, missing)
+    return plan
+
+
+def _refuse_missing(plan: ChainPlan, value: float) -> None:
+    """Refuse missing pixels where they would be filtered as numbers, or could not be written."""
+    titles = [filter.title for filter in plan.filters if filter.colours_only]
+    if not is_held(value, plan.target):
+        raise ParameterError(
+            f"{plan.target} does not hold {value:g}, the value of missing pixels; use depth f32, or "
+            'missing "none", which filters them as numbers'
+        )
+    if plan.alpha or plan.linear or titles:
+        what = "transparency" if plan.alpha else "linear light" if plan.linear else titles[0]
+        raise ParameterError(
+            f"{what} goes with no missing pixels, and some are {value:g}; "
+            'missing "none" filters them as numbers'
+        )

@@ -124,6 +124,7 @@ class Pool(Filter):
     )
     bounded = True
     default_boundary = "renormalize"  # only what is inside counts
+    fills = False
 
     @property
     def title(self) -> str:

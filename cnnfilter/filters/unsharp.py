@@ -73,6 +73,8 @@ def unsharp(
     >>> unsharp(np.array([10, 10, 10, 90, 90, 90], np.uint8))
     array([  9,   5,   0, 114,  95,  91], dtype=uint8)
     """
+    import numpy as np
+
     from cnnfilter.core.arguments import as_pixels, result_type
     from cnnfilter.core.geometry import number_pair
     from cnnfilter.core.missing import completed_from, find_missing
@@ -83,9 +85,11 @@ def unsharp(
         raise ParameterError(f"unsharp keeps the size: {given} must be 1 and 'same'")
     pixels = as_pixels(image)
     missed = find_missing(pixels, missing)
+    if missed is not None:
+        pixels = np.ma.MaskedArray(np.asarray(pixels), missed.where)
     how = {
-        "boundary": boundary, "constant": constant, "missing": missed and missed.where, "fill": fill,
-        "accuracy": accuracy, "method": method, "threads": threads,
+        "boundary": boundary, "constant": constant, "fill": fill, "accuracy": accuracy, "method": method,
+        "threads": threads,
     }  # fmt: skip
     values = _sharpened(pixels, sigma, amount, threshold, **how)
     return completed_from(values, missed, result_type(pixels.dtype, dtype, smoothing=True), out)
@@ -99,7 +103,7 @@ def _sharpened(
     padding: Any = "same",
     **how: Any,
 ) -> NDArray[Any]:
-    """Return floats. Pixels beside those of the result may be given instead of padding."""
+    """Return floats, masked if the pixels are; pixels beside those of the result may stand for padding."""
     import numpy as np
 
     from cnnfilter.core.arguments import result_type
@@ -120,7 +124,7 @@ def _sharpened(
     values = np.asarray(pixels).astype(work)
     if isinstance(blurred, np.ma.MaskedArray):
         # A pixel that was missing becomes what is around it, where that is asked for.
-        where = np.broadcast_to(how["missing"], pixels.shape)
+        where = np.ma.getmaskarray(pixels)
         values = np.ma.MaskedArray(np.where(where, blurred.data, values), blurred.mask)
     difference = np.subtract(values, blurred)
     if threshold:
@@ -165,12 +169,18 @@ class Unsharp(Filter):
         threads: int | None = None,
         padding: Any = None,
         unit: float = 1.0,
+        fill: bool = False,
+        constant: float | None = None,
     ) -> NDArray[Any]:
         """Filter an array of pixels, or of shares of white, by which the threshold is to be divided too."""
         given = dict(self.arguments)
+        if constant is not None:
+            given["constant"] = constant
         sigma, amount = given.pop("sigma", 1.0), given.pop("amount", 1.0)
         threshold = given.pop("threshold", 0.0) * unit
-        values = _sharpened(image, sigma, amount, threshold, padding or "same", threads=threads, **given)
+        values = _sharpened(
+            image, sigma, amount, threshold, padding or "same", fill=fill, threads=threads, **given
+        )
         return values.astype(dtype, copy=False)
 
     def window(self) -> Pair:

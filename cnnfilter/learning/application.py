@@ -26,6 +26,7 @@ def apply(
     boundary: str = "reflect",
     constant: float = 0.0,
     dtype: Any = None,
+    fill: bool = False,
     threads: int | None = None,
 ) -> NDArray[Any]:
     """Apply a learned filter, but not the bias of one kernel.
@@ -46,6 +47,8 @@ def apply(
         The value of ``boundary="constant"``.
     dtype : dtype, optional
         Type of the result, that of the image by default; an integer type rounds and clips.
+    fill : bool, default False
+        Whether one kernel gives a result where a masked array lacks the pixel, as in `correlate`.
     threads : int, optional
 
     Returns
@@ -77,7 +80,7 @@ def apply(
     if filter.is_kernel:
         return correlate(
             pixels, filter.layers[0].weights[0, 0], stride=stride, padding=padding, boundary=boundary,
-            constant=constant, dtype=target, threads=threads,
+            constant=constant, dtype=target, fill=fill, threads=threads,
         )  # fmt: skip
     _require_layers_take(pixels, target)
     place = geometry_of(filter, (pixels.shape[0], pixels.shape[1]), stride, padding)

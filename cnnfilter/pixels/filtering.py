@@ -1,6 +1,6 @@
 """A filter between pixels and pixels."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ def apply(
     bounded: bool = False,
     colours_only: bool = False,
     span: float | None = None,
+    constant: float | None = None,
     linear: bool = False,
     value_range: ValueRange | None = None,
     depth: str | DTypeLike | None = None,
@@ -47,7 +48,9 @@ def apply(
     ----------
     array : ndarray of shape (H, W) or (H, W, C)
         uint8, uint16, int16, float32 or float64. An RGB array may be a view of four interleaved
-        channels: then the filter is given all four (see `four_channels`).
+        channels: then the filter is given all four (see `four_channels`). A masked array has missing
+        pixels: the filter is given one and gives one, and range, rounding and clipping leave what is
+        missing alone. Not with `alpha`, `linear` or `colours_only`.
     function : callable
         ``function(values, dtype)`` filters each channel of `values` and gives an array of `dtype`:
         float32 or float64, or (only if `bounded`) an integer dtype, rounded half to even.
@@ -68,6 +71,10 @@ def apply(
     span : float, optional
         For a filter whose results are no brightness but, say, radians: how far they reach. Floats keep them
         as they are; pixels, and floats that are given a range, get white times their share of the span.
+    constant : float, optional
+        What the filter is to see beside the image, as a value of the array: an opaque grey, as the pixels
+        are before they are multiplied by alpha or made linear. The filter is then called with the keyword
+        `constant`, in the unit of its `values`.
     linear : bool, optional
         Filter in linear light: the sRGB curve is undone before the filter and applied after it,
         to negative values as to their absolute value. The alpha channel is linear already.
@@ -117,7 +124,7 @@ def apply(
             f"leave --linear out (such values mostly are linear already), or convert it to 8 or 16 bits"
         )
     if bounded and not linear and rounds_itself(array.dtype, dtype, value_range):
-        direct = _direct(array, function, alpha)
+        direct = _direct(array, _bordered(function, constant), alpha)
         if direct is not None:
             return Applied(direct, 0)
     if span and linear:
@@ -126,17 +133,24 @@ def apply(
     scale = full_scale(array.dtype) if white is None else white
     if colours_only and (alpha or linear or (array.dtype.kind == "f" and scale != 1)):
         mixed = _mixable(array, work, alpha, linear, scale, threads)
-        values = _without_alpha(mixed, function, work) if alpha else function(mixed, work)
+        inner = _bordered(function, _share(constant, scale, linear))
+        values = _without_alpha(mixed, inner, work) if alpha else inner(mixed, work)
         _restore(values, alpha, 0.0, bias, linear, scale, threads)
         if alpha:
             if values.shape[:2] != mixed.shape[:2]:
                 raise ParameterError("layers keep transparency only where stride and padding keep the size")
             values[..., -1] = mixed[..., -1] * work.type(scale)
     elif alpha or linear:
-        values = function(_mixable(array, work, alpha, linear, white, threads), work)
+        mixed = _mixable(array, work, alpha, linear, white, threads)
+        inner = _bordered(function, _share(constant, white or 1.0, linear))
+        if alpha and constant is not None:
+            seen = _bordered(function, 1.0)(mixed[..., -1:], work)
+            values = np.concatenate((inner(mixed[..., :-1], work), seen), axis=-1)
+        else:
+            values = inner(mixed, work)
         _restore(values, alpha, gain, bias, linear, white, threads)
     else:
-        values = function(packed(array), work)
+        values = _bordered(function, constant)(packed(array), work)
         if bias:
             values += work.type(bias * scale)
     if span:
@@ -156,6 +170,19 @@ def unit_of(dtype: np.dtype[Any], *, alpha: bool, linear: bool, white: float | N
     """Return what one grey level is in the values that `apply` hands to a filter."""
     scale = white_of(dtype) if white is None else white
     return 1.0 / scale if scale and (alpha or linear) else 1.0
+
+
+def _bordered(function: Filter, constant: float | None) -> Filter:
+    """Tell a filter what lies beside the image, if that is a constant."""
+    return function if constant is None else partial(function, constant=constant)
+
+
+def _share(constant: float | None, scale: float, linear: bool) -> float | None:
+    """Return a constant as `_mixable` makes it of an opaque pixel."""
+    if constant is None:
+        return None
+    share = constant / scale
+    return float(srgb_to_linear(np.array(share))) if linear else share
 
 
 def _without_alpha(values: Array, function: Filter, work: np.dtype[Any]) -> Array:
@@ -257,6 +284,12 @@ def _ranged(
     threads: int | None,
 ) -> Applied:
     """Apply the range to the colours, and to alpha only the limits."""
+    if isinstance(values, np.ma.MaskedArray):
+        gone = np.ma.getmaskarray(values)
+        # NaN: a stretch leaves it aside, and where values are limited each one counts as such.
+        done = _ranged(values.filled(np.nan), dtype, value_range, white, ends, alpha, threads)
+        clipped = done.clipped - int(np.count_nonzero(gone)) if done.clipped else 0
+        return Applied(np.ma.MaskedArray(done.array, gone), clipped)
     if not alpha or (dtype.kind == "f" and value_range is None):
         return quantise(values, dtype, value_range, white=white, ends=ends, threads=threads)
     result = np.empty(values.shape, dtype)

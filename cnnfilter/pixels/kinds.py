@@ -11,7 +11,7 @@ from cnnfilter.errors import ParameterError
 
 Array = NDArray[Any]
 ValueRange = Literal["clip", "abs", "offset", "stretch"]
-Filter = Callable[[Array, np.dtype[Any]], Array]
+Filter = Callable[..., Array]
 
 DEPTHS: dict[str, np.dtype[Any]] = {
     "8": np.dtype(np.uint8),
@@ -27,7 +27,15 @@ RANGES = ("clip", "abs", "offset", "stretch")
 
 
 class Applied(NamedTuple):
-    """Result of `apply`: the array, and how many of its values were limited to the range."""
+    """Result of `apply`.
+
+    Attributes
+    ----------
+    array : array or masked array
+        Masked where a result is missing, if the filtered array was one.
+    clipped : int
+        How many of its values were limited to the range.
+    """
 
     array: Array
     clipped: int

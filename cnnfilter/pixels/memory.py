@@ -33,6 +33,8 @@ def four_channels(array: Array) -> Array | None:
     """
     if array.ndim != 3 or array.shape[-1] != 3 or not isinstance(array.base, np.ndarray):
         return None
+    if isinstance(array, np.ma.MaskedArray):  # there is no mask for the fourth
+        return None
     size = array.itemsize
     shape = (*array.shape[:2], 4)
     if array.strides != (shape[1] * 4 * size, 4 * size, size):
@@ -46,6 +48,8 @@ def four_channels(array: Array) -> Array | None:
 
 def packed(array: Array) -> Array:
     """Return a contiguous array; RGB out of four channels is copied a pixel at a time, not a value."""
+    if isinstance(array, np.ma.MaskedArray):
+        return np.ma.MaskedArray(packed(array.data), np.ma.getmaskarray(array))
     padded = four_channels(array)
     if padded is None:
         return np.ascontiguousarray(array)

@@ -75,7 +75,7 @@ class TestHelp:
     @pytest.mark.parametrize("command", all_commands(), ids=" ".join)
     def test_fits_a_screen_and_ends_with_two_examples(self, command):
         lines = cnnfilter(*command, "--help").stdout.decode().splitlines()
-        assert len(lines) <= 44
+        assert len(lines) <= 46
         assert max(map(len, lines)) <= 80
         place = lines.index("Examples:")
         assert len(lines) - place == 3, "two examples, a line each"

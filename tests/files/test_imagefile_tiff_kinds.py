@@ -9,7 +9,6 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from commandline import cnnfilter, complaint
 from PIL import Image, ImageOps
 from test_imagefile_tiff import laid_out, made, values, written
 
@@ -319,13 +318,3 @@ def test_offsets_beyond_any_memory_are_refused(rng):
     data[8:16] = b"\xff" * 8
     with pytest.raises(ImageFileError, match="beyond the end"):
         imagefile.read(bytes(data))
-
-
-def test_missing_pixels_that_are_filtered_as_numbers_are_told(rng, tmp_path):
-    image = values(rng, (12, 16), "float32")
-    (tmp_path / "a.tif").write_bytes(made(image, extratags=TestWhatTravels.GEO))
-    assert cnnfilter("mean", tmp_path / "a.tif", "-o", tmp_path / "b.tif").stderr == b""
-    image[0, 0] = -9999
-    (tmp_path / "a.tif").write_bytes(made(image, extratags=TestWhatTravels.GEO))
-    told = complaint(cnnfilter("mean", tmp_path / "a.tif", "-o", tmp_path / "b.tif"))
-    assert told.endswith("pixels of -9999, which the file declares missing, are filtered as numbers")

@@ -219,22 +219,6 @@ class TestMissing:
         told = f"the value of missing pixels ({value}) is left out, for the values become others"
         assert picture.losses == [told] * (not kept)
 
-    @pytest.mark.parametrize(("value", "told"), [("nan", True), ("-9999", True), ("7", False)])
-    def test_pixels_of_it_are_told(self, value, told, rng, tmp_path):
-        image = np.ones((2, 8, 9), np.float32)
-        image[1, 3, 4] = float(value) if told else 1
-        file = tmp_path / "a.tif"
-        with tifffile.TiffWriter(file) as writer:
-            for page in image:
-                writer.write(page, metadata=None, extratags=nodata(value))
-        run = cnnfilter("mean", file, "-o", tmp_path / "b.tif")
-        if told:
-            assert complaint(run).endswith(
-                f"pixels of {value}, which the file declares missing, are filtered as numbers"
-            )
-        else:
-            assert (run.returncode, run.stderr) == (0, b"")
-
 
 def test_a_type_that_becomes_another_is_told(rng, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", values(rng, (6, 7), "uint32"), metadata=None)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import cnnfilter as cf
 from cnnfilter import Kernel
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters import plan
@@ -20,6 +21,7 @@ from cnnfilter.filters.gradient import Gradient
 from cnnfilter.filters.plan import plan_chain
 from cnnfilter.filters.pool import Pool
 from cnnfilter.filters.second_derivative import SecondDerivative
+from cnnfilter.filters.unsharp import Unsharp
 from cnnfilter.registry import filter_named
 
 SKEW = Kernel([[1, -2, 3], [0, 4, -1], [2, 0, 1], [-3, 1, 2]])
@@ -223,3 +225,72 @@ def test_the_result_may_take_the_memory_of_the_frame():
     result = in_strips(steps, frame, overwrite=True).array
     assert result is frame
     np.testing.assert_array_equal(result, expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.one_of(linear_steps(), pools, st.builds(Unsharp), st.builds(Gradient)), min_size=1, max_size=3
+    ),
+    st.sampled_from(
+        [("uint8", 7), ("int16", -32768), ("float32", -9999), ("float32", np.nan), ("float64", -1e38)]
+    ),
+    st.sampled_from([None, "f32"]),
+    st.sampled_from([None, "clip", "abs", "offset", "stretch"]),
+    st.booleans(),
+    st.integers(0, 99),
+)
+def test_missing_pixels_are_so_in_strips_too(steps, kind, depth, value_range, fill, seed):
+    dtype, marker = kind
+    random = np.random.default_rng(seed)
+    frame = random.integers(10, 250, (230, 30, 2)).astype(dtype)
+    frame[random.random(frame.shape) < 0.02] = marker
+    frame[60:130, 5:20] = marker
+    how = {"depth": depth, "value_range": value_range, "missing": marker, "fill": fill}
+    try:
+        expected = whole(steps, frame, **how)
+    except ParameterError:  # the kernels do not fit, or float32 does not hold the value
+        assume(False)
+    original = frame.copy()
+    for overwrite in (False, True):
+        result = in_strips(steps, frame, threads=3, overwrite=overwrite, **how)
+        np.testing.assert_array_equal(result.array, expected.array)
+        assert result[1:] == expected[1:]
+        if not overwrite:
+            np.testing.assert_array_equal(frame, original)
+
+
+def test_what_is_missing_after_a_filter_is_missing_for_the_next():
+    frame = np.random.default_rng(6).normal(size=(40, 30)).astype(np.float32)
+    frame[5:20, 5:20] = -1e30
+    gone = frame == np.float32(-1e30)
+    once = cf.mean(np.ma.MaskedArray(frame, gone), fill=True)
+    assert 0 < once.mask.sum() < gone.sum()
+    twice = cf.gradient(once, fill=True).filled(-1e30)
+    for strips in (whole, in_strips):
+        result = strips([filter_named("mean")(), Gradient()], frame, missing=-1e30, fill=True)
+        np.testing.assert_array_equal(result.array, twice)
+
+
+def test_results_that_have_the_value_of_missing_ones_are_counted():
+    frame = np.full((200, 20), 9, np.uint8)
+    frame[50, 5] = 0
+    gone = cf.second_derivative(frame, missing=frame == 0).mask
+    for strips in (whole, in_strips):
+        result = strips([SecondDerivative()], frame, missing=0)
+        assert result.mistaken == np.count_nonzero(~gone)
+        assert strips([SecondDerivative()], frame, missing=0, depth="f32").mistaken == result.mistaken
+        assert strips([Pool(kind="max")], frame, missing=0).mistaken == 0
+
+
+def test_the_memory_of_missing_pixels_is_planned():
+    frame = np.zeros((4000, 500, 3), np.float32)
+    frame[::7, ::5] = -1
+    for steps in ([Gaussian(sigma=2.0)], [Gaussian(sigma=2.0), SecondDerivative(axis="both")]):
+        planned = plan_chain(steps, frame.shape, frame.dtype, threads=1, missing=-1)
+        run_chain(planned, frame)
+        tracemalloc.start()
+        run_chain(planned, frame)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert 0.3 * planned.memory < peak < 1.1 * planned.memory

@@ -1,0 +1,103 @@
+"""Which pixels of a file are missing: those of a value that the user names, or that the file declares."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from cnnfilter.core.missing import is_held
+from cnnfilter.errors import ParameterError
+from cnnfilter.files import Picture
+from cnnfilter.pixels import Array
+
+
+class MissingPixels(NamedTuple):
+    """The missing pixels of one frame.
+
+    Attributes
+    ----------
+    value : float
+        What stands for them.
+    declared : bool
+        Whether the file says so, and not the user.
+    found : int
+        How many values of the frame are missing, channels counted each.
+    """
+
+    value: float
+    declared: bool
+    found: int
+
+    def __str__(self) -> str:
+        source = "the file declares" if self.declared else "asked for"
+        return f"{self.found} values of {self.value:g}, as {source}"
+
+
+def find_missing(picture: Picture, index: int, asked: float | str | None) -> MissingPixels | None:
+    """Find the missing pixels of a frame.
+
+    Parameters
+    ----------
+    picture : Picture
+    index : int
+        Of the frame.
+    asked : "none", "nan", number or None
+        None for what the file declares.
+
+    Returns
+    -------
+    MissingPixels or None
+        None where no value stands for missing pixels, or none that the frame's type has.
+
+    Raises
+    ------
+    ParameterError
+        A number asked for that the frame's type does not have.
+
+    Examples
+    --------
+    >>> find_missing(Picture([np.array([[1.0, -9999.0]])]), 0, -9999)
+    MissingPixels(value=-9999, declared=False, found=1)
+    """
+    if asked == "none":
+        return None
+    frame, declared = picture.frames[index], asked is None
+    value = picture.kept(index).missing if asked is None else float("nan") if asked == "nan" else asked
+    assert not isinstance(value, str), "there are no other words"
+    if value is None:
+        return None
+    if not is_held(value, frame.dtype):
+        if declared:
+            return None
+        raise ParameterError(f"missing {value:g} is no value of {frame.dtype}, the type of the image")
+    return MissingPixels(value, declared, int(np.count_nonzero(_seen(value, frame, picture.alpha))))
+
+
+def is_overruled(picture: Picture, index: int, value: float) -> bool:
+    """Whether pixels have another value that the file declares missing."""
+    declared = picture.kept(index).missing
+    return (
+        declared is not None
+        and repr(declared) != repr(float(value))
+        and has_pixels_of(declared, picture.frames[index], picture.alpha)
+    )
+
+
+def has_pixels_of(value: float, frame: Array, alpha: bool) -> bool:
+    """Whether a value is among those of a frame; never if its type does not hold it."""
+    return is_held(value, frame.dtype) and bool(_seen(value, frame, alpha).any())
+
+
+def _equal(value: float, frame: Array) -> Array:
+    return np.isnan(frame) if math.isnan(value) else frame == np.asarray(value).astype(frame.dtype)
+
+
+def _seen(value: float, frame: Array, alpha: bool) -> Array:
+    """Tell which colours are missing; those of hidden pixels count nothing anyway."""
+    if not alpha:
+        return _equal(value, frame)
+    found = _equal(value, frame[..., :-1])
+    # NaN stays NaN, however little of it is seen.
+    return found & (frame[..., -1:] > 0) if math.isfinite(value) else found

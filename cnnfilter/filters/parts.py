@@ -127,7 +127,7 @@ class Step:
     ) -> Applied:
         filter, unit, fill = self.plan.filters[self.index], self.plan.unit, self.plan.fill
 
-        def function(pixels: Array, dtype: np.dtype[Any], **border: float) -> Array:
+        def function(pixels: Array, dtype: np.dtype[Any], **border: Any) -> Array:
             how: dict[str, Any] = {"threads": threads, "padding": padding, "unit": unit, "fill": fill}
             return filter.run(pixels, dtype, **how, **border)[outputs]
 

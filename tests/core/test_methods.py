@@ -177,3 +177,11 @@ def test_extreme_weights_are_summed_in_float64():
     column, row = np.array([1e-30, 2e-30, 1e-30]), np.array([1e30, 2e30, 3e30])
     found = cf.correlate(np.ones((9, 9), np.float32), np.outer(column, row), method="separable")
     assert found[4, 4] == pytest.approx(24)
+
+
+@pytest.mark.parametrize("side", [1001, 257])
+def test_means_of_floats_over_long_sides(side):
+    image = np.random.default_rng(side).standard_normal((9, 11)).astype(np.float32)
+    found = cf.mean(image, (3, side), method="running sums", boundary="wrap")
+    weights = np.full((3, side), 1 / (3 * side))
+    np.testing.assert_allclose(found, promise.exact(image, weights, boundary="wrap"), atol=1e-6)

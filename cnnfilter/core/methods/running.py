@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -174,27 +174,42 @@ class _Boxes:
         threads.run_strips(strip, geometry.rows.output, workers, max(LEAST_ROWS, geometry.rows.kernel))
 
 
-@lru_cache(maxsize=256)
+FACTORED = 256
+"""Largest number whose chain comes from its factors; those of larger ones are doubled at last."""
+
+
 def addition_chain(number: int) -> tuple[int, ...]:
     """Return how to reach a number by few additions: lengths, each the sum of two before it, from 1 on.
 
-    The shortest of the factor method (Knuth, The Art of Computer Programming 2, 4.6.3): a chain of the
-    number before and 1, or of a factor, and then of that times the chain of the other.
-
     Examples
     --------
-    >>> addition_chain(31)
-    (1, 2, 3, 6, 12, 15, 30, 31)
+    >>> addition_chain(15), addition_chain(601)[-3:]
+    ((1, 2, 3, 6, 12, 15), (300, 600, 601))
     """
-    if number == 1:
-        return (1,)
-    chains: list[tuple[int, ...]] = [(*addition_chain(number - 1), number)]
-    for factor in range(2, math.isqrt(number) + 1):
-        if number % factor == 0:
-            for first in (factor, number // factor):
-                other = addition_chain(number // first)[1:]
-                chains.append((*addition_chain(first), *(first * length for length in other)))
-    return min(chains, key=len)
+    doubled = []
+    while number > FACTORED:
+        doubled.append(number)
+        number = number - 1 if number % 2 else number // 2
+    return (*_factored()[number], *reversed(doubled))
+
+
+@cache
+def _factored() -> list[tuple[int, ...]]:
+    """Return the chains of 0 (which has none) to `FACTORED`.
+
+    The shortest of the factor method (Knuth, The Art of Computer Programming 2, 4.6.3): a chain of the
+    number before and 1, or of a factor, and then of that times the chain of the other.
+    """
+    chains: list[tuple[int, ...]] = [(), (1,)]
+    for number in range(2, FACTORED + 1):
+        found = [(*chains[number - 1], number)]
+        for factor in range(2, math.isqrt(number) + 1):
+            if number % factor == 0:
+                for first in (factor, number // factor):
+                    multiples = (first * length for length in chains[number // first][1:])
+                    found.append((*chains[first], *multiples))
+        chains.append(min(found, key=len))
+    return chains
 
 
 def _sums_of(chain: tuple[int, ...]) -> list[tuple[int, int, int]]:

@@ -135,8 +135,12 @@ class ChainPlan:
 
     @property
     def keeps_the_frame(self) -> bool:
-        """Whether the result has the shape and type of the frame, so that it can take its memory."""
-        return self.dtype == self.target and all(shape == self.shape for shape in self.shapes)
+        """Whether the result can take the memory of the frame: it has its shape and type.
+
+        Not where outputs are computed together, for those of the next strip need pixels of this one.
+        """
+        together = any(grid != (1, 1) for grid in self.grids)
+        return not together and self.dtype == self.target and all(s == self.shape for s in self.shapes)
 
     @property
     def memory(self) -> int:

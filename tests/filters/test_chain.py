@@ -14,7 +14,7 @@ from cnnfilter import Kernel
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters import plan
 from cnnfilter.filters.chain import run_apart, run_chain
-from cnnfilter.filters.correlation import Correlate
+from cnnfilter.filters.correlation import Convolve, Correlate
 from cnnfilter.filters.filter import KernelFilter
 from cnnfilter.filters.gaussian import Gaussian
 from cnnfilter.filters.gradient import Gradient
@@ -294,3 +294,16 @@ def test_the_memory_of_missing_pixels_is_planned():
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert 0.3 * planned.memory < peak < 1.1 * planned.memory
+
+
+def test_a_frame_that_transforms_still_read_is_not_overwritten():
+    """The rows that are computed together reach beyond the strip, whose result another thread had written."""
+    generator = np.random.default_rng(0)
+    frame = generator.random((1500, 1100, 3)).astype(np.float32)
+    weights = generator.random((43, 43))
+    filters = [Convolve(kernel=Kernel(weights / weights.sum())), Gaussian(sigma=1.0)]
+    plan = plan_chain(filters, frame.shape, frame.dtype, threads=3)
+    assert plan.strips > 3 and any(grid != (1, 1) for grid in plan.grids)
+    wanted = run_chain(plan, frame).array
+    np.testing.assert_array_equal(run_chain(plan, frame.copy(), overwrite=True).array, wanted)
+    assert not plan.keeps_the_frame

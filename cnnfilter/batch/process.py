@@ -19,6 +19,9 @@ from cnnfilter.pixels import Array
 _INEXACT = ("AVIF", "GIF", "JPEG")
 """Forms that change pixels a little, those too whose value means that they are missing."""
 
+_INEXACT_AT_A_QUALITY = ("JP2", "JXL", "WEBP")
+"""Forms that do where a quality is asked for."""
+
 
 class OutputExists(ImageFileError):
     """An output that is there already, and may neither be replaced nor left alone."""
@@ -116,7 +119,8 @@ class Process(NamedTuple):
         input_shape = picture.frames[0].shape
         clipped = self._filter(picture)
         form = self._form(picture, job)
-        if form in _INEXACT and any(picture.kept(index).marked for index in range(len(picture.frames))):
+        marked = any(picture.kept(index).marked for index in range(len(picture.frames)))
+        if marked and self._is_inexact(picture, form):
             picture.lose(f"{form} keeps no value exactly: missing pixels cannot be told from others")
         self._write(picture, job, form)
         return Outcome(
@@ -235,6 +239,12 @@ class Process(NamedTuple):
                     f"{filter.title} would pad to {padded[0]}x{padded[1]} and give {shape[0]}x{shape[1]} "
                     f"pixels, more than the limit of {self.max_pixels}; raise it with --max-pixels"
                 )
+
+    def _is_inexact(self, picture: Picture, form: str) -> bool:
+        """Whether pixels change a little when they are written."""
+        lossy_as_before = form == picture.form == "WEBP" and not picture.encoding.get("lossless")
+        asked = self.quality is not None and form in _INEXACT_AT_A_QUALITY
+        return form in _INEXACT or asked or lossy_as_before
 
     def _form(self, picture: Picture, job: Job) -> str:
         if self.form:

@@ -127,8 +127,9 @@ def parse_missing(text: str) -> float | str | None:
     if word in ("none", "nan"):
         return None if word == "none" else "nan"
     for number in (int, float):
-        with suppress(ValueError):
-            return number(word)
+        with suppress(ValueError, OverflowError):
+            value = number(word)
+            return value if math.isfinite(value) else float(value)
     raise ParameterError(f"missing {shown(text)} is not a number; use none, nan or a number such as -9999")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
+from cnnfilter.core.missing import is_held
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import ifd
 from cnnfilter.files.deflate import in_order
@@ -128,11 +129,21 @@ class Page:
 
     @cached_property
     def nodata(self) -> float | None:
-        """The value that GDAL's tag declares missing."""
+        """The value that GDAL's tag declares missing, as floats of 16 bits hold it where samples are such."""
         try:
-            return float(self.tags[NODATA].text) if NODATA in self.tags else None
+            value = float(self.tags[NODATA].text) if NODATA in self.tags else None
         except ValueError:
             return None
+        if value is None or self.dtype != np.float16:
+            return value
+        with np.errstate(over="ignore"):
+            return float(np.float16(value))
+
+    @property
+    def filling(self) -> float:
+        """What left-out tiles hold: the missing value, or 0 where there is none that the samples can hold."""
+        held = self.nodata is not None and self.dtype is not None and is_held(self.nodata, self.dtype)
+        return self.nodata if held and self.nodata is not None else 0.0
 
     @property
     def is_read(self) -> bool:
@@ -202,7 +213,7 @@ class Page:
             part = image[top : top + height, left : left + width, plane * each : (plane + 1) * each]
             offset, size = segments[index]
             if size == 0:  # GDAL leaves out tiles that hold nothing
-                part[...] = self.nodata or 0
+                part[...] = self.filling
                 return
             data = memoryview(self.block.data)[offset : offset + size]
             part[...] = self.segment(data, rows, width, each)[: part.shape[0], : part.shape[1]]

@@ -102,7 +102,7 @@ class _Tiles:
         rows = self.height if page.tiled else min(self.height, page.height - top)
         each = page.samples // self.planes
         if size == 0:  # GDAL leaves out tiles that hold nothing
-            return np.full((rows, self.width, each), page.nodata or 0, page.dtype)
+            return np.full((rows, self.width, each), page.filling, page.dtype)
         with self.lock:
             self.file.seek(offset)
             data = self.file.read(size)

@@ -139,6 +139,27 @@ class TestAskedFor:
         assert status == 0
         assert said.endswith("JPEG keeps no value exactly: missing pixels cannot be told from others\n")
 
+    @pytest.mark.parametrize("form", ["webp", "jxl", "jp2"])
+    def test_forms_say_so_at_a_quality(self, tmp_path, form):
+        source = save(tmp_path / "a.tif", heights(255, "uint8"))
+        whole, lossy = tmp_path / f"whole.{form}", tmp_path / f"lossy.{form}"
+        assert run("mean", source, "-o", whole, "--missing", "255") == (0, "")
+        status, said = run("mean", source, "-o", lossy, "--missing", "255", "--quality", "50")
+        assert status == 0 and said.endswith("missing pixels cannot be told from others\n")
+
+    def test_floats_of_16_bits_hold_the_value_rounded(self, tmp_path, out):
+        image = heights(-9999, "float16")
+        source = save(tmp_path / "half.tif", image, "-9999")
+        run("mean", source, "-o", out)
+        wanted = cf.mean(image.astype(np.float32), missing=np.float32(-10000))
+        np.testing.assert_array_equal(tifffile.imread(out), wanted)
+        assert declared(out) == "-10000"
+
+    def test_a_number_too_large_for_a_float_is_no_value(self, tmp_path, out):
+        source = save(tmp_path / "a.tif", heights(7, "uint8"))
+        status, said = run("mean", source, "-o", out, "--missing", "1" + 400 * "0")
+        assert status != 0 and "missing inf is no value of uint8" in said
+
     def test_matrices(self):
         done = cnnfilter("mean", "--matrix", "1 2 -1; 3 4 5", "--missing", "-1", "--fill")
         numbers = [line.split() for line in done.stdout.decode().splitlines()]

@@ -14,6 +14,7 @@ from test_lazy_files import CHAIN, GAUSSIAN, whole
 import cnnfilter as cf
 from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.files import tiff_writing
+from cnnfilter.filters.mean import Mean
 from cnnfilter.lazy import memory, tiles
 from cnnfilter.lazy import run as lazy_run
 from cnnfilter.lazy.stores import blank
@@ -253,3 +254,20 @@ def test_unpacked_tiles_are_kept_within_a_bound(tmp_path, monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 11 << 20
+
+
+@pytest.mark.parametrize(
+    ("dtype", "text", "value"),
+    [("uint8", "7", 7), ("uint8", "-9999", 0), ("uint8", "nan", 0), ("int16", "1e300", 0),
+     ("float32", "nan", np.nan), ("float16", "-9999", -10000)],
+)  # fmt: skip
+def test_left_out_tiles_hold_the_missing_value_if_they_can(tmp_path, dtype, text, value):
+    tile = np.full((16, 16), 5, dtype)
+    source, out = tmp_path / "sparse.tif", tmp_path / "out.npy"
+    tifffile.imwrite(source, iter([tile, None, None, tile]), shape=(32, 32), dtype=dtype, tile=(16, 16),
+                     metadata=None, extratags=((42113, "s", 0, text, True),))  # fmt: skip
+    frame = cf.read(source).frames[0]
+    np.testing.assert_array_equal(frame[:16, 16:], value)
+    np.testing.assert_array_equal(frame[:16, :16], 5)
+    lazy_run(Mean(size=1), source, out)
+    np.testing.assert_array_equal(np.load(out), frame)

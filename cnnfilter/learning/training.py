@@ -21,6 +21,7 @@ from cnnfilter.learning.evaluation import decibels
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter, sequence_of
 from cnnfilter.learning.pairs import Array, Pair, Split
 from cnnfilter.nn.blas import single_threaded
+from cnnfilter.nn.fit import DivergenceError
 from cnnfilter.nn.functional import activation
 from cnnfilter.nn.layers_joining import walk
 from cnnfilter.nn.loop import TrainingLoop
@@ -130,8 +131,15 @@ class Run(TrainingLoop[tuple[Array, Array]]):
     def run_round(self) -> None:
         """Go on to the next look, and judge the parameters by what is held out."""
         every = max(1, self.options.steps // _LOOKS)
-        self._learn(self._batches(min(every - self.step % every, self.options.steps - self.step)))
-        self.curve.append((self.step, self._quality()))
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is judged
+            self._learn(self._batches(min(every - self.step % every, self.options.steps - self.step)))
+            quality = self._quality()
+        if math.isnan(quality) and not self.curve:
+            raise DivergenceError(
+                f"the weights are no numbers after {self.step} steps at rate {self.options.rate:g}: "
+                "a lower rate, or images of smaller values, may help"
+            )
+        self.curve.append((self.step, quality))
         self._keep()
 
     def tensors(self) -> Parameters:

@@ -4,6 +4,7 @@ What is trained, on which batches, and how it is judged, say those who make a `T
 Which tensors are kept, when to stop, and how an interrupted training goes on is said here.
 """
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -70,7 +71,7 @@ class TrainingLoop(ABC, Generic[Batch]):
     @property
     def waited(self) -> int:
         """Looks since the best one, the first of several equals."""
-        found = self.qualities
+        found = [-math.inf if math.isnan(quality) else quality for quality in self.qualities]
         return len(found) - 1 - max(range(len(found)), key=found.__getitem__) if found else 0
 
     @property

@@ -11,6 +11,7 @@ from cnnfilter.errors import FilterFileError, ParameterError
 from cnnfilter.learning.learnedfilter import LearnedFilter
 from cnnfilter.learning.stack import StackOptions, learn_stack
 from cnnfilter.learning.training import first_parameters, gradients_of
+from cnnfilter.nn import DivergenceError
 
 CHINA = np.ascontiguousarray(load_sample_image("china.jpg")[::2, ::2, 1])
 SMALL = StackOptions(layers=2, maps=6, steps=40, batch=4, patch=16)
@@ -161,3 +162,9 @@ def test_beyond_a_saturated_target_is_no_error():
     wanted[...] = [[[[0.0, 0.0], [0.25, 1.0]]]]
     (bias,) = gradients_of(parameters, options, x, wanted, 1.0, (0.0, 1.0))[1]["0.bias"]
     assert bias == pytest.approx(-0.5 - 1.25)
+
+
+def test_weights_that_are_no_numbers_are_no_filter(pair):
+    before, after = (picture.astype(np.float32) * 1e18 for picture in pair)
+    with pytest.raises(DivergenceError, match="a lower rate"):
+        learn_stack(before, after, SMALL, register=False)

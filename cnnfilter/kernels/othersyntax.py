@@ -69,9 +69,16 @@ def vips_rows(text: str) -> str:
     if columns == len(numbers) or not lines or [len(line) for line in lines] != [columns] * height:
         return text
     scale, offset = numbers[2:] or ("1", "0")
-    if offset.strip("0."):
+    if not _is_zero(offset):
         raise ParameterError(f"a vips matrix with the offset {offset}, which no kernel has; take it out")
     return ";".join(" ".join(line) for line in lines) + (f" / {scale}" if scale != "1" else "")
+
+
+def _is_zero(text: str) -> bool:
+    try:
+        return float(text) == 0
+    except ValueError:
+        return False
 
 
 def _array(inner: str, divisor: str) -> str | None:
@@ -85,6 +92,10 @@ def _array(inner: str, divisor: str) -> str | None:
 
 def _magick(width: str, height: str | None, x: str | None, y: str | None, values: str) -> str:
     columns, lines = int(width), int(height or width)
+    if not (columns and lines):
+        raise ParameterError(
+            f"a kernel of {columns} columns by {lines} rows is empty; give 1 or more of each"
+        )
     numbers = values.replace(",", " ").split()
     if len(numbers) != columns * lines:
         raise ParameterError(

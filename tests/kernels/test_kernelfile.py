@@ -203,6 +203,8 @@ class TestOtherPrograms:
         [
             ("3 2 16 0\n1 2 1\n2 4 2\n", Kernel([[1, 2, 1], [2, 4, 2]], 16)),
             ("3 2\n1 2 1\n2 4 2\n", Kernel([[1, 2, 1], [2, 4, 2]])),
+            ("3 1 4 -0\n1 2 1\n", Kernel([1, 2, 1], 4)),
+            ("3 1 4 0e0\n1 2 1\n", Kernel([1, 2, 1], 4)),
             ("2 2\n1 2\n3 4\n", Kernel([[2, 2], [1, 2], [3, 4]])),
             ("4 2 1 0\n1 2 3 4\n5 6 7 8\n", Kernel([[4, 2, 1, 0], [1, 2, 3, 4], [5, 6, 7, 8]])),
         ],
@@ -213,6 +215,11 @@ class TestOtherPrograms:
     def test_a_matrix_of_vips_with_an_offset(self, tmp_path):
         with pytest.raises(FilterFileError, match="offset 128"):
             kernelfile.load(stored(tmp_path / "k.txt", "3 1 1 128\n1 2 1\n"))
+
+    @pytest.mark.parametrize("text", ["0:", "0x0:", "3x0: 1"])
+    def test_a_kernel_of_no_rows_or_columns(self, text):
+        with pytest.raises(ParameterError, match="is empty"):
+            kernelfile.kernel_from(text)
 
 
 class TestKernelFrom:

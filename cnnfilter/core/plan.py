@@ -11,7 +11,7 @@ import numpy as np
 from cnnfilter.core.geometry import Geometry, Pair
 from cnnfilter.core.keeping import kept
 from cnnfilter.core.loops.fft import OUTLIER
-from cnnfilter.core.methods import fft, recursive
+from cnnfilter.core.methods import fft, recursive, running
 from cnnfilter.errors import ParameterError
 from cnnfilter.kernels.kernel import Kernel
 
@@ -272,8 +272,8 @@ def _running(question: _Question) -> _Offer | str:
     rows, columns = question.sides
     if question.source.startswith("f"):
         accumulator = "float64" if "float64" in (question.source, question.target) else "float32"
-        operations = 2 * (rows**0.5 + columns**0.5)
-        cost = _in_type(accumulator, 0.8 + 0.1 * operations + 0.002 * (rows + columns))
+        operations = float(running.additions(rows) + running.additions(columns))
+        cost = _in_type(accumulator, 0.8 + 0.1 * operations + 0.001 * (rows + columns))
         error = _rounding(accumulator, int(operations) + 4)
     else:
         accumulator = "float32" if (question.source, question.target) == ("uint8", "uint8") else "float64"

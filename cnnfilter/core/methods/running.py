@@ -134,7 +134,7 @@ class _Boxes:
         self.line = ((self.span * channels + halo + block) // 16 | 1) * 16
         starts = np.cumsum([0, *depths]) * self.line
         self.rings = np.array(list(zip(starts[:-1], depths, strict=True)), np.int64)
-        tolerance = (len(down) - 1 + len(along) - 1 + 4) * float(np.finfo(task.real_type).eps)
+        tolerance = (additions(height) + additions(width) + 4) * float(np.finfo(task.real_type).eps)
         scale = 0.5 ** (height * width).bit_length()
         source, target, real = task.source, task.target, task.real
         self.loop = compiled.function(
@@ -191,6 +191,17 @@ def addition_chain(number: int) -> tuple[int, ...]:
         doubled.append(number)
         number = number - 1 if number % 2 else number // 2
     return (*_factored()[number], *reversed(doubled))
+
+
+def additions(number: int) -> int:
+    """Return how many additions a sum of so many rows or pixels takes.
+
+    Examples
+    --------
+    >>> additions(31)
+    7
+    """
+    return len(addition_chain(number)) - 1
 
 
 @cache

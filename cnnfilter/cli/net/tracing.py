@@ -19,7 +19,7 @@ ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh
     cls=Examples,
     context_settings=CONTEXT,
     examples=[
-        "cnnfilter net trace --matrix '1 2 3; 4 5 6' --kernel '1 -1' --pool max",
+        "cnnfilter net trace --matrix '1 2 4; 4 5 6' --kernel '-1 1' --pool max",
         "cnnfilter net trace --matrix '1 2; 3 4' --kernel 2 --activation sigmoid",
     ],
 )

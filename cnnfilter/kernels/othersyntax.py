@@ -66,7 +66,8 @@ def vips_rows(text: str) -> str:
         return text
     columns, height = map(int, numbers[:2])
     lines = [line.split() for line in body.splitlines() if line.strip()]
-    if columns == len(numbers) or not lines or [len(line) for line in lines] != [columns] * height:
+    whole = len(lines) == height and all(len(line) == columns for line in lines)
+    if columns == len(numbers) or not lines or not whole:
         return text
     scale, offset = numbers[2:] or ("1", "0")
     if not _is_zero(offset):

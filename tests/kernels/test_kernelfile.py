@@ -216,6 +216,16 @@ class TestOtherPrograms:
         with pytest.raises(FilterFileError, match="offset 128"):
             kernelfile.load(stored(tmp_path / "k.txt", "3 1 1 128\n1 2 1\n"))
 
+    @pytest.mark.parametrize("text", ["3 40000000 1 0\n1 2 1\n", "40000000 3\n1 2 1\n"])
+    def test_sizes_that_are_claimed_take_no_memory(self, text, tmp_path):
+        """A list as long as the rows that a matrix of vips claims filled 24 GiB."""
+        path = stored(tmp_path / "k.txt", text)
+        tracemalloc.start()
+        with pytest.raises(FilterFileError):
+            kernelfile.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+        tracemalloc.stop()
+
     @pytest.mark.parametrize("text", ["0:", "0x0:", "3x0: 1"])
     def test_a_kernel_of_no_rows_or_columns(self, text):
         with pytest.raises(ParameterError, match="is empty"):

@@ -62,7 +62,7 @@ def vips_rows(text: str) -> str:
     """
     head, _, body = text.strip().partition("\n")
     numbers = head.split()
-    if len(numbers) not in (2, 4) or not all(number.isdecimal() for number in numbers[:2]):
+    if len(numbers) not in (2, 4) or not all(one.isdecimal() and len(one) < 10 for one in numbers[:2]):
         return text
     columns, height = map(int, numbers[:2])
     lines = [line.split() for line in body.splitlines() if line.strip()]

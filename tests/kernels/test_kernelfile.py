@@ -216,7 +216,9 @@ class TestOtherPrograms:
         with pytest.raises(FilterFileError, match="offset 128"):
             kernelfile.load(stored(tmp_path / "k.txt", "3 1 1 128\n1 2 1\n"))
 
-    @pytest.mark.parametrize("text", ["3 40000000 1 0\n1 2 1\n", "40000000 3\n1 2 1\n"])
+    @pytest.mark.parametrize(
+        "text", ["3 40000000 1 0\n1 2 1\n", "40000000 3\n1 2 1\n", "9" * 5000 + " 3\n1 2 1\n"]
+    )
     def test_sizes_that_are_claimed_take_no_memory(self, text, tmp_path):
         """A list as long as the rows that a matrix of vips claims filled 24 GiB."""
         path = stored(tmp_path / "k.txt", text)

@@ -129,8 +129,9 @@ def _sharpened(
     difference = np.subtract(values, blurred)
     if threshold:
         difference[np.abs(difference) <= work.type(threshold)] = 0
-    difference *= work.type(amount)
-    values += difference
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large for the type is infinite in it
+        difference *= work.type(amount)
+        values += difference
     return values
 
 

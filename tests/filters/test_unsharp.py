@@ -144,3 +144,13 @@ def test_the_type_is_kept(dtype):
     np.testing.assert_allclose(result[0].astype(float), exact, atol=0.5)
     out = np.empty_like(image)
     assert cf.unsharp(image, out=out) is out
+
+
+def test_an_outlier_that_overflows_stays_where_it_is():
+    """NumPy's warning was printed with the path of the code."""
+    image = RNG.random((30, 40)).astype(np.float32)
+    there = image.copy()
+    there[0, 0] = -3.4e38
+    found = cf.unsharp(there, amount=5)
+    assert found[0, 0] == -np.inf
+    np.testing.assert_array_equal(found[6:, 6:], cf.unsharp(image, amount=5)[6:, 6:])

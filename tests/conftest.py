@@ -46,3 +46,13 @@ def fenced():
                 patch.setattr(module, "aligned_empty", aligned_empty)
         yield
         check()
+
+
+@pytest.fixture(scope="module")
+def as_many_threads_as_asked_for():
+    """Small images are given to threads as well, which costs more than it brings."""
+    import cnnfilter.core.correlate
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cnnfilter.core.correlate, "LEAST_WORK", 1e-3)
+        yield

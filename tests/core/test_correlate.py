@@ -1,7 +1,6 @@
 """Correlation and convolution of any array that a caller may have, against the float64 reference."""
 
 import threading
-from importlib import import_module
 
 import numpy as np
 import promise
@@ -13,15 +12,7 @@ import cnnfilter as cf
 from cnnfilter.core.boundary import BOUNDARIES
 from cnnfilter.errors import ParameterError
 
-pytestmark = pytest.mark.usefixtures("fenced")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def as_many_threads_as_asked_for():
-    """Small images are given to threads as well, which costs more than it brings."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("cnnfilter.core.correlate"), "LEAST_WORK", 1e-3)
-        yield
+pytestmark = pytest.mark.usefixtures("fenced", "as_many_threads_as_asked_for")
 
 
 LAYOUTS = (

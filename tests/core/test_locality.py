@@ -1,7 +1,5 @@
 """Locality: a value depends on the pixels under the kernel, and on nothing else, to the last bit."""
 
-from importlib import import_module
-
 import numpy as np
 import promise
 import pytest
@@ -13,18 +11,10 @@ from cnnfilter.core.boundary import index_map
 from cnnfilter.core.geometry import make_geometry
 from cnnfilter.errors import ParameterError
 
-pytestmark = pytest.mark.usefixtures("fenced")
+pytestmark = pytest.mark.usefixtures("fenced", "as_many_threads_as_asked_for")
 
 METHODS = ("auto", "direct", "separable", "low rank", "running sums")
 OUTLIERS = {"float32": -3.4e38, "float64": -1e300, "uint8": 255, "uint16": 65535, "int16": -32768}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def as_many_threads_as_asked_for():
-    """Small images are given to threads as well, which costs more than it brings."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("cnnfilter.core.correlate"), "LEAST_WORK", 1e-3)
-        yield
 
 
 @st.composite

@@ -1,7 +1,6 @@
 """Every method keeps the same promise: one test holds them all against the float64 reference."""
 
 from functools import cache
-from importlib import import_module
 
 import numpy as np
 import promise
@@ -11,15 +10,7 @@ import cnnfilter as cf
 from cnnfilter.core.plan import METHODS
 from cnnfilter.errors import ParameterError
 
-pytestmark = pytest.mark.usefixtures("fenced")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def as_many_threads_as_asked_for():
-    """Small images are given to threads as well, which costs more than it brings."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("cnnfilter.core.correlate"), "LEAST_WORK", 1e-3)
-        yield
+pytestmark = pytest.mark.usefixtures("fenced", "as_many_threads_as_asked_for")
 
 
 EXACT_METHODS = tuple(method for method in METHODS if method != "recursive")

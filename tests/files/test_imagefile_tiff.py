@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from tifffiles import made, values
 
 from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
@@ -22,24 +23,6 @@ DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
-
-
-def values(rng, shape, dtype):
-    dtype = np.dtype(dtype)
-    if dtype.kind == "f":
-        return rng.normal(0, 100, shape).astype(dtype)
-    info = np.iinfo(dtype)
-    return rng.integers(info.min, info.max + 1, shape).astype(dtype)
-
-
-def made(*pages, **options):
-    """A TIFF file by tifffile."""
-    file = io.BytesIO()
-    file_options = {name: options.pop(name) for name in ("bigtiff", "byteorder") if name in options}
-    with tifffile.TiffWriter(file, **file_options) as writer:
-        for page in pages:
-            writer.write(page, metadata=None, **options)
-    return file.getvalue()
 
 
 def written(picture, **options):

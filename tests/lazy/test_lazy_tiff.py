@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from PIL import Image as PillowImage
 from test_lazy_files import CHAIN, GAUSSIAN, whole
+from tifffiles import made, values
 
 import cnnfilter as cf
 from cnnfilter.errors import ImageFileError, ParameterError
@@ -32,24 +33,6 @@ def small_blocks(monkeypatch):
 @pytest.fixture
 def rng():
     return np.random.default_rng(11)
-
-
-def values(rng, shape, dtype):
-    dtype = np.dtype(dtype)
-    if dtype.kind == "f":
-        return rng.normal(0, 100, shape).astype(dtype)
-    info = np.iinfo(dtype)
-    return rng.integers(info.min, info.max + 1, shape).astype(dtype)
-
-
-def made(*pages, **options):
-    """A TIFF file by tifffile."""
-    file = io.BytesIO()
-    file_options = {name: options.pop(name) for name in ("bigtiff", "byteorder") if name in options}
-    with tifffile.TiffWriter(file, **file_options) as writer:
-        for page in pages:
-            writer.write(page, metadata=None, **options)
-    return file.getvalue()
 
 
 LAYOUTS = [

@@ -240,7 +240,21 @@ def fit(network: Network, train: Data, valid: Data, settings: Settings) -> Train
 
 
 def predict(network: Network, images: Images, batch: int = 64) -> Array:
-    """Scores (N, classes), a batch at a time."""
+    """Run a network over images, a batch at a time.
+
+    Parameters
+    ----------
+    network : Network
+    images : ndarray of shape (N, D, M, N') or LazyImages
+        float32, of the network's input shape, else a `ParameterError`.
+    batch : int, default 64
+        Images at a time.
+
+    Returns
+    -------
+    float32 array of shape (N, classes)
+        Scores; the largest of a row is the class.
+    """
     numbers = [np.arange(i, min(i + batch, len(images))) for i in range(0, len(images), batch)]
     parts = [network.forward(some) for some in batches(images, numbers)]
     return np.concatenate(parts) if parts else np.empty((0, network.classes), np.float32)
@@ -248,6 +262,17 @@ def predict(network: Network, images: Images, batch: int = 64) -> Array:
 
 def confusion(scores: Array, labels: Array) -> Array:
     """Count (true class, predicted class) pairs.
+
+    Parameters
+    ----------
+    scores : array of shape (N, classes)
+    labels : integer array of shape (N,)
+        From 0 to classes - 1, else an `IndexError`.
+
+    Returns
+    -------
+    integer array of shape (classes, classes)
+        True classes along the rows.
 
     Examples
     --------

@@ -38,8 +38,19 @@ def cross_entropy(scores: Array, labels: Array) -> tuple[float, Array]:
 def radial(scores: Array, labels: Array) -> tuple[float, Array]:
     """LeNet-5's criterion for distances: ``d_label + log(exp(-j) + sum over i of exp(-d_i))``, the mean.
 
-    `scores` are minus the distances d. The second term pushes the wrong classes away; j keeps it from
-    pushing those that are far already.
+    The second term pushes the wrong classes away; j keeps it from pushing those that are far already.
+
+    Parameters
+    ----------
+    scores : float array of shape (N, classes)
+        Minus the distances d.
+    labels : integer array of shape (N,)
+
+    Returns
+    -------
+    loss : float
+    delta : ndarray of the shape and type of `scores`
+        Its gradient.
     """
     rubbish = np.full((len(scores), 1), -RUBBISH_DISTANCE, scores.dtype)
     loss, delta = cross_entropy(np.concatenate([scores, rubbish], axis=1), labels)

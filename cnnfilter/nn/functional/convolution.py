@@ -184,7 +184,17 @@ def convolution_weights_gradient(
 
 
 def convolution_bias_gradient(delta: Array) -> Array:
-    """Gradient with respect to the bias: equations 43 and 44, the sum of `delta` over a map."""
+    """Gradient with respect to the bias: equations 43 and 44, the sum of `delta` over a map.
+
+    Parameters
+    ----------
+    delta : ndarray of shape (N, P, M, N')
+        float32 or float64, else a `DtypeError`; of other dimensions a `ParameterError`.
+
+    Returns
+    -------
+    ndarray of shape (P,)
+    """
     return np.asarray(in_order(require_batch(delta, "delta")).sum(axis=(0, 2, 3)))
 
 
@@ -199,6 +209,25 @@ def convolution_backward(
     groups: int = 1,
 ) -> tuple[Array, Array, Array]:
     """All three gradients of `convolution`: with respect to input, weights and bias.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, D, M, N')
+        What `convolution` was given, as were the geometry and `weights`, of shape (P, D / groups, U, V).
+    delta : ndarray of shape (N, P, M', N'')
+        The gradient with respect to its result.
+
+    Returns
+    -------
+    dx, dw, db : ndarrays
+        Of the shapes of `x`, `weights` and (P,).
+
+    Raises
+    ------
+    ParameterError
+        Shapes that do not fit each other.
+    DtypeError
+        Arrays that are not float32 or float64, or not all of one type.
 
     Examples
     --------

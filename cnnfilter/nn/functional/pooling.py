@@ -79,7 +79,7 @@ def maxima(
     dilation: Number = 1,
     ceil: bool = False,
 ) -> Array:
-    """`max_pooling` without the positions."""
+    """`max_pooling` without the positions: its arguments, its errors, and the first of its results."""
     return _maxima(x, _windows(require_batch(x).shape, size, stride, padding, dilation, ceil), False)[0]
 
 
@@ -213,7 +213,27 @@ def mean_pooling_backward(
     ceil: bool = False,
     count_padding: bool = True,
 ) -> Array:
-    """Share each gradient among its window (equation 48); overlapping windows accumulate."""
+    """Share each gradient among its window (equation 48); overlapping windows accumulate.
+
+    Parameters
+    ----------
+    delta : ndarray of shape (N, D, M', N'')
+        The gradient with respect to the result of `mean_pooling`, whose windows the other arguments are.
+    input_shape : tuple of int
+        ``(N, D, M, N')``, the shape of what it was given.
+
+    Returns
+    -------
+    ndarray of shape `input_shape`
+        With respect to what it was given.
+
+    Raises
+    ------
+    ParameterError
+        Shapes that do not fit each other.
+    DtypeError
+        Arrays that are not float32 or float64, or not all of one type.
+    """
     shape = require_shape(input_shape)
     windows = _windows(shape, size, stride, padding, dilation, ceil)
     _require_delta(delta, shape, windows)
@@ -254,7 +274,27 @@ def trainable_pooling(
 def trainable_pooling_backward(
     x: Array, weights: Array, delta: Array, size: Number, *, stride: Number | None = None
 ) -> tuple[Array, Array, Array]:
-    """Gradients of `trainable_pooling` with respect to input, weights and bias."""
+    """Gradients of `trainable_pooling` with respect to input, weights and bias.
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, D, M, N')
+        What `trainable_pooling` was given, as were `size`, `stride` and `weights`, of shape (D,).
+    delta : ndarray of shape (N, D, M', N'')
+        The gradient with respect to its result.
+
+    Returns
+    -------
+    dx, dw, db : ndarrays
+        Of the shapes of `x`, (D,) and (D,).
+
+    Raises
+    ------
+    ParameterError
+        Shapes that do not fit each other.
+    DtypeError
+        Arrays that are not float32 or float64, or not all of one type.
+    """
     windows = _windows(require_batch(x).shape, size, stride, 0, 1, False)
     require_like(weights, "weights", x.shape[1:2], x.dtype)
     require_like(delta, "delta", (*x.shape[:2], *windows.output), x.dtype)

@@ -88,6 +88,25 @@ def transposed_convolution_backward(
 ) -> tuple[Array, Array, Array]:
     """Gradients of `transposed_convolution` with respect to input, weights and bias.
 
+    Parameters
+    ----------
+    x : ndarray of shape (N, D, M, N')
+        What `transposed_convolution` was given, as were the geometry and `weights`.
+    delta : ndarray of shape (N, P, M', N'')
+        The gradient with respect to its result.
+
+    Returns
+    -------
+    dx, dw, db : ndarrays
+        Of the shapes of `x`, `weights` and (P,).
+
+    Raises
+    ------
+    ParameterError
+        Shapes that do not fit each other.
+    DtypeError
+        Arrays that are not float32 or float64, or not all of one type.
+
     Examples
     --------
     >>> x, w = np.ones((1, 1, 1, 2)), np.ones((1, 1, 2, 2))

@@ -175,7 +175,12 @@ class Network:
         """
         if x.shape[1:] != self.shape:
             raise ParameterError(f"batch of shape {x.shape}: {self.name} reads (N, {str(self.shape)[1:]}")
-        y = self.body.forward(x, train)
+        try:
+            y = self.body.forward(x, train)
+        except KeyError as error:
+            if self.tensors():
+                raise
+            raise ParameterError(f"{self.name} has no weights yet; initialise() or load() them") from error
         return y.reshape(len(y), math.prod(self.output))
 
     def backward(self, delta: Array) -> None:

@@ -169,3 +169,10 @@ def test_rectifiers_that_are_watched_or_not_say_the_same():
     assert seen["c"].min() < 0
     np.testing.assert_array_equal(seen["after"], scores)
     np.testing.assert_array_equal(net.forward(x, train=True), scores)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet20", "highway"])
+def test_a_network_without_weights_says_so(name):
+    network = build(name)
+    with pytest.raises(ParameterError, match=f"{name} has no weights yet"):
+        network.forward(np.zeros((1, *network.shape), np.float32))

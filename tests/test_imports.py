@@ -14,7 +14,7 @@ import cnnfilter
 ROOT = Path(cnnfilter.__file__).parent
 
 FLOORS = (
-    {"ground": {"_version", "_lazy", "_moved", "errors", "npyfile", "wholefile"}},
+    {"ground": {"_version", "_lazy", "_moved", "errors", "masked", "npyfile", "wholefile"}},
     {"kernels": {"kernels"}},
     {"core": {"core"}},
     {"pixels": {"pixels"}},

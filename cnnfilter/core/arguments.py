@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cnnfilter.core.methods.work import FORMS
 from cnnfilter.errors import DtypeError, ParameterError, real_number, shown
+from cnnfilter.masked import is_masked
 
 Array: TypeAlias = NDArray[Any]
 Dtype: TypeAlias = np.dtype[Any]
@@ -93,7 +94,7 @@ def as_pixels(image: ArrayLike) -> Array:
 
 
 def _array(image: Any) -> Array:
-    if isinstance(image, np.ma.MaskedArray):
+    if is_masked(image):
         return image
     try:
         array = np.asarray(image)
@@ -244,9 +245,9 @@ def require_output(out: object, shape: tuple[int, ...], dtype: Dtype, *, masked:
         raise ParameterError(f"out has the shape {out.shape}, but the result {shape}")
     if not out.flags.writeable:
         raise ParameterError("out is read-only; give an array that can be written")
-    if isinstance(out, np.ma.MaskedArray) and out.hardmask:
+    if is_masked(out) and out.hardmask:
         raise ParameterError("out has a hard mask, under which nothing can be written; soften_mask() first")
-    if masked and not isinstance(out, np.ma.MaskedArray):
+    if masked and not is_masked(out):
         raise DtypeError("out is no masked array, but the result has missing values; give a masked array")
 
 

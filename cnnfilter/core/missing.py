@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cnnfilter.core.arguments import delivered, require_output, stored
 from cnnfilter.errors import DtypeError, ParameterError, shown
+from cnnfilter.masked import is_masked
 
 Array: TypeAlias = NDArray[Any]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -105,7 +106,7 @@ def find_missing(pixels: Array, missing: Any) -> Missing | None:
     >>> find_missing(np.array([1, -9999], np.int16), -9999)
     Missing(where=array([False,  True]), value=-9999)
     """
-    masked = isinstance(pixels, np.ma.MaskedArray)
+    masked = is_masked(pixels)
     mask = np.ma.getmaskarray(pixels) if masked else None
     if missing is None:
         return None if mask is None else Missing(mask, None)

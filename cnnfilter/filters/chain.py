@@ -15,6 +15,7 @@ from cnnfilter.core.missing import Missing, find_missing
 from cnnfilter.core.threads import run_strips
 from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, joined, steps_of
 from cnnfilter.filters.plan import ChainPlan
+from cnnfilter.masked import is_masked
 from cnnfilter.pixels import Applied, Array, copy_pixels, extremes
 
 Rows = Callable[[int, int], Array]
@@ -107,7 +108,7 @@ def _one_by_one(plan: ChainPlan, frame: Array, steps: Iterable[Step]) -> Applied
 
 def _masked(pixels: Array, plan: ChainPlan) -> Array:
     """Return pixels as a masked array if some may be missing; one that is masked stays as it is."""
-    if plan.missing is None or isinstance(pixels, np.ma.MaskedArray):
+    if plan.missing is None or is_masked(pixels):
         return pixels
     found = find_missing(pixels, plan.missing)
     assert found is not None, "there is a value"

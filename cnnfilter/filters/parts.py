@@ -14,6 +14,7 @@ import numpy as np
 from cnnfilter.core.boundary import index_map, pixels_at
 from cnnfilter.core.geometry import Axis, Geometry, Pair
 from cnnfilter.filters.plan import ChainPlan
+from cnnfilter.masked import is_masked
 from cnnfilter.pixels import Applied, Array, apply
 from cnnfilter.pixels.kinds import full_scale
 
@@ -190,7 +191,7 @@ def _fetched(source: Source, down: Reading, across: Reading) -> Array:
 def joined(arrays: list[Array], axis: int = 0) -> Array:
     """Put arrays one behind the other along an axis, with their masks if they have some."""
     whole: Array = np.concatenate([np.asarray(array) for array in arrays], axis)
-    if not any(isinstance(array, np.ma.MaskedArray) for array in arrays):
+    if not any(is_masked(array) for array in arrays):
         return whole
     return np.ma.MaskedArray(whole, np.concatenate([np.ma.getmaskarray(array) for array in arrays], axis))
 

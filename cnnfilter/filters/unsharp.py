@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnfilter.errors import ParameterError, real_number, shown
 from cnnfilter.filters.filter import ACCURACY, BOUNDARY, Filter, Option, Planned, planned
+from cnnfilter.masked import is_masked
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -122,7 +123,7 @@ def _sharpened(
         top, left = (side // 2 - before for side, (before, _) in zip(_window(sigma), padding, strict=True))
         pixels = pixels[top : top + blurred.shape[0], left : left + blurred.shape[1]]
     values = np.asarray(pixels).astype(work)
-    if isinstance(blurred, np.ma.MaskedArray):
+    if is_masked(blurred):
         # A pixel that was missing becomes what is around it, where that is asked for.
         where = np.ma.getmaskarray(pixels)
         values = np.ma.MaskedArray(np.where(where, blurred.data, values), blurred.mask)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,6 +55,8 @@ def lines(values: Floats, shown: int | None = None, exact: bool = False) -> list
 
 def html(kernel: Kernel) -> str:
     """Write the weights as an HTML table, for notebooks."""
+    from html import escape  # its table takes longer to import than a kernel to make
+
     lines = (
         "".join(f'<td style="text-align: right">{cell}</td>' for cell in row)
         for row in _cells(kernel.weights, SHOWN)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnfilter.errors import DtypeError, ParameterError, real_number
+from cnnfilter.masked import is_masked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ def frozen(values: Floats) -> Floats:
 
 def checked_weights(weights: ArrayLike) -> Floats:
     """Return weights as a float64 array of shape (U, V), or say what they are that they cannot be."""
-    if isinstance(weights, np.ma.MaskedArray) and np.ma.getmaskarray(weights).any():
+    if is_masked(weights) and np.ma.getmaskarray(weights).any():
         raise ParameterError("the kernel has masked weights; give every weight a number, such as filled(0)")
     try:
         values = np.asarray(weights)

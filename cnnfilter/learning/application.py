@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.filters.filter import GEOMETRY, Filter, Option, Planned, Range, planned
+from cnnfilter.masked import is_masked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,14 +94,13 @@ def apply(
 
 
 def _require_layers_take(pixels: NDArray[Any], target: np.dtype[Any]) -> None:
-    import numpy as np
 
     from cnnfilter.pixels.kinds import DTYPES
 
     for what, dtype in (("an image", pixels.dtype), ("a result", target)):
         if dtype not in DTYPES:
             raise DtypeError(f"layers do not know {what} of {dtype}; use {', '.join(map(str, DTYPES))}")
-    if isinstance(pixels, np.ma.MaskedArray):
+    if is_masked(pixels):
         raise ParameterError("layers know no missing pixels; fill the masked ones first")
     if pixels.ndim == 1:
         raise ParameterError(f"layers take an image, not a signal (shape {pixels.shape}); give (H, W)")

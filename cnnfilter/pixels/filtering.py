@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.masked import is_masked
 from cnnfilter.pixels.hidden import filled
 from cnnfilter.pixels.kinds import (
     DTYPES,
@@ -284,7 +285,7 @@ def _ranged(
     threads: int | None,
 ) -> Applied:
     """Apply the range to the colours, and to alpha only the limits."""
-    if isinstance(values, np.ma.MaskedArray):
+    if is_masked(values):
         gone = np.ma.getmaskarray(values)
         # NaN: a stretch leaves it aside, and where values are limited each one counts as such.
         done = _ranged(values.filled(np.nan), dtype, value_range, white, ends, alpha, threads)

@@ -7,6 +7,7 @@ from numpy.lib.array_utils import byte_bounds
 from numpy.lib.stride_tricks import as_strided
 
 from cnnfilter.core.threads import count, run_strips
+from cnnfilter.masked import is_masked
 from cnnfilter.pixels.kinds import Array
 
 # Values worked on at a time: few enough for the caches, enough for two threads not to wait for each other.
@@ -33,7 +34,7 @@ def four_channels(array: Array) -> Array | None:
     """
     if array.ndim != 3 or array.shape[-1] != 3 or not isinstance(array.base, np.ndarray):
         return None
-    if isinstance(array, np.ma.MaskedArray):  # there is no mask for the fourth
+    if is_masked(array):  # there is no mask for the fourth
         return None
     size = array.itemsize
     shape = (*array.shape[:2], 4)
@@ -48,7 +49,7 @@ def four_channels(array: Array) -> Array | None:
 
 def packed(array: Array) -> Array:
     """Return a contiguous array; RGB out of four channels is copied a pixel at a time, not a value."""
-    if isinstance(array, np.ma.MaskedArray):
+    if is_masked(array):
         return np.ma.MaskedArray(packed(array.data), np.ma.getmaskarray(array))
     padded = four_channels(array)
     if padded is None:

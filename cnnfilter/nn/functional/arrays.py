@@ -6,6 +6,7 @@ import numpy as np
 
 from cnnfilter.core.geometry import number_pair
 from cnnfilter.errors import DtypeError, ParameterError
+from cnnfilter.masked import is_masked
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
@@ -17,7 +18,7 @@ def require_floats(x: Array, name: str = "x") -> Array:
     if not isinstance(x, np.ndarray) or x.dtype not in _FLOATS:
         found = getattr(x, "dtype", type(x).__name__)
         raise DtypeError(f"{name} is of type {found}: give a float32 or float64 array")
-    if isinstance(x, np.ma.MaskedArray):
+    if is_masked(x):
         raise DtypeError(f"{name} is a masked array: layers know no missing values, give {name}.filled(...)")
     return x
 

@@ -159,7 +159,7 @@ class Process(NamedTuple):
 
     def _filter(self, picture: Picture) -> int:
         """Replace the frames one by one, so that only one of them is ever there twice."""
-        clipped = 0
+        clipped, colours = 0, picture.colours
         if self.missing is not None:  # what a file does not say of its pages is said of each
             picture.pages += [Metadata() for _ in picture.frames[len(picture.pages) + 1 :]]
         for index in range(len(picture.frames)):
@@ -169,6 +169,8 @@ class Process(NamedTuple):
                 if len(picture.frames) > 1:
                     error.add_note(f"in frame {index + 1}")
                 raise
+        if picture.colours != colours:
+            picture.rename_colours()
         return clipped
 
     def _filter_page(self, picture: Picture, index: int) -> int:

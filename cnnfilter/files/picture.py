@@ -111,6 +111,25 @@ class Picture:
         if words not in self.losses:
             self.losses.append(words)
 
+    @property
+    def colours(self) -> int:
+        """How many channels there are before alpha."""
+        frame = self.frames[0]
+        return (frame.shape[2] if frame.ndim == 3 else 1) - self.alpha
+
+    def rename_colours(self) -> None:
+        """Take one channel for grey and three for RGB, after a filter has made them of other channels."""
+        self.encoding = {
+            key: value for key, value in self.encoding.items() if key not in ("colours", "extra")
+        }
+        if self.model == "channels" or self.colours not in (1, 3):
+            return
+        self.model = "grey" if self.colours == 1 else "rgb"
+        for kept in (self.metadata, *self.pages):
+            if kept.icc:
+                kept.icc = None
+                self.lose(f"the colour profile is of other channels than {self.model}: left out")
+
     def kept(self, index: int) -> Metadata:
         """Return what is kept beside the pixels of one page."""
         every = [self.metadata, *self.pages]

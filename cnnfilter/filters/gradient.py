@@ -51,7 +51,7 @@ def gradient(
     output : {"magnitude", "direction", "x", "y"}
         The root of both squared; the angle in radians, from -pi to pi: 0 where it grows brighter to the
         right, pi/2 where it grows brighter downwards, 0 where nothing changes; the part along columns (x);
-        along rows (y).
+        along rows (y). Of each channel; the command shows one direction a pixel (see `Gradient`).
     dtype : dtype, optional
         Type of the result; signed, as in `cnnfilter.correlate`, by default. An integer type rounds half to
         even and saturates.
@@ -163,36 +163,60 @@ def _magnitude(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
 def _direction(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
-    direction: NDArray[Any] = np.arctan2(y + 0.0, x + 0.0)  # -0 has an angle of its own
+    # -0 has an angle of its own; a 0 of Python would make float64 of a masked array.
+    zero = x.dtype.type(0)
+    direction: NDArray[Any] = np.arctan2(y + zero, x + zero)
     return direction
 
 
-def _colours(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    """Show the direction as hue, red to the right, and the magnitude as brightness; white is 1.
+def _steepest(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return of each pixel the differences of the channel with the steepest slope, the first of equals.
 
-    Of several channels each pixel shows the one of the steepest slope.
+    Where a channel is missing, nothing is known of the steepest.
     """
     import numpy as np
 
-    if x.ndim == 3:
-        steepest = np.argmax(x * x + y * y, axis=2)[..., None]
-        x, y = (np.take_along_axis(part, steepest, axis=2)[..., 0] for part in (x, y))
+    from cnnfilter.masked import is_masked
+
+    # Squares of float32 do not overflow in float64, and those of 8 and 16 bits are exact.
+    squares = np.square(x, dtype=np.float64)
+    squares += np.square(y, dtype=np.float64)
+    steepest = np.argmax(np.asarray(squares), axis=2)[..., None]
+    found = [np.take_along_axis(np.asarray(part), steepest, axis=2)[..., 0] for part in (x, y)]
+    if is_masked(squares):
+        gone = np.ma.getmaskarray(squares).any(axis=2)
+        found = [np.ma.MaskedArray(part, gone) for part in found]
+    return found[0], found[1]
+
+
+def _colours(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Show the direction as hue, red to the right, and the magnitude as brightness; white is 1."""
+    import numpy as np
+
     hue = _direction(x, y) * x.dtype.type(3 / math.pi)  # sixths of the circle
     channels = [np.clip(np.abs((hue + shift) % 6 - 3) - 1, 0, 1) for shift in (0, 4, 2)]
     return np.asarray(np.stack(channels, axis=-1) * np.minimum(_magnitude(x, y), 1)[..., None])
 
 
 class Gradient(Filter):
-    """The gradient as a filter of a chain."""
+    """The gradient as a filter of a chain.
+
+    A pixel has one direction: of several channels that of the steepest slope, as Dalal and Triggs take it
+    ("Histograms of oriented gradients for human detection", 2005, section 6.2). With x_c and y_c the
+    differences of channel c, and s the channel whose x_s^2 + y_s^2 is the largest, the direction is
+    arctan2(y_s, x_s). As a colour it is the hue, and the magnitude of the same channel is the value.
+    """
 
     name = "gradient"
     help = (
         "Show how steeply brightness changes, or whereto: with --depth f32 in radians, 0 to the right, pi/2 "
-        "downwards; else one turn is the range."
+        "downwards; else one turn is the range, and mid-grey is 0. Of several channels the direction is that "
+        "of the steepest; as a colour it is the hue, and the steepness is the brightness. --range stretch "
+        "makes small slopes visible."
     )
     examples = (
-        "cnnfilter gradient photo.jpg -o edges.png",
-        "cnnfilter gradient --show colour photo.jpg -o directions.png",
+        "cnnfilter gradient --range stretch photo.jpg -o edges.png",
+        "cnnfilter gradient --show colour --range stretch photo.jpg -o directions.png",
     )
     options = (
         Option(
@@ -242,12 +266,12 @@ class Gradient(Filter):
 
     @property
     def floats(self) -> int:
-        """How many it holds for each value of its result while it runs: colours are made of many."""
-        return 8 if self.colours_only else super().floats
+        """How many it holds for each value of its result while it runs: one direction is made of many."""
+        return {"colour": 8, "direction": 20}.get(self.show, super().floats)
 
     def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
-        """Call `gradient`, or colour what it gives."""
-        if not self.colours_only:
+        """Call `gradient`, or show the direction of the steepest channel."""
+        if not (self.colours_only or self._joins(image.shape)):
             return gradient(image, **how)
         if image.ndim == 1:
             raise ParameterError("a 1-D signal has no colours; use 'x' or 'magnitude'")
@@ -256,8 +280,13 @@ class Gradient(Filter):
         operator, dtype = how.pop("operator", "sobel"), how.pop("dtype")
         how = {"boundary": self.default_boundary, **how}
         del how["output"]
+        x, y = _differences(image, operator, **how)
+        if image.ndim == 3:
+            x, y = _steepest(x, y)
+        if not self.colours_only:
+            return _direction(x, y).astype(dtype)
         scale = full_scale(image.dtype)
-        x, y = (part / part.dtype.type(scale) for part in _differences(image, operator, **how))
+        x, y = (part / part.dtype.type(scale) for part in (x, y))
         return (_colours(x, y) * scale).astype(dtype)
 
     def window(self) -> Pair:
@@ -265,8 +294,16 @@ class Gradient(Filter):
         return 3, 3
 
     def channels(self, channels: int) -> int:
-        """Return the channels of the result: three for colour."""
-        return 3 if self.colours_only else channels
+        """Return the channels of the result: one for a direction, three for colour."""
+        return {"colour": 3, "direction": 1}.get(self.show, channels)
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the result: the directions of several channels are one plane."""
+        found = super().shape(shape)
+        return found[:2] if self._joins(shape) else found
+
+    def _joins(self, shape: tuple[int, ...]) -> bool:
+        return self.show == "direction" and len(shape) == 3 and shape[2] > 1
 
     def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
         """Say how the core will compute the differences."""

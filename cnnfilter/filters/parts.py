@@ -138,6 +138,7 @@ class Step:
             gain=filter.gain,
             bias=filter.bias,
             bounded=filter.bounded,
+            apart=self.plan.alpha and self.plan.shapes[self.index + 1][2] != self.plan.shapes[self.index][2],
             colours_only=filter.colours_only,
             span=filter.span,
             constant=filter.constant,

@@ -60,10 +60,9 @@ class ChainPlan:
         """What each filter is given, and at the end the shape of the result."""
         shapes = [self.shape]
         for filter in self.filters:
-            extra = int(self.alpha and filter.colours_only)  # alpha stands beside such a filter
-            colours = shapes[-1] if not extra else (*shapes[-1][:2], shapes[-1][2] - extra)
-            made = filter.shape(colours)
-            shapes.append(made if not extra else (*made[:2], math.prod(made[2:]) + extra))
+            given = shapes[-1]
+            made = filter.shape((*given[:2], given[2] - 1) if self.alpha else given)
+            shapes.append((*made[:2], math.prod(made[2:]) + 1) if self.alpha else made)
         return tuple(shapes)
 
     @cached_property

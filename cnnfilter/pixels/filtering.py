@@ -33,6 +33,7 @@ def apply(
     gain: float = 1.0,
     bias: float = 0.0,
     bounded: bool = False,
+    apart: bool = False,
     colours_only: bool = False,
     span: float | None = None,
     constant: float | None = None,
@@ -65,6 +66,8 @@ def apply(
         What is to be added to the colours that the filter gives, as a share of white. Default 0.
     bounded : bool, optional
         Whether results cannot leave the range of the input (a weighted mean, a pooling).
+    apart : bool, optional
+        Whether the filter makes other channels of the colours, so that alpha is handed to it by itself.
     colours_only : bool, optional
         Whether the filter cannot weigh pixels by their alpha, as layers cannot. It is then given colours
         alone, the hidden ones `filled` from around them, and alpha is kept as it is. Such a filter takes 1
@@ -144,9 +147,10 @@ def apply(
     elif alpha or linear:
         mixed = _mixable(array, work, alpha, linear, white, threads)
         inner = _bordered(function, _share(constant, white or 1.0, linear))
-        if alpha and constant is not None:
-            seen = _bordered(function, 1.0)(mixed[..., -1:], work)
-            values = np.concatenate((inner(mixed[..., :-1], work), seen), axis=-1)
+        if alpha and (apart or constant is not None):
+            colours = inner(mixed[..., :-1], work)
+            seen = _bordered(function, None if constant is None else 1.0)(mixed[..., -1:], work)
+            values = np.concatenate((colours.reshape(*seen.shape[:2], -1), seen), axis=-1)
         else:
             values = inner(mixed, work)
         _restore(values, alpha, gain, bias, linear, white, threads)

@@ -145,6 +145,8 @@ def _(filter: Gradient, value: Value, color: bool = False) -> str:
     slopes = [one.sum for one in found.values()]
     if value.signal and filter.show != "x":
         slopes.append(np.zeros_like(slopes[0]))
+    if len(value.results) < len(slopes[0]):
+        return "\n\n".join([*parts, *_each_stored(value, [_steepest_text(*slopes)])])
     lines = [_slopes_text(filter.show, *each) for each in zip(*slopes, strict=True)]
     return "\n\n".join([*parts, *_each_stored(value, lines)])
 
@@ -187,6 +189,12 @@ def _slopes_text(show: str, x: float, y: float = 0.0) -> str:
     if show == "magnitude":
         return f"magnitude = sqrt(({across})^2 + ({down})^2) = {shown(math.hypot(x, y))}"
     return f"{show} = {across}"
+
+
+def _steepest_text(x: Floats, y: Floats) -> str:
+    """Say which channel a direction is that of."""
+    steepest = int(np.argmax(x * x + y * y))
+    return f"steepest   channel {steepest}\n{_slopes_text('direction', x[steepest], y[steepest])}"
 
 
 class _Windows:

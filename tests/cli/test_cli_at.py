@@ -78,7 +78,7 @@ def made_of(options, channels):
     for name, count in OF_THREE.items():
         if name in options:
             return count if channels == 3 else None
-    return 3 if "colour" in options else channels
+    return 3 if "colour" in options else 1 if "direction" in options else channels
 
 
 def fitting(*steps):

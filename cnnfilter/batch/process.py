@@ -22,6 +22,9 @@ _INEXACT = ("AVIF", "GIF", "JPEG")
 _INEXACT_AT_A_QUALITY = ("JP2", "JXL", "WEBP")
 """Forms that do where a quality is asked for."""
 
+_SHARES = (1, 5, 20, 40)
+"""Percents of clipped values that are told apart."""
+
 
 class OutputExists(ImageFileError):
     """An output that is there already, and may neither be replaced nor left alone."""
@@ -118,6 +121,7 @@ class Process(NamedTuple):
         picture = self.read_picture(job.source)
         input_shape = picture.frames[0].shape
         clipped = self._filter(picture)
+        self._note_clipped(picture, clipped)
         form = self._form(picture, job)
         marked = any(picture.kept(index).marked for index in range(len(picture.frames)))
         if marked and self._is_inexact(picture, form):
@@ -172,6 +176,21 @@ class Process(NamedTuple):
         if picture.colours != colours:
             picture.rename_colours()
         return clipped
+
+    def _note_clipped(self, picture: Picture, clipped: int) -> None:
+        """Say that values were limited which nobody asked to limit, in words that files can share."""
+        if self.value_range or any(step.value_range for step in self.steps):
+            return
+        share = clipped / sum(frame.size for frame in picture.frames)
+        if passed := [percent for percent in _SHARES if share > percent / 100]:
+            # Of a kernel whose sum is 0 half of the results are negative.
+            is_signed = any(abs(step.gain) < 1e-6 for step in self.steps)
+            below, ways = (" (below 0, mostly)", "abs or offset") if is_signed else ("", "stretch")
+            where = " after the filter that makes them" if len(self.steps) > 1 else ""
+            picture.lose(
+                f"more than {passed[-1]} % of the values lay outside the range of the pixels{below} and were "
+                f"clipped; --range {ways}{where} keeps them"
+            )
 
     def _filter_page(self, picture: Picture, index: int) -> int:
         """Replace a frame by its result; return how many values were limited."""

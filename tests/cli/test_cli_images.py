@@ -110,7 +110,9 @@ class TestFilters:
         assert "less dilation" in outside and "negative" not in outside
 
     def test_clipping_is_counted(self):
-        process = cnnfilter("correlate", "--kernel", "0 1 0; 1 99 1; 0 1 0", "--json", input=png(IMPULSE * 9))
+        process = cnnfilter(
+            "correlate", "--kernel", "0 1 0; 1 99 1; 0 1 0", "--json", "-q", input=png(IMPULSE * 9)
+        )
         assert json.loads(process.stderr)["clipped"] == 1
 
 
@@ -451,3 +453,44 @@ class TestExtremes:
             cnnfilter(*command, "7", status=1)
         )
         assert pixels(tmp_path / "b.png").shape == (20, 20)
+
+
+class TestClippedValues:
+    """That the default range, which cuts values off, says so where it cuts off much."""
+
+    SLOPES = ("convolve", "--kernel", "sobel-x")
+
+    def test_half_of_the_values_negative(self, tmp_path):
+        picture(tmp_path / "a.png")
+        done = cnnfilter(*self.SLOPES, tmp_path / "a.png", "-o", tmp_path / "b.png")
+        said = complaint(done)
+        assert said.startswith(f"note: {tmp_path}/a.png: more than 40 % of the values lay outside the range")
+        assert said.endswith("(below 0, mostly) and were clipped; --range abs or offset keeps them")
+
+    @pytest.mark.parametrize("more", [("--range", "clip"), ("--range", "abs"), ("-q",), ("--depth", "f32")])
+    def test_what_was_asked_for_or_kept_needs_no_note(self, more, tmp_path):
+        picture(tmp_path / "a.png")
+        assert not cnnfilter(*self.SLOPES, *more, tmp_path / "a.png", "-o", tmp_path / "b.tif").stderr
+
+    def test_the_sum_of_the_kernel_decides_which_range_is_named(self, tmp_path):
+        picture(tmp_path / "a.png")
+        done = cnnfilter("convolve", "--kernel", "sharpen", tmp_path / "a.png", "-o", tmp_path / "b.png")
+        assert complaint(done).endswith("% of the values lay outside the range of the pixels and were "
+                                        "clipped; --range stretch keeps them")  # fmt: skip
+        (tmp_path / "flat.png").write_bytes(png(np.full((9, 9), 7, np.uint8)))
+        assert not cnnfilter(*self.SLOPES, tmp_path / "flat.png", "-o", tmp_path / "b.png").stderr
+
+    def test_in_a_pipe_the_range_belongs_to_the_filter(self, tmp_path):
+        picture(tmp_path / "a.png")
+        pipe = ("pipe", tmp_path / "a.png", "-o", tmp_path / "b.png", "--", *self.SLOPES)
+        said = complaint(cnnfilter(*pipe, "then", "mean"))
+        assert said.endswith("--range abs or offset after the filter that makes them keeps them")
+        assert not cnnfilter(*pipe, "--range", "abs", "then", "mean").stderr
+
+    def test_many_files_share_a_line(self, tmp_path):
+        for number in range(4):
+            picture(tmp_path / f"{number}.png", seed=number)
+        done = cnnfilter(*self.SLOPES, tmp_path, "-r", "-o", f"{tmp_path}/out/")
+        first, last = done.stderr.decode().splitlines()
+        assert "note: 4 files (" in first and "more than 40 % of the values" in first
+        assert "4 of 4 files done" in last

@@ -249,7 +249,7 @@ def test_the_direction_of_grey_is_that_of_the_function(dtype, shape):
 
 
 def test_hue_and_direction_agree():
-    """The hue is the direction, the brightest of the three channels the magnitude, of one and the same channel."""
+    """The hue is the direction, the value the magnitude of the same channel."""
     import colorsys
 
     image = PHOTO[:20, :20] // 4 * 4  # whole numbers of few values have slopes of equal size

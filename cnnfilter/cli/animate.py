@@ -15,6 +15,11 @@ from cnnfilter.cli.types import Pixels
 from cnnfilter.registry import FILTERS, filter_named
 
 PIPE = "pipe"
+HEADINGS = {
+    "Geometry": ("stride", "padding", "boundary", "dilation", "accuracy"),
+    "Animation": ("output", "frames", "matrix", "max_pixels", "quiet"),
+}
+OFTEN = ("stride", "padding", "boundary", "dilation", "output", "matrix", "frames")
 
 
 class AnimateGroup(LazyGroup):
@@ -105,6 +110,8 @@ def _of_filter(name: str) -> click.Command:
             f"cnnfilter animate {_example(name)} photo.jpg -o a.gif --frames 30",
             f"cnnfilter animate {_example(name)} --matrix '1 2; 3 4' -o a.html",
         ],
+        headings=HEADINGS,
+        often=OFTEN,
         context_settings=CONTEXT,
     )
 
@@ -127,6 +134,7 @@ def _pipe() -> click.Command:
             "cnnfilter animate photo.jpg -o a.gif --frames 30 -- mean then pool max",
             "cnnfilter animate photo.jpg -o a.html --frames 30 -- mean then gradient",
         ],
+        headings={},
         context_settings=CONTEXT,
     )
 

@@ -1,8 +1,9 @@
 """The command tree. A command's module is imported when the command runs, not before."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -12,10 +13,11 @@ from cnnfilter.registry import FILTERS
 
 # Most people's terminals have at least this; a help page must not need more.
 HELP_WIDTH = 80
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH}
+CONTEXT = {"help_option_names": ["--help"], "max_content_width": HELP_WIDTH}
 
 
 _REMARKS = "remarks on options"
+_SHORT = "short help"
 
 
 def remark(ctx: click.Context | None, words: str) -> None:
@@ -30,12 +32,79 @@ def pass_remarks_on(inner: click.Context, outer: click.Context | None) -> None:
         remark(outer, words)
 
 
-class Examples(click.Command):
-    """A command whose help ends with examples, and whose complaints name what may have been meant."""
+def _show_short(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_SHORT] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
 
-    def __init__(self, *args: Any, examples: Iterable[str] = (), **kwargs: Any) -> None:
+
+def _is_listed(param: click.Parameter) -> bool:
+    return isinstance(param, click.Option) and not param.hidden
+
+
+def _row(ctx: click.Context, param: click.Parameter) -> tuple[str, str]:
+    """Return how an option is written, and what it says of itself."""
+    assert isinstance(param, click.Option)
+    record = param.get_help_record(ctx)
+    assert record is not None, "it is not hidden"
+    # Not the record's own words: they repeat the range that the metavar shows.
+    words = [param.help or "", *(["[required]"] if param.required else [])]
+    return record[0].replace(" / ", "/"), " ".join(filter(None, words))
+
+
+class Examples(click.Command):
+    """A command whose help ends with examples, and whose complaints name what may have been meant.
+
+    Parameters
+    ----------
+    examples : iterable of str
+    headings : mapping of str to collection of str, optional
+        What options are listed under, by their parameters' names; those under none come first.
+    often : collection of str, optional
+        Of those under a heading, what most people need: ``-h`` shows these and those under none.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        examples: Iterable[str] = (),
+        headings: Mapping[str, Collection[str]] = MappingProxyType({}),
+        often: Collection[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.examples = tuple(examples)
+        self.examples, self.headings, self.often = tuple(examples), headings, often
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters, with ``-h`` beside ``--help``."""
+        params = super().get_params(ctx)
+        if not self.add_help_option:
+            return params
+        short = click.Option(
+            ["-h"], is_flag=True, is_eager=True, expose_value=False, callback=_show_short, hidden=True
+        )
+        return [*params, short]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the options under their headings, in a narrow column so that most take one line."""
+        rows = {param.name or "": _row(ctx, param) for param in self.params if _is_listed(param)}
+        headed = [name for names in self.headings.values() for name in names if name in rows]
+        sections = {"Options": [name for name in rows if name not in headed]}
+        if headed and ctx.meta.get(_SHORT):
+            often = [name for name in headed if name in self.often]
+            sections["Options"] += often
+            rows["help"] = "--help", f"Show all options: {len(headed) - len(often)} more."
+        else:
+            for heading, names in self.headings.items():
+                sections[heading] = [name for name in names if name in rows]
+            what = "Show what most people need, or all options." if headed else "Show this message and exit."
+            rows["help"] = "-h, --help", what
+        sections["Options"].append("help")
+        for heading, listed in sections.items():
+            if listed:
+                with formatter.section(heading):
+                    formatter.write_dl([rows[name] for name in listed], col_max=27)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options; one that is none may be that of another program."""
@@ -109,6 +178,11 @@ class LazyGroup(Examples, click.Group):
 
             ctx.fail(f"no command {name!r}{command_meant(name, self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the options, and then the subcommands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the subcommands without importing them."""

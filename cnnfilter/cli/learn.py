@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _ACTIVATIONS = ("relu", "leaky_relu", "tanh", "scaled_tanh", "sigmoid", "identity")
 _OF_KERNELS = ("size", "bias", "symmetric", "sum_to_one", "ridge", "method")
 _OF_STACKS = ("channels", "kernel", "activation", "steps", "seed", "resume")
+_HEADINGS = {
+    "One kernel": _OF_KERNELS,
+    "A stack of layers": ("layers", *_OF_STACKS),
+    "Result": ("report", "as_json"),
+}
 
 
 class _Size(Pair):
@@ -47,6 +52,8 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
         "cnnfilter learn photo.png sharpened.png -o sharpen.json",
         "cnnfilter learn --pairs noisy/ clean/ --layers 3 -o denoise.safetensors",
     ],
+    headings=_HEADINGS,
+    often=("size", "layers", "report"),
 )
 @click.argument("before", required=False, type=click.Path())
 @click.argument("after", required=False, type=click.Path())

@@ -1,6 +1,7 @@
 """The options that image commands share, each defined once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import click
@@ -216,16 +217,26 @@ def _running() -> Parameters:
     ]
 
 
-class ImageCommand(Examples):
-    """A command whose help lists many options in one screen, a line each."""
+HEADINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Geometry": ("stride", "padding", "boundary", "dilation"),
+        "Pixels": ("range", "depth", "linear", "missing", "fill"),
+        "Output": (
+            "output", "overwrite", "skip_existing", "in_place", "name", "format", "quality", "compression",
+        ),
+        "Input": ("recursive", "files_from", "null", "matrix", "axes", "max_pixels"),
+        "Seeing": ("at", "explain", "verbose", "quiet", "json", "progress"),
+        "Speed": ("jobs", "threads", "accuracy"),
+    }
+)  # fmt: skip
+"""Under which options of image commands are listed; those of the filter alone come before them."""
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the options, in a narrow column so that most take one line."""
-        rows = []
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record and isinstance(param, click.Option):
-                # Not the record's own words: they repeat the range that the metavar shows.
-                rows.append((record[0].replace(" / ", "/"), param.help or ""))
-        with formatter.section("Options"):
-            formatter.write_dl(rows, col_max=27)
+OFTEN = ("boundary", "range", "output", "overwrite", "recursive", "matrix", "at")
+"""Those that most people need."""
+
+
+class ImageCommand(Examples):
+    """A command on images, with the options that such commands share."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"headings": HEADINGS, "often": OFTEN, **kwargs})

@@ -73,12 +73,51 @@ class TestStart:
 
 class TestHelp:
     @pytest.mark.parametrize("command", all_commands(), ids=" ".join)
-    def test_fits_a_screen_and_ends_with_two_examples(self, command):
-        lines = cnnfilter(*command, "--help").stdout.decode().splitlines()
-        assert len(lines) <= 46
+    @pytest.mark.parametrize(("option", "most"), [("-h", 28), ("--help", 60)])
+    def test_fits_a_screen_and_ends_with_two_examples(self, command, option, most):
+        lines = cnnfilter(*command, option).stdout.decode().splitlines()
+        assert len(lines) <= most
         assert max(map(len, lines)) <= 80
         place = lines.index("Examples:")
         assert len(lines) - place == 3, "two examples, a line each"
+
+    @pytest.mark.parametrize("command", all_commands(), ids=" ".join)
+    def test_the_short_one_shows_some_options_and_the_long_one_all_of_them_once(self, command):
+        def shown(option):
+            text = cnnfilter(*command, option).stdout.decode().split("Examples:")[0]
+            return re.findall(r"^  (?:-\w, )?(--[\w-]+)", text, re.M), re.findall(r"^(\w.*):$", text, re.M)
+
+        (short, _), (long, headings) = shown("-h"), shown("--help")
+        known, context = root, click.Context(root)
+        for name in command:
+            known = known.get_command(context, name)
+        options = [max(param.opts, key=len) for param in known.params if isinstance(param, click.Option)]
+        assert sorted(long) == sorted([*options, "--help"])
+        assert set(short) <= set(long)
+        hidden = re.search(r"--help +Show all options: (\d+) more", cnnfilter(*command, "-h").stdout.decode())
+        assert len(long) - len(short) == (int(hidden[1]) if hidden else 0)
+        assert len(options) < 12 or len(headings) > 2
+
+    def test_every_heading_has_options(self):
+        """A name in no command would be a slip."""
+        from cnnfilter.cli.animate import animate
+        from cnnfilter.cli.options import HEADINGS, OFTEN
+
+        images = {
+            param.name
+            for name in image_commands()
+            for param in root.get_command(click.Context(root), name).params
+        }
+        assert {name for names in HEADINGS.values() for name in names} <= images
+        for command in (
+            root.get_command(click.Context(root), "learn"),
+            root.get_command(click.Context(root), "net").get_command(click.Context(root), "train"),
+            animate.get_command(click.Context(root), "convolve"),
+        ):
+            headed = {name for names in command.headings.values() for name in names}
+            assert headed <= {param.name for param in command.params}
+            assert set(command.often) <= headed
+        assert set(OFTEN) <= {name for names in HEADINGS.values() for name in names}
 
     @pytest.mark.parametrize("command", [[], ["kernel"], ["net"], ["cache"], ["animate"]])
     def test_no_summary_is_cut(self, command):
@@ -275,7 +314,7 @@ class TestErrors:
             ),
             ("pipe a.png -o o.png -- mean --boundary tile", "'tile' is called wrap"),
             (
-                "convolve --kernel 0,-1,0,-1,5,-1,0,-1,0 a.png -o o.png",
+                "convolve --kernel 0,-1,0,-1,5,-1,0,-1,0 --range clip a.png -o o.png",
                 "9 numbers in one row are a kernel of 1x9",
             ),
             (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnfilter.cli.group import CONTEXT
+from cnnfilter.cli.group import CONTEXT, Examples
 from cnnfilter.cli.main import DONE, SOME_FAILED, note
 from cnnfilter.cli.net.training import check_picture, confusion_lines, tell_skipped
 from cnnfilter.cli.net.weights import (
@@ -19,7 +19,6 @@ from cnnfilter.cli.net.weights import (
     names_in,
     read_image,
 )
-from cnnfilter.cli.options import ImageCommand
 from cnnfilter.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    cls=ImageCommand,
+    cls=Examples,
     context_settings=CONTEXT,
     examples=[
         "cnnfilter net evaluate --weights lenet5.safetensors --data held-out/",

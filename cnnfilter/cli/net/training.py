@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnfilter.cli.group import CONTEXT
+from cnnfilter.cli.group import CONTEXT, Examples
 from cnnfilter.cli.main import Interrupted, note, show_lines
 from cnnfilter.cli.net.weights import MEMORY, METADATA, SET, built, complete_networks, read_image
-from cnnfilter.cli.options import ImageCommand
 from cnnfilter.cli.types import OneOf
 from cnnfilter.errors import ParameterError
 
@@ -21,16 +20,27 @@ if TYPE_CHECKING:
     from cnnfilter.nn.functional.windows import Array
     from cnnfilter.nn.network import Network
 
+_HEADINGS = {
+    "Training": (
+        "epochs", "batch", "optimiser", "rate", "momentum", "decay", "schedule", "patience", "validation",
+        "seed", "resume",
+    ),
+    "Images turned a little": ("shift", "angle", "scale"),
+    "Result": ("curve", "confusion", "as_json", "quiet"),
+}  # fmt: skip
+
 _MOST_ROWS = 40  # of a table in a terminal
 
 
 @click.command(
-    cls=ImageCommand,
+    cls=Examples,
     context_settings=CONTEXT,
     examples=[
         "cnnfilter net train lenet5 --data digits/ -o lenet5.safetensors",
         "cnnfilter net train resnet20 --data photos.npz -o net.safetensors --resume",
     ],
+    headings=_HEADINGS,
+    often=("epochs", "rate", "resume", "curve"),
 )
 @click.argument("name", shell_complete=complete_networks)
 @click.option("--data", required=True, metavar="DATA", help="A folder for each class, .npz, or IDX files.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -139,6 +139,37 @@ def trace(
         functional.convolution_input_gradient(own, w, x.shape),
         _differences(x, layers, given),
     )  # fmt: skip
+
+
+def record(found: Trace) -> dict[str, Any]:
+    """Return a trace as plain values for JSON: lists of maps, each a list of rows.
+
+    Examples
+    --------
+    >>> found = record(trace([np.array([[1.0, 2, 3]])], [np.array([[1.0, -1]])]))
+    >>> found["net"], found["by_kernels"]
+    ([[-1.0, -1.0]], [[[0.0, 0.0]]])
+    """
+    layers, forward = found.layers, found.forward
+    kernels, bias, maps = found.differences
+    return {
+        "maps": found.maps[0].tolist(),
+        "kernels": layers.kernels[0].tolist(),
+        "bias": layers.bias,
+        "activation": layers.activation,
+        "pool": layers.pool and {"kind": layers.pool, "size": layers.size, "stride": layers.stride},
+        "net": forward.net[0, 0].tolist(),
+        "active": forward.active[0, 0].tolist(),
+        "output": forward.output[0, 0].tolist(),
+        "delta_output": found.delta[0, 0].tolist(),
+        "by_active": found.up[0, 0].tolist(),
+        "slope": found.slope[0, 0].tolist(),
+        "delta": found.own[0, 0].tolist(),
+        "by_kernels": found.by_kernels[0].tolist(),
+        "by_bias": found.by_bias,
+        "by_maps": found.by_maps[0].tolist(),
+        "by_differences": {"kernels": kernels[0].tolist(), "bias": bias, "maps": maps[0].tolist()},
+    }
 
 
 def tell(found: Trace, color: bool = False) -> str:

@@ -1,5 +1,7 @@
 """A tiny network in numbers: what it tells is what the equations of the notes give."""
 
+import json
+
 import numpy as np
 import pytest
 from commandline import cnnfilter, complaint
@@ -103,6 +105,30 @@ class TestCommand:
         assert "mean of each window of Y  (37)\n2.25" in parts
         assert "∂L/∂b = sum of δ  (42)  6; by differences 6" in parts
         assert parts[-2].splitlines()[1].split() == ["3", "-3", "3", "-3"]
+
+    def test_json_holds_every_number_with_all_its_digits(self):
+        maps, kernels, delta = some(2, 4, 4), some(2, 1, 2, seed=1), some(2, 1, seed=2)
+
+        def typed(matrix):
+            return ";".join(" ".join(map(repr, row)) for row in matrix.tolist())
+
+        words = [word for matrix in maps for word in ("--matrix", typed(matrix))]
+        words += [word for matrix in kernels for word in ("--kernel", typed(matrix))]
+        words += ["--activation", "tanh", "--pool", "mean", "--delta", typed(delta), "--bias", "0.1"]
+        said = json.loads(cnnfilter("net", "trace", *words, "--json").stdout)
+        found = trace(list(maps), list(kernels), bias=0.1, activation="tanh", pool="mean", delta=delta)
+        for name, wanted in {
+            "maps": found.maps[0], "kernels": kernels, "net": found.forward.net[0, 0],
+            "active": found.forward.active[0, 0], "output": found.forward.output[0, 0], "delta_output": delta,
+            "by_active": found.up[0, 0], "slope": found.slope[0, 0], "delta": found.own[0, 0],
+            "by_kernels": found.by_kernels[0], "by_maps": found.by_maps[0], "by_bias": found.by_bias,
+        }.items():  # fmt: skip
+            np.testing.assert_array_equal(said[name], wanted, err_msg=name)
+        assert (said["bias"], said["activation"]) == (0.1, "tanh")
+        assert said["pool"] == {"kind": "mean", "size": [2, 2], "stride": [2, 2]}
+        np.testing.assert_allclose(said["by_differences"]["kernels"], said["by_kernels"], atol=2e-6)
+        np.testing.assert_allclose(said["by_differences"]["maps"], said["by_maps"], atol=2e-6)
+        assert said["by_differences"]["bias"] == pytest.approx(said["by_bias"], abs=2e-6)
 
     @pytest.mark.parametrize(
         ("more", "words"),

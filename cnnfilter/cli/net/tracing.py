@@ -1,5 +1,6 @@
 """``cnnfilter net trace``: a convolution, its activation and a pooling, forward and backward, in numbers."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,6 +43,7 @@ ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh
 @click.option(
     "--delta", metavar="TEXT", help="Derivative of the loss by the outputs. [ones: it is their sum]"
 )
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, with all digits.")
 def trace(
     matrix: tuple[str, ...],
     kernels: "tuple[Kernel, ...]",
@@ -51,6 +53,7 @@ def trace(
     size: Any,
     stride: Any,
     delta: str | None,
+    as_json: bool,
 ) -> None:
     """Show a tiny network forward and backward, every number, as the notes derive it.
 
@@ -71,7 +74,7 @@ def trace(
         stride=None if stride is None else _pair(stride),
         delta=None if delta is None else read_matrix(delta),
     )
-    show_lines(seen.tell(found))
+    click.echo(json.dumps(seen.record(found))) if as_json else show_lines(seen.tell(found))
 
 
 def _pair(numbers: int | tuple[int, int]) -> tuple[int, int]:

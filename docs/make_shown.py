@@ -1,4 +1,4 @@
-"""Write anew what the commands of the notes at the shell say: python docs/make_shown.py.
+"""Write anew what the commands of some pages say: python docs/make_shown.py.
 
 A block of commands (``sh``) is followed by a block of what they print (``text``), if they print anything.
 """
@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "docs" / name for name in ("notes-at-the-shell.md", "notes-at-the-shell.zh-CN.md")]
+NAMES = ("notes-at-the-shell", "equations")
+PAGES = [ROOT / "docs" / f"{name}{language}.md" for name in NAMES for language in ("", ".zh-CN")]
 
 _SHOWN = re.compile(r"^```sh\n(?P<commands>.*?)^```\n(?:\n```text\n(?P<said>.*?)^```\n)?", re.M | re.S)
 

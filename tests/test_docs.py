@@ -68,12 +68,20 @@ def shell(tmp_path_factory):
     return run
 
 
-NOTES, NOTES_CHINESE = (ROOT / "docs" / f"notes-at-the-shell{language}.md" for language in ("", ".zh-CN"))
+SHOWN = ("notes-at-the-shell", "equations")
+"""Pages whose commands are followed by what they say."""
+
+
+def both(name):
+    """Return a page and its Chinese twin."""
+    return tuple(ROOT / "docs" / f"{name}{language}.md" for language in ("", ".zh-CN"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if commands(page) and page not in (NOTES, NOTES_CHINESE)], ids=page_name
+    "page",
+    [page for page in PAGES if commands(page) and page not in [*both(SHOWN[0]), *both(SHOWN[1])]],
+    ids=page_name,
 )
 def test_commands_run(page, shell, tmp_path_factory):
     """Every command of a page, in order; what a set-up installs is taken as installed."""
@@ -151,22 +159,29 @@ def test_the_reference_of_commands_is_what_they_say():
 
 
 @pytest.mark.slow
-def test_the_notes_at_the_shell_show_what_the_commands_say():
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_page_shows_what_its_commands_say(name):
     """`python docs/make_shown.py` writes it anew."""
-    assert script("make_shown.py").made(NOTES.read_text()) == NOTES.read_text()
+    page = both(name)[0].read_text()
+    assert script("make_shown.py").made(page) == page
 
 
-def test_the_notes_in_chinese_show_the_same():
-    for language in ("sh", "text"):
-        assert blocks(NOTES, language) == blocks(NOTES_CHINESE, language)
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_page_in_chinese_shows_the_same(name):
+    page, chinese = both(name)
+    for language in ("sh", "text", "python"):
+        assert blocks(page, language) == blocks(chinese, language)
+    for one, other in ((page, chinese), (chinese, page)):
+        assert f"]({other.name})" in one.read_text()
 
 
-def test_the_equations_in_chinese_name_the_same():
-    def named(name):
-        rows = [line for line in (ROOT / "docs" / name).read_text().splitlines() if line.startswith("| ")]
-        return [row.split(" | ")[-2:] for row in rows if "`" in row]
-
-    assert named("equations.md") == named("equations.zh-CN.md")
+def test_the_equations_in_chinese_are_the_same():
+    """Their formulas, functions and tests; and as many sections."""
+    page, chinese = both("equations")
+    assert named_in(page) == named_in(chinese)
+    for pattern in (r"^\$\$.*\$\$$", r"^#+(?= )"):
+        found = [re.findall(pattern, one.read_text(), re.MULTILINE) for one in (page, chinese)]
+        assert found[0] == found[1]
 
 
 LEARNING = ROOT / "docs" / "learning.md"
@@ -236,13 +251,17 @@ def test_equations_name_what_exists():
         assert function in defined, name
 
 
-def test_every_row_of_the_equations_names_a_function_and_a_test():
-    rows = [
-        line for line in (ROOT / "docs" / "equations.md").read_text().splitlines() if line.startswith("| ")
-    ]
-    for row in rows:
-        if not row.startswith("| equation |"):
-            assert re.search(r"\| `cnnfilter\.[\w.]+` \| `test_\w+\.py::test_\w+` \|$", row), row
+def test_every_equation_has_a_formula_an_example_a_function_and_a_test():
+    sections = re.split(r"^### ", both("equations")[0].read_text(), flags=re.MULTILINE)[1:]
+    for section in sections:
+        assert re.search(r"^\$\$.+\$\$$", section, re.MULTILINE), section
+        assert re.search(r"^```text\n|^>>> ", section, re.MULTILINE), section
+        last = re.split(r"\n## ", section)[0].rstrip().splitlines()[-1]
+        assert re.fullmatch(r"`cnnfilter\.[\w.]+`, `test_\w+\.py::test_\w+`", last), section
+    titles = " ".join(section.splitlines()[0] for section in sections)
+    ranges = re.findall(r"(\d+)(?: to (\d+))?", titles)
+    numbers = {number for first, last in ranges for number in range(int(first), int(last or first) + 1)}
+    assert numbers >= set(range(1, 52)), "each has its section"
 
 
 @pytest.mark.slow

@@ -77,10 +77,16 @@ def both(name):
     return tuple(ROOT / "docs" / f"{name}{language}.md" for language in ("", ".zh-CN"))
 
 
+RUN_ELSEWHERE = {page for name in SHOWN for page in both(name)} | {
+    page for page in PAGES if page.name.endswith(".zh-CN.md") and page.parent != ROOT
+}
+"""Twins in Chinese have the same commands, and the answers of two pages are compared."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if commands(page) and page not in [*both(SHOWN[0]), *both(SHOWN[1])]],
+    [page for page in PAGES if commands(page) and page not in RUN_ELSEWHERE],
     ids=page_name,
 )
 def test_commands_run(page, shell, tmp_path_factory):
@@ -173,6 +179,32 @@ def test_a_page_in_chinese_shows_the_same(name):
         assert blocks(page, language) == blocks(chinese, language)
     for one, other in ((page, chinese), (chinese, page)):
         assert f"]({other.name})" in one.read_text()
+
+
+NETWORKS = [path.stem for path in (ROOT / "docs" / "networks").glob("*.md") if "." not in path.stem]
+
+
+@pytest.mark.parametrize("name", ["learning", *(f"networks/{name}" for name in NETWORKS)])
+def test_a_twin_in_chinese_has_the_same_commands_tables_and_pictures(name):
+    page, chinese = both(name)
+
+    def parts(path):
+        text = path.read_text()
+        tables = re.findall(r"<!-- table (\S+) -->", text)
+        headings = re.findall(r"^#+(?= )", text, re.MULTILINE)
+        return (
+            blocks(path, "sh"),
+            blocks(path, "text"),
+            tables,
+            re.findall(r"!\[.*?\]\((.*?)\)", text),
+            headings,
+        )
+
+    assert parts(page) == parts(chinese)
+    for one, other in ((page, chinese), (chinese, page)):
+        assert f"]({other.name})" in one.read_text()
+        links = re.findall(r"\]\((\w+)(?:\.zh-CN)?\.md\)", one.read_text())
+        assert set(links) == set(re.findall(r"\]\((\w+)(?:\.zh-CN)?\.md\)", other.read_text()))
 
 
 def test_the_equations_in_chinese_are_the_same():

@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import json
+import os
 import re
 import shutil
 
@@ -27,19 +28,33 @@ DILATIONS = {"1": 1, "2x1": (2, 1)}
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
+def missing(what):
+    """Skip, but fail where everything is to be tried."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what}, and CI=true asks for it")
+    pytest.skip(what)
+
+
 @pytest.fixture(scope="module")
 def browser():
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        pytest.skip("the page is tried with Playwright: pip install playwright")
+        missing("the page is tried with Playwright: pip install playwright")
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.skip("the page is tried in Chromium: apt-get install chromium")
+        missing("the page is tried in Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.mark.parametrize(("value", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_missing_browser_fails_where_all_is_to_be_tried(value, outcome, monkeypatch):
+    monkeypatch.setenv("CI", value)
+    with pytest.raises(outcome, match="the page is tried in Chromium"):
+        missing("the page is tried in Chromium")
 
 
 @pytest.fixture(scope="module")

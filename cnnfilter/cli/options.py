@@ -13,6 +13,7 @@ from cnnfilter.cli.types import (
     STEP,
     Axes,
     Boundary,
+    FormName,
     KernelText,
     MissingValue,
     OneOf,
@@ -22,6 +23,7 @@ from cnnfilter.cli.types import (
     Place,
     Sigma,
 )
+from cnnfilter.files.forms import WRITTEN
 from cnnfilter.filters.filter import Numbers, Option, Range
 
 Parameters = list[click.Parameter]
@@ -155,7 +157,12 @@ def _pixels() -> Parameters:
             metavar="8|16|f32",
             help="Bits of a value; f32 keeps signs. [the input's]",
         ),
-        click.Option(["--format"], metavar="png|…", help="Form of the output. [by its name, or the input's]"),
+        click.Option(
+            ["--format"],
+            type=FormName(),
+            metavar="FORM",
+            help=f"{', '.join(WRITTEN)}. [by the output's name, or the input's]",
+        ),
         click.Option(
             ["--quality"], type=click.IntRange(1, 100), metavar="1-100", help="Of a JPEG, WebP. [the input's]"
         ),

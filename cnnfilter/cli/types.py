@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import remark
 from cnnfilter.errors import CnnFilterError
+from cnnfilter.files.forms import WRITTEN
 
 Number = int | float
 
@@ -159,6 +160,7 @@ class Boundary(ParamType):
                 number = math.nan
             if math.isfinite(number):
                 return name, number
+            self.fail(f"{constant!r} is no number; a border of one value is written constant:128", param, ctx)
         elif value in self.names and value != "constant":
             return value
         elif meant := self.other_names.get(value.lower()):
@@ -206,11 +208,23 @@ class KernelText(ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the named kernels, then files."""
-        from cnnfilter.kernels.templates import names
+        """Offer the named kernels, behind a colon their defaults, then files."""
+        from cnnfilter.kernels.named import completed
 
-        found = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+        found = [CompletionItem(name) for name in completed(incomplete)]
         return found or [CompletionItem(incomplete, type="file")]
+
+
+class FormName(ParamType):
+    """The form of an output, by its name or a suffix; it is looked up where it is used."""
+
+    name = "form"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the usual suffixes."""
+        return [CompletionItem(name) for name in WRITTEN if name.startswith(incomplete.lower())]
 
 
 class MissingValue(ParamType):

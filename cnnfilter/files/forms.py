@@ -33,7 +33,13 @@ FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "PSD": (".psd",),
     }
 )
-"""Every form that is read, with its suffixes, the usual one first; ICO and PSD are not written."""
+"""Every form that is read, with its suffixes, the usual one first."""
+
+READ_ONLY = ("ICO", "PSD")
+"""Those that are not written."""
+
+WRITTEN = tuple(suffixes[0][1:] for form, suffixes in FORMS.items() if form not in READ_ONLY)
+"""The usual suffixes of those that are, without the dot."""
 
 _BY_SUFFIX = {suffix: form for form, suffixes in FORMS.items() for suffix in suffixes}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -55,6 +56,30 @@ def names() -> tuple[str, ...]:
     True
     """
     return tuple(entry.name for entry in REGISTRY)
+
+
+def completed(text: str) -> tuple[str, ...]:
+    """Say how a name that was begun may go on: with the rest of the name, or with defaults.
+
+    A default that depends on other parameters stays empty, which means the same.
+
+    Examples
+    --------
+    >>> completed("sobel"), completed("mean:"), completed("log:9:"), completed("log:")
+    (('sobel-x', 'sobel-y'), ('mean:3',), ('log:9:1.4',), ('log::1.4',))
+    """
+    word, *values = text.split(":")
+    if not values:
+        return tuple(name for name in names() if name.startswith(word))
+    found = [entry for entry in REGISTRY if entry.name == word and len(values) <= len(entry.parameters)]
+    rest = [
+        "" if re.search(r"[*+]", parameter.default) else parameter.default
+        for entry in found
+        for parameter in entry.parameters[len(values) - 1 :]
+    ]
+    if not found or (not rest[0].startswith(values[-1]) and values[-1]):
+        return ()
+    return (":".join([word, *values[:-1], *rest]),)
 
 
 def named(name: str) -> Kernel:

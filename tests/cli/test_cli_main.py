@@ -16,6 +16,8 @@ from commandline import COMMAND, cnnfilter, complaint, hear_signals, picture
 
 from cnnfilter.cli.group import cnnfilter as root
 from cnnfilter.core.jit import objectcache
+from cnnfilter.files.forms import WRITTEN
+from cnnfilter.kernels.named import REGISTRY, completed, named
 from cnnfilter.registry import FILTERS
 
 HEAVY = ("numpy", "PIL", "numba", "llvmlite", "tqdm", "cnnfilter.nn", "matplotlib", "scipy")
@@ -73,7 +75,7 @@ class TestStart:
 
 class TestHelp:
     @pytest.mark.parametrize("command", all_commands(), ids=" ".join)
-    @pytest.mark.parametrize(("option", "most"), [("-h", 29), ("--help", 60)])
+    @pytest.mark.parametrize(("option", "most"), [("-h", 29), ("--help", 62)])
     def test_fits_a_screen_and_ends_with_two_examples(self, command, option, most):
         lines = cnnfilter(*command, option).stdout.decode().splitlines()
         assert len(lines) <= most
@@ -272,6 +274,10 @@ class TestErrors:
             ("edge a.png -o o.png", "use 'gradient', or 'second-derivative'"),
             ("unsharp-mask a.png -o o.png", "use 'unsharp'"),
             ("animate blur a.png -o o.gif", "use 'gaussian', or 'mean'"),
+            ("animate a.png -o o.gif", "a.png is an input; the filter comes before it, as in: animate mean"),
+            ("mean --boundary constant:x a.png -o o.png", "'x' is no number; a border of one value"),
+            ("mean --boundary constant: a.png -o o.png", "constant:128"),
+            ("mean --depth f16 a.png -o o.png", "did you mean 'f32'?"),
             ("convolve --kernel 0 -1 0 a.png -o o.png", "are put in quotes: --kernel '0 -1 0'"),
             ("convolve --kernel 0 1 0 a.png -o o.png", "numbers that belong together are put in quotes"),
             ("kernel show 0 1 0", "numbers that belong together are put in quotes"),
@@ -421,6 +427,28 @@ class TestCompletion:
         assert self.complete("mean", "--boundary", "re") == ["reflect", "renormalize"]
         assert self.complete("pool", "m") == ["max", "mean"]
         assert self.complete("help", "kernel", "sh") == ["show"]
+        assert self.complete("mean", "--format", "jp") == ["jpg", "jp2"]
+
+    def test_the_defaults_of_kernels(self):
+        """They are kernels: what is left empty depends on the rest."""
+        assert self.complete("convolve", "--kernel", "gaussian:") == ["gaussian::1:float"]
+        assert self.complete("kernel", "show", "gaussian:5:") == ["gaussian:5:1:float"]
+        assert self.complete("kernel", "show", "gaussian:5:2:f") == ["gaussian:5:2:float"]
+        for text in ("gaussian:5:2:x", "gaussian:1:2:3:4", "sobel-x:", "none:"):
+            assert self.complete("kernel", "show", text) == [text]  # a file, perhaps
+        for entry in REGISTRY:
+            if entry.parameters:
+                (found,) = completed(f"{entry.name}:")
+                assert named(found) == named(entry.name)
+
+    def test_every_form_that_is_offered_is_written(self, tmp_path):
+        picture(tmp_path / "a.png", (8, 8, 3))
+        for form in WRITTEN:
+            depth = ["--depth", "f32"] if form in ("pfm", "hdr") else []
+            grey = "grey.png" if form in ("pgm", "pbm") else "a.png"
+            picture(tmp_path / "grey.png", (8, 8))
+            cnnfilter("mean", grey, "--format", form, *depth, "-q", "-o", f"out.{form}", cwd=tmp_path)
+            assert (tmp_path / f"out.{form}").stat().st_size, form
 
     def test_the_filters_of_a_pipe(self):
         assert self.complete("pipe", "a.png", "--", "gau") == ["gaussian"]

@@ -77,8 +77,8 @@ QUOTES = "numbers that belong together are put in quotes"
 
 VALUES: Mapping[str, str] = MappingProxyType(
     {
-        "32": "f32", "float": "f32", "float32": "f32", "f16": "f32", "half": "f32", "f64": "f32", "float64": "f32",
-        "double": "f32", "uint8": "8", "byte": "8", "uint16": "16",
+        "32": "f32", "float": "f32", "float32": "f32", "f16": "f32", "half": "f32", "f64": "f32",
+        "float64": "f32", "double": "f32", "uint8": "8", "byte": "8", "uint16": "16",
         "normalize": "stretch", "normalise": "stretch", "minmax": "stretch", "auto": "stretch",
         "absolute": "abs", "clamp": "clip", "saturate": "clip", "signed": "offset", "grey": "offset",
         "avg": "mean", "average": "mean", "maximum": "max", "int": "integer", "truncate": "floor",

@@ -42,13 +42,15 @@ def _write(kernel: "Kernel", syntax: str | None, output: str | None) -> None:
         kernel.save(output)
         return
     from cnnfilter.kernels import kerneltext
-    from cnnfilter.kernels.kernelsyntax import as_text
+    from cnnfilter.kernels.kernelsyntax import as_text, remarks
 
     if output is None and syntax is None and not sys.stdout.isatty():
         # Whoever redirects it will read it again as a kernel; 6 digits would be another one.
         text: str | bytes = kerneltext.table(kernel, exact=True) + "\n"
     else:
         text = as_text(kernel, syntax or "table")
+        for remark in remarks(kernel, syntax or "table"):
+            note(remark)
     content = text.encode() if isinstance(text, str) else text
     if output is not None:
         from cnnfilter.wholefile import whole_file

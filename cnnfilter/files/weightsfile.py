@@ -1,8 +1,7 @@
 """Tensors on disk: .safetensors, .npz, .npy and, by PyTorch, .pth. Nothing in a file is ever executed.
 
 Everything is checked before memory is taken for it: the sizes a header claims against the file, the
-total against a cap, element types against a list. What is not known is refused by name. A .pth is a
-pickle: only PyTorch's own reader, told to take weights alone, may open it.
+total against a cap, element types against a list. What is not known is refused by name.
 """
 
 import contextlib
@@ -20,6 +19,7 @@ import safetensors.numpy
 
 from cnnfilter import npyfile
 from cnnfilter.errors import FilterFileError, ParameterError
+from cnnfilter.files import torchfile
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
@@ -74,7 +74,7 @@ def read_tensors(
             if start[:6] == b"\x93NUMPY":
                 tensors = {"array": _read_npy(file, os.fstat(file.fileno()).st_size, max_bytes)}
             elif start == _TORCH_BEFORE_1_6:
-                tensors = _read_torch(file, path, os.fstat(file.fileno()).st_size, max_bytes)
+                tensors = torchfile.read(file, path, os.fstat(file.fileno()).st_size, max_bytes)
             elif start[:4] == b"PK\x03\x04":
                 tensors = _read_zip(file, path, max_bytes)
             else:
@@ -212,7 +212,7 @@ def _read_zip(file: IO[bytes], path: str | os.PathLike[str], max_bytes: int) -> 
         members = archive.infolist()
         total = sum(member.file_size for member in members)
         if any(member.filename.endswith("/data.pkl") for member in members):
-            return _read_torch(file, path, total, max_bytes)
+            return torchfile.read(file, path, total, max_bytes)
         if total > max_bytes:
             raise FilterFileError(f"unpacked it takes {total} bytes, more than the limit of {max_bytes}")
         packed = sum(member.compress_size for member in members)
@@ -226,41 +226,13 @@ def _read_zip(file: IO[bytes], path: str | os.PathLike[str], max_bytes: int) -> 
                 raise FilterFileError(
                     f"holds {member.filename!r}, which is not an array: .npz files hold .npy only"
                 )
-            with archive.open(member) as part:
-                tensors[member.filename.removesuffix(".npy")] = _read_npy(part, member.file_size, max_bytes)
+            name = member.filename.removesuffix(".npy")
+            try:
+                with archive.open(member) as part:
+                    tensors[name] = _read_npy(part, member.file_size, max_bytes)
+            except FilterFileError as error:
+                raise FilterFileError(f"{name!r}: {error}") from error
     return tensors
-
-
-def _read_torch(file: IO[bytes], path: str | os.PathLike[str], size: int, max_bytes: int) -> dict[str, Array]:
-    """Read a state dict, or a checkpoint that holds one, by PyTorch; numbers become float32."""
-    if size > max_bytes:
-        raise FilterFileError(f"it takes {size} bytes, more than the limit of {max_bytes}")
-    try:
-        import torch
-    except ImportError:
-        name = os.path.basename(os.fspath(path))
-        command = (
-            "import numpy, torch; numpy.savez("
-            f"{os.path.splitext(name)[0] + '.npz'!r}, **{{k: v.float().numpy() for k, v in "
-            f"torch.load({name!r}, map_location='cpu', weights_only=True).items()}})"
-        )
-        raise FilterFileError(
-            f'a file of PyTorch, which is not installed; convert it where it is: python -c "{command}"'
-        ) from None
-    file.seek(0)
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # its unpickler raises whatever it meets
-        raise FilterFileError(f"PyTorch cannot read its weights ({str(error).partition('. ')[0]})") from error
-    for key in ("state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping):
-        raise FilterFileError(f"holds a {type(state).__name__}: a state dict is needed, names and tensors")
-    strange = [str(name) for name, tensor in state.items() if not hasattr(tensor, "numpy")]
-    if strange:
-        raise FilterFileError(f"holds {', '.join(strange)}: a state dict of nothing but tensors is needed")
-    return {str(name): np.array(tensor.float().numpy()) for name, tensor in state.items()}
 
 
 def _read_npy(file: IO[bytes], size: int, max_bytes: int) -> Array:

@@ -4,7 +4,8 @@ Forms, by suffix:
 
 ``.txt``
     A row on a line, values parted by blanks or commas, an optional last line ``/ 16`` with the divisor, and
-    comments from ``#`` to the end of a line. A matrix file of vips, which begins with its sizes, is read too.
+    comments from ``#`` to the end of a line. A matrix file of vips, which begins with its sizes, is read too,
+    and so is all else that ``kernel --as`` writes as text, also under ``.mat``, ``.c``, ``.py`` and ``.tex``.
 ``.csv``
     The same with commas only.
 ``.json``
@@ -31,7 +32,7 @@ from typing import BinaryIO
 import numpy as np
 
 from cnnfilter.errors import CnnFilterError, DtypeError, FilterFileError, ParameterError
-from cnnfilter.kernels import othersyntax
+from cnnfilter.kernels import exported, othersyntax
 from cnnfilter.kernels.kernel import Kernel
 from cnnfilter.kernels.kerneljson import json_text, kernel_of_json
 from cnnfilter.kernels.kerneltext import number_text
@@ -40,6 +41,7 @@ from cnnfilter.kernels.weights import MAX_SIDE, refuse_ragged
 from cnnfilter.npyfile import read_header, read_values
 
 FORMS = ("txt", "csv", "json", "npy")
+_READ_AS_TEXT = ("mat", "c", "py", "tex")
 MAX_TEXT_BYTES = 8 * 2**20
 MAX_NPY_BYTES = 8 * MAX_SIDE**2 + 2**16
 
@@ -82,7 +84,7 @@ def load(path: str | os.PathLike[str]) -> Kernel:
 def load_with_bias(path: str | os.PathLike[str]) -> tuple[Kernel, float]:
     """Read a kernel file as `load` does, and the bias of a learned filter, 0 if it has none."""
     path = Path(path)
-    form = _form_of(path)
+    form = "txt" if path.suffix[1:].lower() in _READ_AS_TEXT else _form_of(path)
     bias = 0.0
     try:
         with path.open("rb") as file:
@@ -134,9 +136,9 @@ def save(kernel: Kernel, path: str | os.PathLike[str], *, bias: float = 0.0) -> 
 def kernel_from(text: str) -> Kernel:
     """Find the kernel that a user means: a file, a name or weights.
 
-    A text that ends in ``.txt``, ``.csv``, ``.json`` or ``.npy`` is a file; one that begins with a letter is
-    a name, with parameters after colons; anything else is weights, as in :func:`parse`, and so is NumPy's
-    ``array([[...]])``.
+    A text that ends in a suffix of the head of this module is a file; one that begins with a letter is a
+    name, with parameters after colons; anything else is weights, as in :func:`parse`, and so are NumPy's
+    ``array([[...]])`` and what ``kernel --as`` writes.
 
     Raises
     ------
@@ -151,8 +153,9 @@ def kernel_from(text: str) -> Kernel:
     (0.0, 1.0)
     """
     text = text.strip()
-    if Path(text).suffix[1:].lower() in FORMS and "\n" not in text:
+    if Path(text).suffix[1:].lower() in FORMS + _READ_AS_TEXT and "\n" not in text:
         return load(text)
+    text = exported.plain(text)
     is_name = text[:1].isalpha() and not othersyntax.is_array(text)
     kind, read = ("name", named) if is_name else ("weights", parse)
     try:
@@ -171,7 +174,7 @@ def parse(text: str) -> Kernel:
     Rows are parted by ``;`` or line ends, values by blanks or commas. ``/ 16`` at the end, with a blank on
     one side of the slash, divides the whole kernel. A value may be a fraction without blanks, such as
     ``1/9``. ``#`` begins a comment. Lists as Python, NumPy and JSON write them and ImageMagick's
-    ``3x3: 0,-1,0 ...`` are read too.
+    ``3x3: 0,-1,0 ...`` are read too, and what ``kernel --as`` writes.
 
     Parameters
     ----------
@@ -209,7 +212,7 @@ def read_rows(text: str, most: int = MAX_SIDE) -> tuple[list[list[float]], float
     >>> read_rows("1 2; 1/2 1/4")
     ([[1.0, 2.0], [0.5, 0.25]], None)
     """
-    text = othersyntax.rows(text.replace("\N{MINUS SIGN}", "-"))
+    text = othersyntax.rows(exported.plain(text.replace("\N{MINUS SIGN}", "-")))
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     # A line may end in the ; that parts it from the next.
     body = ";".join(line.removesuffix(";").rstrip() for line in lines if line.strip("; \t"))

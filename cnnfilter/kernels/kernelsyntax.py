@@ -1,7 +1,8 @@
 """Kernels written for other programs: what ``kernel --as FORM`` prints.
 
 Every form computes the same correlation as :func:`cnnfilter.correlate` away from the border. Programs that
-turn a kernel by themselves, normalise it or place its centre elsewhere are told not to.
+turn a kernel by themselves, normalise it or place its centre elsewhere are told not to. Kernels of sum 0
+leave alpha alone where the program can be told so: they would make an opaque picture invisible.
 """
 
 from __future__ import annotations
@@ -51,12 +52,40 @@ def as_text(kernel: Kernel, form: str = "table") -> str | bytes:
     1 2 1
     2 4 2
     1 2 1
-    >>> print(as_text(named("sobel-x"), "gmic"), end="")
-    '(-1,0,1;-2,0,2;-1,0,1)' 'correlate[^-1]' '[-1]' 'remove[-1]'
+    >>> print(as_text(named("identity:1"), "gmic"), end="")
+    '(1)' 'correlate[^-1]' '[-1]' 'remove[-1]'
     """
     if form not in _WRITERS:
         raise ParameterError(f"form {form!r} is not known; choose one of {', '.join(_WRITERS)}")
     return _WRITERS[form](kernel)
+
+
+def remarks(kernel: Kernel, form: str) -> list[str]:
+    """Say what `as_text` cannot: where the other program needs more than the text.
+
+    Examples
+    --------
+    >>> from cnnfilter.kernels.templates import named
+    >>> remarks(named("sobel-x"), "vips")
+    ["vips conv filters alpha too, and this kernel of sum 0 makes it 0; take it off first ('vips flatten')"]
+    >>> remarks(named("sobel-x"), "gmic")
+    []
+    """
+    if form == "vips" and _sums_to_zero(kernel):
+        return [
+            "vips conv filters alpha too, and this kernel of sum 0 makes it 0; take it off first "
+            "('vips flatten')"
+        ]
+    if form == "ffmpeg" and _rdiv(kernel):
+        return [
+            f"FFmpeg before 6 ignores rdiv and divides by {number_text(_ffmpeg_divisor(kernel))}, the sum "
+            f"of the weights, not by {number_text(abs(kernel.divisor))}"
+        ]
+    return []
+
+
+def _sums_to_zero(kernel: Kernel) -> bool:
+    return abs(kernel.sum) <= 1e-9 * float(np.abs(kernel.array).sum())
 
 
 def _table(kernel: Kernel) -> str:
@@ -103,7 +132,9 @@ def _imagemagick(kernel: Kernel) -> str:
     rows, columns = kernel.shape
     values = " ".join(",".join(row) for row in _cells(kernel.array))
     centre = f"+{(columns - 1) // 2}+{(rows - 1) // 2}"
-    return f"-morphology Correlate '{columns}x{rows}{centre}: {values}'\n"
+    text = f"-morphology Correlate '{columns}x{rows}{centre}: {values}'"
+    # K is the black of CMYK, and stands for nothing elsewhere.
+    return (f"-channel RGBK {text} +channel" if _sums_to_zero(kernel) else text) + "\n"
 
 
 def _vips(kernel: Kernel) -> str:
@@ -115,18 +146,28 @@ def _vips(kernel: Kernel) -> str:
 
 def _gmic(kernel: Kernel) -> str:
     values = ";".join(",".join(row) for row in _cells(_odd(kernel.array)))
-    return f"'({values})' 'correlate[^-1]' '[-1]' 'remove[-1]'\n"
+    words = _GMIC_COLOURS if _sums_to_zero(kernel) else "correlate[^-1] [-1]"
+    return " ".join(f"'{word}'" for word in (f"({values})", *words.split(), "remove[-1]")) + "\n"
+
+
+_GMIC_COLOURS = (
+    "repeat {$!-1} local[$>,-1] split_opacity[0] correlate[0] [-1] "
+    "if {$!>2} append[0,1] c endif endlocal done"
+)
+"""Correlate each image with the last one, and put its alpha back if it had one."""
+
+_FFMPEG_PIXELS = "gray|gbrp|gbrap|gray16|gbrp16|gbrap16"
+"""FFmpeg takes what loses nothing; among the colour differences of JPEG and video a kernel that does not keep
+grey turns pictures green."""
 
 
 def _ffmpeg(kernel: Kernel) -> str:
-    """Write the convolution filter for all planes.
+    """Write the convolution filter for all planes, of which the fourth is alpha.
 
     Left alone it divides by the sum, or by 1 for a sum of 0; FFmpeg 5.1 does so even if ``rdiv`` is given. So
     ``rdiv`` is written only where the kernel needs another divisor.
     """
-    weights, divisor = kernel.weights, kernel.divisor
-    if divisor < 0:  # rdiv cannot be negative
-        weights, divisor = -weights, -divisor
+    weights = -kernel.weights if kernel.divisor < 0 else kernel.weights  # rdiv cannot be negative
     if not np.array_equal(weights, np.rint(weights)):
         raise ParameterError(
             "ffmpeg takes whole weights only, and these are not; an integer template (--integer) is one"
@@ -137,10 +178,24 @@ def _ffmpeg(kernel: Kernel) -> str:
     options = {"m": " ".join(number_text(value) for value in weights.ravel().tolist())}
     if mode != "square":
         options["mode"] = mode
-    if divisor != (float(weights.sum()) or 1.0):
-        options["rdiv"] = number_text(1 / divisor)
-    planes = ":".join(f"{plane}{key}={value}" for plane in range(4) for key, value in options.items())
-    return f"-vf 'convolution={planes}'\n"
+    if rdiv := _rdiv(kernel):
+        options["rdiv"] = rdiv
+    count = 3 if _sums_to_zero(kernel) else 4
+    planes = ":".join(f"{plane}{key}={value}" for plane in range(count) for key, value in options.items())
+    # FFmpeg 5.1 computes columns wrongly at the seams between its threads.
+    threads = "-filter_threads 1 " if mode == "column" else ""
+    return f"{threads}-vf 'format={_FFMPEG_PIXELS},convolution={planes}'\n"
+
+
+def _rdiv(kernel: Kernel) -> str:
+    """Return what FFmpeg is to multiply by, or nothing where it does so by itself."""
+    divisor = abs(kernel.divisor)
+    return "" if divisor == _ffmpeg_divisor(kernel) else number_text(1 / divisor)
+
+
+def _ffmpeg_divisor(kernel: Kernel) -> float:
+    """Return what FFmpeg divides by if it is told nothing."""
+    return float(kernel.weights.sum()) * (-1 if kernel.divisor < 0 else 1) or 1.0
 
 
 def _ffmpeg_matrix(weights: Floats) -> tuple[Floats, str]:
@@ -148,7 +203,7 @@ def _ffmpeg_matrix(weights: Floats) -> tuple[Floats, str]:
     rows, columns = weights.shape
     if rows == 1 and columns <= 49:
         return weights, "row"
-    if columns == 1 and rows <= 49:
+    if columns == 1 and 7 < rows <= 49:
         return weights, "column"
     side = max(3, rows, columns)
     if side > 7:

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,11 +23,11 @@ ReadImage = Callable[[str], Array]
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_IDX_PAIRS = (
-    ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-)
+_IDX_IMAGES = re.compile(r"(.*)images([-.])idx3-ubyte(\.gz)?")
+_PARTS = (("train", "training"), ("val", "valid", "validation", "test"))
 _MAX_IDX_BYTES = 2 << 30
+
+_MOST_CLASSES = 100_000
 
 MEMORY = 512 << 20
 """Bytes of images that are kept if nobody says otherwise."""
@@ -79,9 +80,9 @@ def read_data(
     Parameters
     ----------
     path : str
-        A folder with one folder of images for each class, a folder with IDX files (or the file of
-        images itself, the labels beside it; plain or gzip), or an .npz with ``images`` (or ``x``) of
-        shape (N, H, W) or (N, H, W, C), and ``labels`` (or ``y``).
+        A folder with one folder of images for each class, a folder with IDX files (those of training, if
+        there are several, or the file of images itself, the labels beside it; plain or gzip), or an .npz
+        with ``images`` (or ``x``) of shape (N, H, W) or (N, H, W, C), and ``labels`` (or ``y``).
     read_image : callable
         Reads an image of a folder.
     shape : tuple of int
@@ -103,6 +104,8 @@ def read_data(
         images, labels = (read_idx(str(file)) for file in pair)
         return _together(images, labels, path, shape, preprocessing)
     if place.is_dir():
+        if parted := parts(path):
+            raise ParameterError(f"{path}: holds two sets of images; name one, {' or '.join(parted)}")
         return _read_folders(place, read_image, shape, preprocessing, memory)
     tensors, _ = read_tensors(path)
     found = [
@@ -253,8 +256,12 @@ def _together(images: Array, labels: Array, path: str, shape: Shape, how: Prepro
         raise ParameterError(
             f"{path}: images {images.shape} and labels {labels.shape}: give (N, H, W[, C]) and (N,)"
         )
+    if 0 in images.shape:
+        raise ParameterError(f"{path}: images {images.shape} have no pixels")
     if labels.dtype.kind not in "iu" or labels.min() < 0:
         raise ParameterError(f"{path}: labels are {labels.dtype}: give whole numbers from 0")
+    if labels.max() >= _MOST_CLASSES:
+        raise ParameterError(f"{path}: a label is {labels.max()}; give numbers below {_MOST_CLASSES}")
     top = 255.0 if images.dtype == np.uint8 else max(1.0, float(images.max()))
     prepared = np.empty((len(images), *shape), np.float32)
     for number, image in enumerate(images if images.ndim == 4 else images[..., None]):
@@ -264,13 +271,35 @@ def _together(images: Array, labels: Array, path: str, shape: Shape, how: Prepro
 
 
 def _idx_pair(place: Path) -> tuple[Path, Path] | None:
-    folder = place if place.is_dir() else place.parent
-    for images, labels in _IDX_PAIRS:
-        for end in ("", ".gz"):
-            pair = folder / (images + end), folder / (labels + end)
-            if pair[0].exists() and pair[1].exists() and place in (folder, pair[0]):
-                return pair
-    return None
+    """Return the file of images that is meant, in a folder that of training, and the labels beside it."""
+    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    found = {file: named for file in files if (named := _IDX_IMAGES.fullmatch(file.name))}
+    if not found:
+        return None
+    learned = (file for file, named in found.items() if named[1].endswith("train-"))
+    images = next(learned, next(iter(found)))
+    start, mark, packed = found[images].groups("")
+    labels = images.with_name(f"{start}labels{mark}idx1-ubyte{packed}")
+    if not labels.exists():
+        raise FilterFileError(f"{images}: its labels, {labels.name}, are not beside it")
+    return images, labels
+
+
+def parts(path: str) -> tuple[str, str] | None:
+    """Return the folders of a data set that is parted already into training and held-out images, or None.
+
+    Each holds the folders of the classes: ``train/`` or ``training/``, and ``val/``, ``valid/``,
+    ``validation/`` or, where there is none of them, ``test/``.
+    """
+    held = [
+        next((folder for name in names if _holds_folders(folder := Path(path, name))), None)
+        for names in _PARTS
+    ]
+    return (str(held[0]), str(held[1])) if held[0] and held[1] else None
+
+
+def _holds_folders(place: Path) -> bool:
+    return place.is_dir() and any(inner.is_dir() for inner in place.iterdir())
 
 
 def _read_folders(place: Path, read_image: ReadImage, shape: Shape, how: Preprocessing, memory: int) -> Data:

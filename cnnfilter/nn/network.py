@@ -13,6 +13,9 @@ from cnnfilter.nn.layers import Activation, Convolution, Dropout, Layer, Shape
 from cnnfilter.nn.layers_joining import Auxiliary, Sequence, walk
 from cnnfilter.nn.layers_normalising import BatchNorm
 
+_WRAPPERS = ("module", "_orig_mod", "model", "net", "network")
+"""Of data-parallel, compiled and Lightning's modules."""
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -124,8 +127,8 @@ class Network:
         """Take up tensors by their full names, all of them checked first; return the network.
 
         ``num_batches_tracked`` is passed over, also the auxiliary heads of a network that may have some and
-        has none here, and a ``module.`` before the names is taken off. Arrays of `dtype` are taken as they
-        are, not copied: who goes on changing them hands over copies.
+        has none here; names are read as `plain_names` has them. Arrays of `dtype` are taken as they are, not
+        copied: who goes on changing them hands over copies.
 
         Raises
         ------
@@ -133,7 +136,7 @@ class Network:
             If a shape differs (the first one in the order of the layers is named, with both shapes), or
             tensors are missing or unexpected (all are named).
         """
-        given = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+        given = plain_names(tensors)
         shapes = self.shapes()
         for name, shape in shapes.items():
             if name in given and given[name].shape != shape:
@@ -217,6 +220,30 @@ def _watch(layer: Layer, wanted: Mapping[int, str], found: dict[str, Array]) -> 
 def _unwatch(layer: Layer) -> None:
     for _, part in walk(layer):
         part.__dict__.pop("forward", None)
+
+
+def plain_names(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """Take off names what wrappers of PyTorch put before them, such as ``module.`` and ``_orig_mod.``.
+
+    Raises
+    ------
+    ParameterError
+        If a tensor is there with such a word and without.
+
+    Examples
+    --------
+    >>> list(plain_names({"_orig_mod.module.fc.bias": np.zeros(2), "fc.weight": np.zeros((2, 3))}))
+    ['fc.bias', 'fc.weight']
+    """
+    plain: dict[str, Array] = {}
+    for name, tensor in tensors.items():
+        short = name
+        while (first := short.partition(".")[0]) in _WRAPPERS and "." in short:
+            short = short.removeprefix(f"{first}.")
+        if short in plain:
+            raise ParameterError(f"holds {short} twice, once as {name}; save the one that is meant")
+        plain[short] = tensor
+    return plain
 
 
 def frozen(network: Network) -> Network:

@@ -441,6 +441,37 @@ class TestTrain:
         assert [line.split(":")[0] for line in said[2:]] == [f"epoch {n}/6" for n in range(1, 7)]
         assert size(tmp_path / "curve.png") == (900, 360) and min(size(tmp_path / "confusion.png")) > 300
 
+    def test_folders_that_are_parted_already(self, tmp_path):
+        bars(tmp_path / "data/train", 6)
+        bars(tmp_path / "data/val", 3, seed=1)
+        (tmp_path / "data/val/down/broken.png").write_bytes(b"nothing")
+        output = tmp_path / "net.safetensors"
+        done = net("train", "lenet5-modern", "--data", tmp_path / "data", "-o", output, *self.QUICK, "--json")
+        result = json.loads(done.stdout)
+        assert np.sum(result["confusion"], axis=1).tolist() == [3, 3] and len(result["skipped"]) == 1
+        assert f"note: {tmp_path / 'data/val'} is held out, 6 images" in done.stderr.decode()
+        (tmp_path / "data/val/sideways").mkdir()
+        Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "data/val/sideways/a.png")
+        done = net(
+            "train", "lenet5-modern", "--data", tmp_path / "data", "-o", output, *self.QUICK, "-q", status=2
+        )
+        assert "data/val: class 'sideways' is not among those to learn: across, down" in complaint(done)
+
+    @pytest.mark.parametrize("prefix", ["_orig_mod.", "model.", "net.module."])
+    def test_names_as_wrappers_write_them(self, place, tmp_path, prefix):
+        tensors, _ = read_tensors(place / "lenet5.safetensors")
+        tensors = {prefix + name: tensor for name, tensor in tensors.items()}
+        write_tensors(tmp_path / "net.safetensors", tensors)
+        told = [
+            net("predict", "--weights", folder / name, place / "camera.png").stdout
+            for folder, name in ((tmp_path, "net.safetensors"), (place, "lenet5.safetensors"))
+        ]
+        assert told[0] == told[1]
+        name = next(iter(tensors))
+        write_tensors(tmp_path / "twice.safetensors", tensors | {name.removeprefix(prefix): tensors[name]})
+        done = net("predict", "--weights", tmp_path / "twice.safetensors", place / "camera.png", status=1)
+        assert "twice, once as" in complaint(done)
+
     @pytest.mark.parametrize("form", ["npz", "idx", "gzip"])
     def test_arrays(self, tmp_path, form):
         bars(tmp_path / "bars", side=28)

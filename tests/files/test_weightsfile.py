@@ -69,6 +69,17 @@ def test_npz_and_npy(tmp_path, save):
     np.testing.assert_array_equal(read_tensors(tmp_path / "bank.npy")[0]["array"], bank)
 
 
+@pytest.mark.parametrize(
+    "array",
+    [np.ones(2, complex), np.array(["a"]), np.array([None]), np.zeros(2, "f4,i2"), np.array([0], "M8[D]")],
+    ids=lambda array: array.dtype.name,
+)
+def test_an_npz_of_other_things_than_numbers(tmp_path, array):
+    np.savez(tmp_path / "n.npz", fine=np.ones(2), other=array)
+    with pytest.raises(FilterFileError, match=r"n\.npz: 'other': .*real numbers only"):
+        read_tensors(tmp_path / "n.npz")
+
+
 HOSTILE = {
     "empty": (b"", "0 bytes are too few"),
     "short": (b"abc", "3 bytes are too few"),
@@ -176,6 +187,15 @@ class Tensor:
     def __init__(self, values):
         self.values = np.asarray(values)
 
+    def detach(self):
+        return self
+
+    def is_complex(self):
+        return self.values.dtype.kind == "c"
+
+    def numel(self):
+        return self.values.size
+
     def float(self):
         return Tensor(self.values.astype(np.float32))
 
@@ -202,11 +222,11 @@ def torch_that_loads(monkeypatch):
 
 
 @pytest.mark.parametrize("form", TORCH_FORMS)
-@pytest.mark.parametrize("key", [None, "state_dict", "model"])
+@pytest.mark.parametrize("key", [None, "state_dict", "model", "model_state_dict", "some net"])
 def test_pth_is_left_to_pytorch_and_there_to_its_weights(tmp_path, torch_that_loads, form, key):
     (tmp_path / "net.pth").write_bytes(TORCH_FORMS[form])
     state = {"fc.weight": Tensor(np.ones((2, 3), np.float16)), "fc.count": Tensor(7)}
-    asked = torch_that_loads({key: state, "epoch": 3} if key else state)
+    asked = torch_that_loads({key: state, "epoch": 3, "optimiser": {"lr": 0.1}} if key else state)
     tensors, metadata = read_tensors(tmp_path / "net.pth")
     assert asked == [(0, {"map_location": "cpu", "weights_only": True})]
     assert metadata == {} and tensors["fc.count"] == 7 and tensors["fc.weight"].dtype == np.float32
@@ -230,7 +250,12 @@ def test_pth_without_pytorch_says_how_to_convert(tmp_path, monkeypatch, form):
     [
         (RuntimeError("Weights only load failed. A long\nexplanation."), "Weights only load failed"),
         ([1, 2], "holds a list: a state dict is needed"),
-        ({"a": Tensor(1), "epoch": 3}, "holds epoch: a state dict of nothing but tensors is needed"),
+        ({"a": Tensor(1), "epoch": 3}, r"holds epoch \(int\): a state dict of nothing but tensors is needed"),
+        (
+            {"one": {"a": Tensor(1)}, "two": {"a": Tensor(2)}},
+            r"several state dicts \(one, two\); save the one",
+        ),
+        ({"a": Tensor(1j)}, "tensor 'a' is complex: real numbers only"),
     ],
 )
 def test_pth_that_holds_no_state_dict(tmp_path, torch_that_loads, state, words):
@@ -241,6 +266,39 @@ def test_pth_that_holds_no_state_dict(tmp_path, torch_that_loads, state, words):
     assert "\n" not in str(caught.value)
     with pytest.raises(FilterFileError, match="more than the limit of 4"):
         read_tensors(tmp_path / "net.pth", max_bytes=4)
+
+
+def test_a_state_dict_inside_a_model_inside_a_checkpoint(tmp_path, torch_that_loads):
+    torch_that_loads({"model": {"state_dict": {"a": Tensor(5)}, "epoch": 3}})
+    (tmp_path / "net.pth").write_bytes(TORCH_FORMS["zip"])
+    assert read_tensors(tmp_path / "net.pth")[0] == {"a": 5}
+
+
+def test_a_tensor_that_repeats_few_numbers_counts_as_many(tmp_path, torch_that_loads):
+    torch_that_loads({"a": Tensor(np.broadcast_to(np.float32(1), (1 << 20, 1 << 12)))})
+    (tmp_path / "net.pth").write_bytes(TORCH_FORMS["zip"])
+    with pytest.raises(FilterFileError, match=f"it takes {1 << 34} bytes, more than the limit"):
+        read_tensors(tmp_path / "net.pth")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
+def test_pth_of_other_kinds_of_tensors(tmp_path):
+    import torch
+
+    path = tmp_path / "net.pth"
+    torch.save({"a": torch.nn.Parameter(torch.ones(3))}, path)
+    assert read_tensors(path)[0]["a"].tolist() == [1, 1, 1]
+    refused = {
+        "tensor 'a' is no plain array": {"a": torch.ones(3, device="meta")},
+        "'a' is no plain": {"a": torch.eye(3).to_sparse()},
+        "'a' is complex": {"a": torch.ones(2, dtype=torch.complex64)},
+        "state_dict.* where it was made": torch.nn.Linear(2, 3),
+    }
+    for words, held in refused.items():
+        torch.save(held, path)
+        with pytest.raises(FilterFileError, match=words) as caught:
+            read_tensors(path)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")

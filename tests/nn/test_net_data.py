@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnnfilter.errors import FilterFileError, ParameterError
-from cnnfilter.nn.data import Data, augmented, prepare, read_data, read_idx, resize
+from cnnfilter.nn.data import Data, augmented, parts, prepare, read_data, read_idx, resize
 from cnnfilter.nn.models import build
 from cnnfilter.nn.network import Preprocessing
 
@@ -60,6 +60,62 @@ def test_folders_name_and_count_what_cannot_be_read(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ParameterError, match="empty: no image that can be read"):
         read_data(str(tmp_path), read, (1, 8, 8), PLAIN)
+
+
+@pytest.mark.parametrize("start", ["train-", "t10k-", "emnist-digits-train-", ""])
+@pytest.mark.parametrize("mark", ["-", "."])
+def test_idx_files_of_other_names(tmp_path, start, mark):
+    images, labels = np.zeros((5, 8, 8)), np.arange(5)
+    (tmp_path / f"{start}images{mark}idx3-ubyte").write_bytes(idx(images))
+    (tmp_path / f"{start}labels{mark}idx1-ubyte").write_bytes(idx(labels))
+    for path in (tmp_path, tmp_path / f"{start}images{mark}idx3-ubyte"):
+        assert read_data(str(path), read_never, (1, 8, 8), PLAIN).labels.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_of_several_idx_files_those_to_learn_from(tmp_path):
+    for start, count in (("t10k", 3), ("train", 5), ("valid", 4)):
+        (tmp_path / f"{start}-images.idx3-ubyte").write_bytes(idx(np.zeros((count, 8, 8))))
+        (tmp_path / f"{start}-labels.idx1-ubyte").write_bytes(idx(np.zeros(count)))
+    assert len(read_data(str(tmp_path), read_never, (1, 8, 8), PLAIN)) == 5
+    assert len(read_data(str(tmp_path / "t10k-images.idx3-ubyte"), read_never, (1, 8, 8), PLAIN)) == 3
+
+
+def test_idx_images_without_labels(tmp_path):
+    (tmp_path / "train-images.idx3-ubyte").write_bytes(idx(np.zeros((5, 8, 8))))
+    with pytest.raises(
+        FilterFileError, match=r"train-images\.idx3-ubyte: its labels, train-labels\.idx1-ubyte, "
+    ):
+        read_data(str(tmp_path), read_never, (1, 8, 8), PLAIN)
+
+
+def test_folders_that_are_parted_already(tmp_path):
+    for name in ("train/a", "train/b", "val/a", "test/a"):
+        (tmp_path / name).mkdir(parents=True)
+    assert parts(str(tmp_path)) == (str(tmp_path / "train"), str(tmp_path / "val"))
+    with pytest.raises(ParameterError, match=r"holds two sets of images; name one, .*/train or .*/val"):
+        read_data(str(tmp_path), read_never, (1, 8, 8), PLAIN)
+    assert parts(str(tmp_path / "train")) is None
+
+
+def test_classes_may_be_called_train_and_test(tmp_path):
+    for name in ("train", "test"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "picture.png").touch()
+    assert parts(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (np.zeros((2, 0, 8)), [0, 1], "have no pixels"),
+        (np.zeros((2, 8, 8)), [0, 2**40], "a label is 1099511627776; give numbers below 100000"),
+        (np.zeros((2, 8, 8)), [0.0, 1.0], "labels are float64: give whole numbers"),
+    ],
+)
+def test_arrays_that_are_no_data(tmp_path, images, labels, words):
+    np.savez(tmp_path / "a.npz", images=images, labels=labels)
+    with pytest.raises(ParameterError, match=words):
+        read_data(str(tmp_path / "a.npz"), read_never, (1, 8, 8), PLAIN)
 
 
 def test_npz(tmp_path):

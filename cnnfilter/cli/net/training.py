@@ -16,7 +16,7 @@ from cnnfilter.errors import ParameterError
 
 if TYPE_CHECKING:
     from cnnfilter.nn.data import Data
-    from cnnfilter.nn.fit import Settings, Training
+    from cnnfilter.nn.fit import Training
     from cnnfilter.nn.functional.windows import Array
     from cnnfilter.nn.network import Network
 
@@ -79,6 +79,7 @@ def train(
 ) -> None:  # fmt: skip
     """Train a network; FILE holds the last epoch, with --patience the best one.
 
+    Where DATA is parted already, into train/ and val/ (or test/), the second one is held out.
     FILE.checkpoint holds where to go on. What is not said, of epochs, rate, shift, angle and scale, is the
     network's own.
     """
@@ -88,9 +89,8 @@ def train(
     from cnnfilter.nn.models.recipes import recipe
 
     _check_outputs(output, curve, confusion)
-    labelled, network = _read(name, data, options, memory, quiet)
     rules = recipe(name, **settings)
-    rest, valid = _split(labelled, data, validation, rules)
+    labelled, rest, valid, network = _read(name, data, options, memory, quiet, validation, rules.seed)
     training = Training(network.initialise(rules.seed), rules)
     _take_up(training, f"{output}.checkpoint", resume)
     _run(training, rest, valid, output, labelled.names, quiet)
@@ -133,23 +133,47 @@ def _check_folder(path: str) -> None:
 
 
 def _read(
-    name: str, data: str, options: dict[str, Any], memory: int | None, quiet: bool
-) -> tuple["Data", "Network"]:
-    """Read the images as the network wants them, and build it for their classes."""
+    name: str, data: str, options: dict[str, Any], memory: int | None, quiet: bool, share: float, seed: int
+) -> tuple["Data", "Data", "Data", "Network"]:
+    """Read images as the network wants them: all, to learn from, held out; and build it for their classes."""
     from cnnfilter.nn.data import MEMORY as USUAL
-    from cnnfilter.nn.data import read_data
+    from cnnfilter.nn.data import parts, read_data
 
     network, most = built(name, options), USUAL if memory is None else memory
-    labelled = read_data(data, read_image, network.shape, network.preprocessing, most)
+    sets = parts(data) or (data,)
+    read = [
+        read_data(place, read_image, network.shape, network.preprocessing, most // len(sets))
+        for place in sets
+    ]
+    labelled = read[0]
     if not quiet:
-        tell_skipped(labelled)
+        for one in read:
+            tell_skipped(one)
     count = len(labelled.names)
     if count < 2:
         raise ParameterError(f"{data}: one class, {labelled.names[0]!r}; give at least two to tell apart")
     network = built(name, {"classes": count, **options})
     if network.classes != count:
         raise ParameterError(f"{data}: {count} classes, but {name} is to tell {network.classes} apart")
-    return labelled, network
+    if len(sets) == 1:
+        return labelled, *_split(labelled, data, share, seed), network
+    held = _with_classes(read[1], labelled.names, sets[1])
+    labelled.skipped += held.skipped
+    if not quiet:
+        note(f"{sets[1]} is held out, {len(held)} images")
+    return labelled, labelled, held, network
+
+
+def _with_classes(data: "Data", names: list[str], place: str) -> "Data":
+    """Give the classes of held-out images the numbers of those that are learned."""
+    import numpy as np
+
+    from cnnfilter.nn.data import Data
+
+    if strange := [name for name in data.names if name not in names]:
+        raise ParameterError(f"{place}: class {strange[0]!r} is not among those to learn: {', '.join(names)}")
+    numbers = np.array([names.index(name) for name in data.names])
+    return Data(data.images, numbers[data.labels], names, data.skipped)
 
 
 def tell_skipped(data: "Data") -> None:
@@ -161,8 +185,8 @@ def tell_skipped(data: "Data") -> None:
         note(f"{count} of {count + len(data)} files skipped")
 
 
-def _split(labelled: "Data", data: str, share: float, rules: "Settings") -> tuple["Data", "Data"]:
-    rest, valid = labelled.split(share, rules.seed)
+def _split(labelled: "Data", data: str, share: float, seed: int) -> tuple["Data", "Data"]:
+    rest, valid = labelled.split(share, seed)
     if not len(rest) or not len(valid):
         raise ParameterError(
             f"{data}: {len(labelled)} images of {len(labelled.names)} classes; "

@@ -99,10 +99,11 @@ def load_network(path: str, name: str | None, options: Mapping[str, Any]) -> tup
         Names of its classes: those in the file, or their numbers.
     """
     from cnnfilter.files.weightsfile import read_tensors
+    from cnnfilter.nn.network import plain_names
 
     tensors, metadata = read_tensors(path)
-    tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
     try:
+        tensors = plain_names(tensors)
         facts = _facts(metadata, tensors)
         kept = facts["options"] if name in (None, facts["network"]) else {}
         name = name or facts["network"] or _recognised(tensors)

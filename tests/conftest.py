@@ -1,6 +1,8 @@
 """What holds for all tests, and the fences that some of them put around results."""
 
+import importlib
 import math
+import pkgutil
 import sys
 
 import numpy as np
@@ -36,10 +38,10 @@ def fenced():
         held.append((raw, inside))
         return raw[FENCE : FENCE + inside].view(dtype).reshape(shape)
 
-    import cnnfilter.core.correlate
-    import cnnfilter.core.methods.pooling
-    import cnnfilter.nn.functional  # noqa: F401
+    import cnnfilter.nn.functional
 
+    for found in pkgutil.iter_modules(cnnfilter.core.methods.__path__, "cnnfilter.core.methods."):
+        importlib.import_module(found.name)  # else a method would be imported within, and keep the fences
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
             if name.startswith("cnnfilter.") and "aligned_empty" in vars(module):

@@ -14,7 +14,7 @@ from cnnfilter.files import FORMS, form_named
 STREAM = "-"
 
 # What Windows takes for a device in every folder, whatever the suffix: what is written there is gone.
-_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9\xb9\xb2\xb3])\s*(\..*)?", re.IGNORECASE)
+_DEVICE = r"(?i)(con|prn|aux|nul|(com|lpt)[0-9\xb9\xb2\xb3])\s*(\..*)?"
 
 Existing = Literal["replace", "refuse", "skip"]
 
@@ -186,7 +186,7 @@ def refuse_losses(jobs: Iterable[Job], *, in_place: bool) -> None:
     """
     jobs = [job for job in jobs if job.target != STREAM]
     for job in jobs:
-        if sys.platform == "win32" and _DEVICE.fullmatch(os.path.basename(job.target)):
+        if sys.platform == "win32" and re.fullmatch(_DEVICE, os.path.basename(job.target)):
             raise ParameterError(f"{job.target}: names a device of Windows, which keeps no file; rename it")
     inputs = {} if in_place else {_identity(job.source): job.source for job in jobs if job.source != STREAM}
     writers: dict[tuple[int, int] | str, Job] = {}

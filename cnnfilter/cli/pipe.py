@@ -2,10 +2,9 @@
 
 import shlex
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import CONTEXT, Examples, pass_remarks_on
 from cnnfilter.cli.options import ImageCommand, Settings, inputs, own, shared
@@ -13,6 +12,9 @@ from cnnfilter.cli.options import value_range as range_option
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters.filter import Filter
 from cnnfilter.registry import FILTERS, filter_named
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 SEPARATOR, JOINT = "--", "then"
 OTHER_JOINTS = ("|", SEPARATOR)
@@ -39,8 +41,10 @@ class PipeCommand(ImageCommand):
         return [*super().collect_usage_pieces(ctx), "-- FILTER [then FILTER]..."]
 
 
-def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
     """Offer files before ``--``; after it filters, their options, and ``then``."""
+    from click.shell_completion import CompletionItem
+
     if ctx.obj is None:
         return [CompletionItem(incomplete, type="file")]
     step = list(ctx.obj)

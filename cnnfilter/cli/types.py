@@ -1,12 +1,13 @@
 """How the values of options are written: sizes, pairs, paddings, boundaries, kernels."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from click.shell_completion import CompletionItem
 
 from cnnfilter.cli.group import remark
 from cnnfilter.errors import CnnFilterError
@@ -15,6 +16,8 @@ from cnnfilter.files.forms import WRITTEN
 Number = int | float
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     ParamType = click.ParamType[Any]
 else:
     ParamType = click.ParamType  # takes no [Any] when it runs under click 8.2 and 8.3
@@ -24,6 +27,13 @@ if TYPE_CHECKING:
     Choice = click.Choice[str]
 else:
     Choice = click.Choice
+
+
+def _offered(words: Iterable[str], incomplete: str, **how: Any) -> list[CompletionItem]:
+    """Return the words that a shell may complete to; only then is that part of click imported."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(word, **how) for word in words if word.startswith(incomplete)]
 
 
 class OneOf(Choice):
@@ -119,7 +129,7 @@ class Padding(ParamType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer the names."""
-        return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+        return _offered(self.names, incomplete)
 
 
 class Boundary(ParamType):
@@ -177,7 +187,7 @@ class Boundary(ParamType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer the names."""
-        return [CompletionItem(name) for name in self.names if name.startswith(incomplete)]
+        return _offered(self.names, incomplete)
 
 
 class KernelText(ParamType):
@@ -211,8 +221,7 @@ class KernelText(ParamType):
         """Offer the named kernels, behind a colon their defaults, then files."""
         from cnnfilter.kernels.named import completed
 
-        found = [CompletionItem(name) for name in completed(incomplete)]
-        return found or [CompletionItem(incomplete, type="file")]
+        return _offered(completed(incomplete), incomplete) or _offered([incomplete], incomplete, type="file")
 
 
 class FormName(ParamType):
@@ -224,7 +233,7 @@ class FormName(ParamType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer the usual suffixes."""
-        return [CompletionItem(name) for name in WRITTEN if name.startswith(incomplete.lower())]
+        return _offered(WRITTEN, incomplete.lower())
 
 
 class MissingValue(ParamType):

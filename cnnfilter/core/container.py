@@ -94,7 +94,7 @@ def _quota(group: str, second: bool) -> float | None:
 
 def _text(path: str) -> str:
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read(1 << 16)
+        with open(path, "rb") as file:
+            return file.read(1 << 16).decode(errors="replace")
     except OSError:
         return ""

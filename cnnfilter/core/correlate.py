@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,11 +14,13 @@ from cnnfilter.core.boundary import check_boundary
 from cnnfilter.core.geometry import Geometry, Number, Padding, line_geometry, make_geometry
 from cnnfilter.core.keeping import kept
 from cnnfilter.core.memory import aligned_empty
-from cnnfilter.core.methods import direct, fft, lowrank, quotient, recursive, renormalized, running, separable
 from cnnfilter.core.methods.work import FORMS, Array, Prepared, Task
 from cnnfilter.core.plan import Plan, make_plan
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.kernels.kernel import Kernel
+
+if TYPE_CHECKING:
+    from cnnfilter.core.methods.renormalized import Border
 
 KernelLike: TypeAlias = Kernel | ArrayLike
 DtypeLike: TypeAlias = Any
@@ -97,8 +98,7 @@ def types_of(*values: Any) -> tuple[Any, ...]:
     return tuple([types_of(*value) if type(value) in (tuple, list) else type(value) for value in values])
 
 
-@dataclass(frozen=True)
-class Filtering:
+class Filtering(NamedTuple):
     """A kernel made ready for images of one shape and type.
 
     `shape` is that of the output as the core knows it, (H, W, C), and `cost` the estimated nanoseconds.
@@ -106,7 +106,7 @@ class Filtering:
 
     plan: Plan
     method: Prepared
-    border: renormalized.Border | None
+    border: Border | None
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
     cost: float
@@ -155,31 +155,47 @@ def _filtering(
         "zero" if boundary == "renormalize" else boundary,
         constant if boundary == "constant" else 0.0,
     )
-    border = renormalized.border(task, plan.kernel) if boundary == "renormalize" else None
+    border = None
+    if boundary == "renormalize":
+        from cnnfilter.core.methods import renormalized
+
+        border = renormalized.border(task, plan.kernel)
     shape3 = (*geometry.output_shape, task.channels)
     cost = math.prod(shape3) * plan.cost
     return Filtering(plan, _method(plan, task), border, shape3, np.dtype(plan.dtype), cost)
 
 
 def _method(plan: Plan, task: Task) -> Prepared:
-    """Make the plan's method ready."""
+    """Make the plan's method ready, whose module is imported only now."""
     kernel = plan.kernel
     whole = not {task.source, task.target} & {"f32", "f64"}
     if whole and plan.method in ("direct", "separable") and _is_mean(kernel):
+        from cnnfilter.core.methods import quotient
+
         return quotient.prepare(task)
     snapping = task.target.startswith("f") and kernel.sums_to_one
     match plan.method:
         case "direct":
+            from cnnfilter.core.methods import direct
+
             return direct.prepare(task, kernel.array, snapping)
         case "fft":
+            from cnnfilter.core.methods import fft
+
             return fft.prepare(task, kernel.array, 1.0 if kernel.sums_to_one else kernel.sum)
         case "recursive":
+            from cnnfilter.core.methods import recursive
+
             assert plan.sigmas is not None, "a recursive plan has sigmas"
             return recursive.prepare(task, plan.sigmas, _separable(kernel, task, snapping))
         case "running sums":
+            from cnnfilter.core.methods import running
+
             return running.prepare(task)
         case "separable":
             return _separable(kernel, task, snapping)
+    from cnnfilter.core.methods import lowrank
+
     terms = [(column / kernel.divisor, row) for column, row in kernel.terms()]
     return lowrank.prepare(task, terms, kernel.array)
 
@@ -189,6 +205,8 @@ def _is_mean(kernel: Kernel) -> bool:
 
 
 def _separable(kernel: Kernel, task: Task, snapping: bool) -> Prepared:
+    from cnnfilter.core.methods import separable
+
     factors = kernel.factors()
     assert factors is not None, "a separable plan has factors"
     return separable.prepare(task, [_normalised(*factors, kernel)], snapping)

@@ -24,8 +24,7 @@ With an even kernel `same` puts the extra pixel after. A kernel of four taps on 
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from cnnfilter.errors import DtypeError, ParameterError, shown
 
@@ -45,8 +44,7 @@ AXES = ("rows", "columns")
 LARGEST = 2**31 - 1
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """One axis of a filter: sizes in pixels, all known before a pixel is touched."""
 
     length: int
@@ -95,8 +93,7 @@ class Axis:
         return part, start, stop
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(NamedTuple):
     """The two axes of a filter, rows first."""
 
     rows: Axis
@@ -169,7 +166,7 @@ def make_geometry(
             )
         if axis.output == 1:
             # No second output is begun, and what methods compute is not to grow with the stride.
-            axis = replace(axis, stride=min(step, axis.padded))
+            axis = axis._replace(stride=min(step, axis.padded))
         axes.append(axis)
     return Geometry(*axes)
 

@@ -29,7 +29,6 @@ from cnnfilter.core.correlate import DtypeLike, KernelLike, as_kernel, filtered
 from cnnfilter.core.correlate import explain as core_plan
 from cnnfilter.core.geometry import Number, Padding, make_geometry
 from cnnfilter.core.missing import find_missing
-from cnnfilter.core.normalised import completed
 from cnnfilter.core.plan import Plan
 from cnnfilter.errors import DtypeError, shown
 from cnnfilter.kernels.kernel import Kernel
@@ -298,6 +297,8 @@ def filter_image(
     )  # fmt: skip
     if missed is None:
         return delivered(stored(sums, target).reshape(plan.output_shape), out)
+    from cnnfilter.core.normalised import completed
+
     gone = completed(
         sums, planes, in_planes(missed.where), plan.kernel, geometry, boundaries, constant,
         fill=fill, threads=threads,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnfilter.core.geometry import Geometry, Pair
 from cnnfilter.core.keeping import kept
-from cnnfilter.core.loops.fft import OUTLIER
-from cnnfilter.core.methods import fft, recursive, running
 from cnnfilter.errors import ParameterError
 from cnnfilter.kernels.kernel import Kernel
 
@@ -92,6 +90,8 @@ class Plan:
             (side - 1) * apart + 1 for side, apart in zip(self.kernel.shape, self.dilation, strict=True)
         )
         channels = self.output_shape[2] if len(self.output_shape) == 3 else 1
+        from cnnfilter.core.methods import fft
+
         return fft.grid((rows, columns), channels, np.dtype(self.accumulator))
 
     def text(self) -> str:
@@ -117,8 +117,7 @@ class Plan:
         return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "kernel"}
 
 
-@dataclass(frozen=True)
-class _Question:
+class _Question(NamedTuple):
     kernel: Kernel
     geometry: Geometry
     source: str
@@ -143,8 +142,7 @@ class _Question:
         return self.source[0] != "f" and not rounded and bool((weights == np.rint(weights)).all())
 
 
-@dataclass(frozen=True)
-class _Offer:
+class _Offer(NamedTuple):
     operations: float
     cost: float
     accumulator: str
@@ -207,8 +205,10 @@ def make_plan(
 def _cheapest(question: _Question) -> tuple[str, _Offer]:
     best = "direct", _direct(question)
     for method in ("separable", "running sums", "fft", "recursive", "low rank"):
+        # Where the least that it could cost is too much, nothing is decomposed or imported.
+        if method == "fft" and best[1].cost <= _transforms(20 + 2 * question.sides[1]):
+            continue
         if method == "low rank" and 2 * _passes(question, 2) > best[1].cost:
-            # The least it could cost is too much, so the kernel need not be decomposed.
             break
         offer = _OFFERS[method](question)
         if isinstance(offer, _Offer) and offer.cost < best[1].cost:
@@ -271,6 +271,8 @@ def _running(question: _Question) -> _Offer | str:
         return "stride and dilation must be 1"
     rows, columns = question.sides
     if question.source.startswith("f"):
+        from cnnfilter.core.methods import running
+
         accumulator = "float64" if "float64" in (question.source, question.target) else "float32"
         operations = float(running.additions(rows) + running.additions(columns))
         cost = _in_type(accumulator, 0.8 + 0.1 * operations + 0.001 * (rows + columns))
@@ -289,6 +291,9 @@ def _fft(question: _Question) -> _Offer | str:
         return "stride must be 1"
     if question.whole:
         return "sums of whole numbers are to come out whole"
+    from cnnfilter.core.loops.fft import OUTLIER
+    from cnnfilter.core.methods import fft
+
     reach = question.geometry.rows.reach
     if 2 * reach > fft.SIZES[-1]:
         return f"kernels above {fft.SIZES[-1] // 2} rows do not fit a tile"
@@ -309,7 +314,7 @@ def _fft(question: _Question) -> _Offer | str:
         f"not {np.count_nonzero(question.kernel.weights)}"
     )
     error = spread if accumulator == "float32" else spread * UNIT
-    return _Offer(operations, _in_type(accumulator, 0.9 + 0.04 * operations), accumulator, error, reason)
+    return _Offer(operations, _in_type(accumulator, _transforms(operations)), accumulator, error, reason)
 
 
 def _recursive(question: _Question) -> _Offer | str:
@@ -322,6 +327,8 @@ def _recursive(question: _Question) -> _Offer | str:
     rows, columns = question.sides
     if rows % 2 == 0 or columns % 2 == 0:
         return "the template must have odd sides"
+    from cnnfilter.core.methods import recursive
+
     error = recursive.error_bound(question.sigmas, (rows // 2, columns // 2))
     if 255 * error > 0.5:
         return f"it would be off by up to {255 * error:.2g} of 255 grey levels; at most 0.5 are allowed"
@@ -344,6 +351,11 @@ def _passes(question: _Question, rank: int) -> float:
     """Estimate `rank` separable passes in nanoseconds."""
     rows, columns = question.sides
     return 0.45 + rank * (0.1 + 0.024 * rows + 0.022 * columns)
+
+
+def _transforms(operations: float) -> float:
+    """Estimate transforms of so many multiply-adds in nanoseconds; tiles of 32 rows take 20 and two a tap."""
+    return 0.9 + 0.04 * operations
 
 
 def _in_type(accumulator: str, cost: float) -> float:

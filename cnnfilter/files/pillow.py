@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -224,6 +223,8 @@ def options(kept: Metadata, *names: str) -> dict[str, Any]:
 
 def silence_libtiff() -> None:
     """Keep libtiff, as Pillow's wheels ship it, from printing to stderr what Pillow raises anyway."""
+    from pathlib import Path  # 4 ms that other forms need not pay
+
     for path in (Path(PIL.__file__).parent.parent / "pillow.libs").glob("libtiff*"):
         library = ctypes.CDLL(str(path))
         library.TIFFSetErrorHandler.argtypes = (ctypes.c_void_p,)

@@ -1,9 +1,9 @@
 """Writing: what a form cannot hold is refused, with the way out."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from cnnfilter.wholefile import whole_file
 Target = str | os.PathLike[str] | IO[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class _Ability:
+class _Ability(NamedTuple):
     """What a form can hold."""
 
     dtypes: tuple[str, ...] = ("uint8",)

@@ -80,7 +80,7 @@ def gaussian(
     # A `from` would take three times as long, at every call.
     import cnnfilter.core.arguments as arguments
     import cnnfilter.core.linear as linear
-    from cnnfilter.kernels import templates
+    from cnnfilter.kernels import gaussian as templates
 
     pixels = arguments.as_pixels(image)
     sigmas, orders = templates.sigma_pair(sigma), templates.order_pair(order)
@@ -102,14 +102,14 @@ def gaussian(
 def _template(
     size: tuple[int, int] | None, sigmas: tuple[float, float], template: str, orders: tuple[int, int]
 ) -> Kernel:
-    from cnnfilter.kernels import templates
+    from cnnfilter.kernels import gaussian as templates
 
     return templates.gaussian(size, sigmas, template, order=orders)  # type: ignore[arg-type]  # checked there
 
 
 def _line(size: int | tuple[int, int] | None, sigma: float, template: str, order: int) -> Kernel:
     """Return the template of a 1-D signal."""
-    from cnnfilter.kernels import templates
+    from cnnfilter.kernels import gaussian as templates
     from cnnfilter.kernels.kernel import Kernel
 
     length = None if size is None else templates.size_pair(size)[1]
@@ -148,7 +148,7 @@ class Gaussian(KernelFilter):
     @property
     def order(self) -> tuple[int, int]:
         """Which derivatives are taken along rows and columns."""
-        from cnnfilter.kernels import templates
+        from cnnfilter.kernels import gaussian as templates
 
         return templates.order_pair(self.arguments.get("derivative", 0))
 
@@ -173,7 +173,7 @@ class Gaussian(KernelFilter):
 
     def kernel(self) -> Kernel:
         """Make the template."""
-        from cnnfilter.kernels import templates
+        from cnnfilter.kernels import gaussian as templates
 
         given = self.arguments
         return templates.gaussian(
@@ -182,7 +182,7 @@ class Gaussian(KernelFilter):
 
     def line(self) -> Kernel:
         """Make the template of a signal."""
-        from cnnfilter.kernels import templates
+        from cnnfilter.kernels import gaussian as templates
 
         given = self.arguments
         sigma = templates.sigma_pair(given.get("sigma", 1.0))[1]
@@ -190,7 +190,7 @@ class Gaussian(KernelFilter):
 
     def window(self) -> Pair:
         """Return rows and columns of the template, without making it."""
-        from cnnfilter.kernels import templates
+        from cnnfilter.kernels import gaussian as templates
 
         if "size" in self.arguments:
             return templates.size_pair(self.arguments["size"])

@@ -62,7 +62,7 @@ def mean(
     # A `from` would take three times as long, at every call.
     import cnnfilter.core.arguments as arguments
     import cnnfilter.core.linear as linear
-    from cnnfilter.kernels import templates
+    import cnnfilter.kernels.gaussian as templates
 
     pixels = arguments.as_pixels(image)
     rows, columns = templates.size_pair(size)
@@ -76,9 +76,9 @@ def mean(
 
 @kept
 def _template(rows: int, columns: int) -> Kernel:
-    from cnnfilter.kernels import templates
+    from cnnfilter.kernels import formulas
 
-    return templates.mean((rows, columns))
+    return formulas.mean((rows, columns))
 
 
 class Mean(KernelFilter):
@@ -104,18 +104,18 @@ class Mean(KernelFilter):
 
     def kernel(self) -> Kernel:
         """Make the kernel: equal weights."""
-        from cnnfilter.kernels import templates
+        from cnnfilter.kernels import formulas
 
-        return templates.mean(self.window())
+        return formulas.mean(self.window())
 
     def line(self) -> Kernel:
         """Make the kernel of a signal: its columns alone."""
-        from cnnfilter.kernels import templates
+        from cnnfilter.kernels import formulas
 
-        return templates.mean((1, self.window()[1]))
+        return formulas.mean((1, self.window()[1]))
 
     def window(self) -> Pair:
         """Return rows and columns of the neighbourhood."""
-        from cnnfilter.kernels import templates
+        from cnnfilter.kernels.gaussian import size_pair
 
-        return templates.size_pair(self.arguments.get("size", 3))
+        return size_pair(self.arguments.get("size", 3))

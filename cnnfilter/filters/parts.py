@@ -6,7 +6,6 @@ part), they are fetched by the boundary's map and the filter sees no boundary.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -84,7 +83,6 @@ def _computed(axis: Axis, first: int, last: int, grid: int) -> Pair:
     return (begin, end + 1) if end < axis.output else (begin - 1, end)
 
 
-@dataclass(frozen=True)
 class Step:
     """One filter of a chain at work.
 
@@ -97,9 +95,8 @@ class Step:
         What `cnnfilter.pixels.apply` is told.
     """
 
-    plan: ChainPlan
-    index: int
-    settings: dict[str, Any]
+    def __init__(self, plan: ChainPlan, index: int, settings: dict[str, Any]) -> None:
+        self.plan, self.index, self.settings = plan, index, settings
 
     @property
     def geometry(self) -> Geometry:

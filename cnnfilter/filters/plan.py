@@ -5,9 +5,8 @@ The run and ``--explain`` both take it from here, so that they cannot differ.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,20 @@ STRIP = 1 << 20
 """Values of a strip: 4 MiB of float32 stay in the caches while they are filtered, rounded and stored."""
 
 
-@dataclass(frozen=True)
-class ChainPlan:
+class _Chain(NamedTuple):
+    filters: tuple[Filter, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    target: np.dtype[Any]
+    alpha: bool
+    linear: bool
+    value_range: Range | None
+    threads: int
+    missing: float | None = None
+    fill: bool = False
+
+
+class ChainPlan(_Chain):
     """How a chain of filters runs on frames of one shape and type.
 
     Attributes
@@ -43,17 +54,6 @@ class ChainPlan:
     fill : bool
         Whether a pixel that was missing may get a value.
     """
-
-    filters: tuple[Filter, ...]
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    target: np.dtype[Any]
-    alpha: bool
-    linear: bool
-    value_range: Range | None
-    threads: int
-    missing: float | None = None
-    fill: bool = False
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

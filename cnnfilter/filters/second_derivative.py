@@ -78,9 +78,9 @@ def second_derivative(
 
 @kept
 def _template(axis: Literal["x", "y", "both"]) -> Kernel:
-    from cnnfilter.kernels import templates
+    from cnnfilter.kernels import formulas
 
-    return templates.second_derivative(axis)
+    return formulas.second_derivative(axis)
 
 
 class SecondDerivative(KernelFilter):
@@ -110,12 +110,12 @@ class SecondDerivative(KernelFilter):
 
     def kernel(self) -> Kernel:
         """Make the kernel."""
-        from cnnfilter.kernels import templates
+        from cnnfilter.kernels import formulas
 
-        return templates.second_derivative(self.arguments.get("axis", "both"))
+        return formulas.second_derivative(self.arguments.get("axis", "both"))
 
     def line(self) -> Kernel:
         """Make the kernel of a signal, which has no axis but x."""
-        from cnnfilter.kernels import templates
+        from cnnfilter.kernels import formulas
 
-        return templates.second_derivative("x")
+        return formulas.second_derivative("x")

@@ -137,7 +137,7 @@ def _sharpened(
 
 
 def _window(sigma: float | tuple[float, float]) -> Pair:
-    from cnnfilter.kernels import templates
+    from cnnfilter.kernels import gaussian as templates
 
     rows, columns = templates.sigma_pair(sigma)
     return templates.default_size(rows), templates.default_size(columns)
@@ -194,6 +194,6 @@ class Unsharp(Filter):
         return planned(self, self._blur(), shape, dtype, output)
 
     def _blur(self) -> Kernel:
-        from cnnfilter.kernels import templates
+        from cnnfilter.kernels import gaussian as templates
 
         return templates.gaussian(sigma=self.arguments.get("sigma", 1.0))

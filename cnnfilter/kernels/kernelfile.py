@@ -26,7 +26,6 @@ import io
 import math
 import os
 import re
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -34,7 +33,6 @@ import numpy as np
 from cnnfilter.errors import CnnFilterError, DtypeError, FilterFileError, ParameterError
 from cnnfilter.kernels import exported, othersyntax
 from cnnfilter.kernels.kernel import Kernel
-from cnnfilter.kernels.kerneljson import json_text, kernel_of_json
 from cnnfilter.kernels.kerneltext import number_text
 from cnnfilter.kernels.named import named
 from cnnfilter.kernels.weights import MAX_SIDE, refuse_ragged
@@ -83,12 +81,14 @@ def load(path: str | os.PathLike[str]) -> Kernel:
 
 def load_with_bias(path: str | os.PathLike[str]) -> tuple[Kernel, float]:
     """Read a kernel file as `load` does, and the bias of a learned filter, 0 if it has none."""
-    path = Path(path)
-    form = "txt" if path.suffix[1:].lower() in _READ_AS_TEXT else _form_of(path)
+    path = os.fspath(path)
+    form = "txt" if os.path.splitext(path)[1][1:].lower() in _READ_AS_TEXT else _form_of(path)
     bias = 0.0
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             if form == "json":
+                from cnnfilter.kernels.kerneljson import kernel_of_json
+
                 kernel, bias = kernel_of_json(_text_of(file))
             else:
                 kernel = {"txt": _read_text, "csv": _read_csv, "npy": _read_npy}[form](file)
@@ -97,7 +97,8 @@ def load_with_bias(path: str | os.PathLike[str]) -> tuple[Kernel, float]:
     except CnnFilterError as error:
         raise FilterFileError(f"{path}: {error}") from error
     if not kernel.name:
-        kernel = Kernel(kernel.weights, kernel.divisor, path.stem, kernel.meta)
+        name, _ = os.path.splitext(os.path.basename(path))
+        kernel = Kernel(kernel.weights, kernel.divisor, name, kernel.meta)
     return kernel, bias
 
 
@@ -114,20 +115,24 @@ def save(kernel: Kernel, path: str | os.PathLike[str], *, bias: float = 0.0) -> 
     """
     from cnnfilter.wholefile import whole_file
 
-    path = Path(path)
+    path = os.fspath(path)
     form_name = _form_of(path)
     if bias and form_name != "json":
         raise FilterFileError(f"{path}: a bias has no place in .{form_name}; save as .json")
     if form_name == "npy":
         content = npy_bytes(kernel)
+    elif form_name == "json":
+        from cnnfilter.kernels.kerneljson import json_text
+
+        content = json_text(kernel, bias).encode()
     else:
-        content = (json_text(kernel, bias) if bias else format(kernel, form_name)).encode()
+        content = format(kernel, form_name).encode()
     if form_name != "npy" and len(content) > MAX_TEXT_BYTES:
         raise FilterFileError(
             f"{path}: {len(content)} bytes of text are more than {MAX_TEXT_BYTES}; save as .npy"
         )
     try:
-        with whole_file(os.fspath(path)) as file:
+        with whole_file(path) as file:
             file.write(content)
     except OSError as error:
         raise FilterFileError(f"{path}: {error.strerror or error}") from error
@@ -153,7 +158,7 @@ def kernel_from(text: str) -> Kernel:
     (0.0, 1.0)
     """
     text = text.strip()
-    if Path(text).suffix[1:].lower() in FORMS + _READ_AS_TEXT and "\n" not in text:
+    if os.path.splitext(text)[1][1:].lower() in FORMS + _READ_AS_TEXT and "\n" not in text:
         return load(text)
     text = exported.plain(text)
     is_name = text[:1].isalpha() and not othersyntax.is_array(text)
@@ -240,6 +245,8 @@ def format(kernel: Kernel, form: str = "txt") -> str:
     / 16
     """
     if form == "json":
+        from cnnfilter.kernels.kerneljson import json_text
+
         return json_text(kernel)
     if form not in ("txt", "csv"):
         raise ParameterError(f"form {form!r} is not known; choose txt, csv or json")
@@ -257,12 +264,11 @@ def npy_bytes(kernel: Kernel) -> bytes:
     return file.getvalue()
 
 
-def _form_of(path: Path) -> str:
-    form = path.suffix[1:].lower()
+def _form_of(path: str) -> str:
+    suffix = os.path.splitext(path)[1]
+    form = suffix[1:].lower()
     if form not in FORMS:
-        raise FilterFileError(
-            f"{path}: the suffix {path.suffix!r} is not known; a kernel file is {_SUFFIXES}"
-        )
+        raise FilterFileError(f"{path}: the suffix {suffix!r} is not known; a kernel file is {_SUFFIXES}")
     return form
 
 

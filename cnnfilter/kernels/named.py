@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +15,7 @@ from cnnfilter.kernels.gaussian import Sigma, Size, gaussian
 from cnnfilter.kernels.kernel import Kernel
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One value after a colon: how it is read, and what it is when left out."""
 
     name: str
@@ -25,8 +23,7 @@ class Parameter:
     default: str
 
 
-@dataclass(frozen=True)
-class NamedKernel:
+class NamedKernel(NamedTuple):
     """An entry of the registry."""
 
     name: str

@@ -172,7 +172,7 @@ def examples_world(tmp_path_factory):
     (folder / "bin" / "cnnfilter").chmod(0o755)
     (folder / ".config/fish/completions").mkdir(parents=True)
     environment = {**os.environ, "HOME": str(folder), "PATH": f"{folder}/bin:{os.environ['PATH']}"}
-    environment.setdefault("CNNFILTER_CACHE_DIR", str(objectcache.folder().parent))
+    environment.setdefault("CNNFILTER_CACHE_DIR", os.path.dirname(objectcache.folder()))
     for line in (
         "cnnfilter convolve --kernel sharpen photo.png -o sharpened.png",
         "cnnfilter kernel convert sharpen -o sharp.json",

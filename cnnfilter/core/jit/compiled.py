@@ -16,11 +16,9 @@ import struct
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnnfilter._version import __version__
 from cnnfilter.core.jit import machinecode, objectcache, processor
@@ -42,12 +40,12 @@ _CTYPES = MappingProxyType(
 _RECORD = MappingProxyType(
     {"u8": "B7x", "u16": "H6x", "i16": "h6x", "i32": "i4x", "i64": "q", "f32": "f4x", "f64": "d"}
 )
-_LOOPS = Path(__file__).parents[1] / "loops"
-_COMPILER = tuple(Path(__file__).parent / name for name in ("compiling.py", "machinecode.py", "processor.py"))
+_HERE = os.path.dirname(__file__)
+_LOOPS = os.path.join(os.path.dirname(_HERE), "loops")
+_COMPILER = [os.path.join(_HERE, name) for name in ("compiling.py", "machinecode.py", "processor.py")]
 
 
-@dataclass(frozen=True)
-class Loop:
+class Loop(NamedTuple):
     """One loop: the factory that makes it, and what it is made with.
 
     Attributes
@@ -172,13 +170,19 @@ def _recorded(loop: Loop, program: machinecode.Program) -> Callable[..., None]:
 @lru_cache
 def _sources(path: str) -> str:
     """Return the hash of all source files that decide what the loops of a module become."""
-    files = [*sorted(_LOOPS.glob("*.py")), *_COMPILER]
+    loops = sorted(name for name in os.listdir(_LOOPS) if name.endswith(".py"))
+    files = [*(os.path.join(_LOOPS, name) for name in loops), *_COMPILER]
     if not path.startswith("cnnfilter.core.loops."):
         specification = importlib.util.find_spec(path)
         if specification is None or specification.origin is None:
             raise ModuleNotFoundError(f"no source of {path}")
-        files.append(Path(specification.origin))
-    return objectcache.digest(b"\0".join(file.read_bytes() for file in files)).hex()
+        files.append(specification.origin)
+    return objectcache.digest(b"\0".join(map(_content, files))).hex()
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 @lru_cache
@@ -199,9 +203,9 @@ def _version(package: str) -> str:
     """Return the text that holds a package's version; to import it would take longer than to filter."""
     specification = importlib.util.find_spec(package)
     for folder in (specification and specification.submodule_search_locations) or ():
-        file = Path(folder) / "_version.py"
-        if file.exists():
-            return file.read_text()
+        file = os.path.join(folder, "_version.py")
+        if os.path.exists(file):
+            return _content(file).decode()
     from importlib.metadata import version
 
     return version(package)

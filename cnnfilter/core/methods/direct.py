@@ -58,7 +58,7 @@ class Correlation:
         else:
             taps = two_rows(u * rows.dilation, v * columns.dilation, values, rows.stride, task.real_type)
             self.offsets, self.runs, self.weights = offset(taps.rows, taps.columns), taps.runs, taps.weights
-            self.taps, centre = len(taps), offset(at[0] * rows.dilation, at[1] * columns.dilation)
+            self.taps, centre = len(taps.rows), offset(at[0] * rows.dilation, at[1] * columns.dilation)
         tolerance = rounding_of_a_constant(values.astype(task.real_type)) if snapping else 0.0
         source, target, real = task.source, task.target, task.real
         self.loop = compiled.function(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from cnnfilter.core.memory import aligned_empty
@@ -25,7 +23,7 @@ class _Quotient:
         rows, columns = task.geometry.rows.kernel, task.geometry.columns.kernel
         self.area = rows * columns
         ones = [(np.ones(rows), np.ones(columns))]
-        self.sums = separable.prepare(replace(task, target="f64", real="f64"), ones, snapping=False)
+        self.sums = separable.prepare(task._replace(target="f64", real="f64"), ones, snapping=False)
         self.nbytes = self.sums.nbytes
 
     def run(self, image: Array, out: Array, workers: int | Workers) -> None:

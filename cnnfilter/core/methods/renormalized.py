@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +42,7 @@ def border(task: Task, kernel: Kernel) -> Border:
     return Border(tuple(pieces), sum(piece.nbytes for piece in pieces))
 
 
-@dataclass(frozen=True)
-class Border:
+class Border(NamedTuple):
     """The four sides of an output."""
 
     pieces: tuple[_Piece, ...]
@@ -55,8 +54,7 @@ class Border:
             piece.run(image, out)
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(NamedTuple):
     """One side: which outputs, which pixels they need, and what each sum is to be multiplied by."""
 
     rows: Pair
@@ -92,8 +90,8 @@ class _Piece:
 def _piece(task: Task, kernel: Kernel, rows: Pair, columns: Pair) -> _Piece:
     down, first_row, last_row = task.geometry.rows.part(*rows)
     across, first_column, last_column = task.geometry.columns.part(*columns)
-    part = replace(
-        task, geometry=Geometry(down, across), source="f64", target="f64", real="f64", outside="zero"
+    part = task._replace(
+        geometry=Geometry(down, across), source="f64", target="f64", real="f64", outside="zero"
     )
     factors = kernel.factors()
     sums: Prepared

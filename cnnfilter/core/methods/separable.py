@@ -65,7 +65,7 @@ class _Correlation:
             down = [two_rows(places, nowhere, column[used], rows.stride, real_type) for column, _ in terms]
             self.offsets_down, self.runs = down[0].rows * tiles.line, down[0].runs
             self.weights_down = np.concatenate([taps.weights for taps in down])
-            self.taps_down = len(down[0])
+            self.taps_down = len(down[0].rows)
 
         along = np.arange(columns.kernel, dtype=np.int64) * columns.dilation
         offsets = along % step * tiles.plane + along // step * channels

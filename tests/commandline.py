@@ -1,12 +1,15 @@
 """Run the command line as a user does: a process of its own."""
 
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 COMMAND = [sys.executable, "-m", "cnnfilter"]
@@ -65,3 +68,44 @@ def pixels(source: object) -> np.ndarray:
 def names(folder: Path) -> list[str]:
     """List all that is in a folder, hidden files too."""
     return sorted(path.name for path in folder.iterdir())
+
+
+PHOTOS = ["photos/a.png", "photos/b.png", "photos/c.jpg"]
+"""What the fixture `folder` has made."""
+
+
+def lines(process: subprocess.CompletedProcess[bytes]) -> list[str]:
+    return [line.removeprefix("cnnfilter: ") for line in process.stderr.decode().splitlines()]
+
+
+def png(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+def through(input: bytes, *arguments: str) -> np.ndarray:
+    return pixels(io.BytesIO(cnnfilter(*arguments, input=input).stdout))
+
+
+def large(path: str, side: int = 1500) -> bytes:
+    """Make an image that takes a while."""
+    picture(Path(path), (side, side, 3))
+    return Path(path).read_bytes()
+
+
+def unprivileged(*arguments: str, status: int) -> subprocess.CompletedProcess[bytes]:
+    """Run a command that heeds the modes of files even if we are root."""
+    prefix = []
+    if os.geteuid() == 0:
+        prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may do everything, and setpriv is not installed")
+    process = subprocess.run([*prefix, *COMMAND, *arguments], capture_output=True, stdin=subprocess.DEVNULL)
+    assert process.returncode == status, process.stderr
+    return process
+
+
+def without_privilege(*arguments: str) -> str:
+    """Run a command that fails, without privilege; return its complaint."""
+    return complaint(unprivileged(*arguments, status=1))

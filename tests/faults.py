@@ -52,7 +52,7 @@ FAULTS = (
     Fault(
         "padded sides are not held against the limit of pixels", "process.py",
         "max(*padded, shape[0] * shape[1]) > self.max_pixels", "shape[0] * shape[1] > self.max_pixels",
-        "test_cli_images.py::TestExtremes",
+        "test_cli_inputs.py::TestExtremes",
     ),
     # Geometry, boundaries, plans
     Fault(
@@ -68,7 +68,7 @@ FAULTS = (
     Fault(
         "a stride of a single output is kept", "geometry.py",
         "if axis.output == 1:", "if axis.output == 0:",
-        "test_cli_images.py::TestExtremes",
+        "test_cli_inputs.py::TestExtremes",
     ),
     Fault(
         "sides beyond 2**31 are let in", "geometry.py",
@@ -315,12 +315,12 @@ FAULTS = (
     Fault(
         "an interruption ends with status 1", "main.py",
         "status = INTERRUPTED + interruption.args[0]", "status = NOTHING_DONE",
-        "test_cli_batches.py::TestNothingIsLost::test_interrupted",
+        "test_cli_nothing_lost.py::TestNothingIsLost::test_interrupted",
     ),
     Fault(
         "--max-pixels 1M is 2**20", "types.py",
         '"M": 10**6', '"M": 2**20',
-        "test_cli_images.py::TestBadInput::test_too_many_pixels test_cli_images.py::TestExtremes",
+        "test_cli_inputs.py::TestBadInput::test_too_many_pixels test_cli_inputs.py::TestExtremes",
     ),
     # Learning and layers
     Fault(

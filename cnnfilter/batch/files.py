@@ -9,10 +9,9 @@ from cnnfilter.batch.jobs import (
     STREAM,
     Existing,
     Job,
-    Source,
     find_images,
     is_folder,
-    jobs_into,
+    jobs_to,
     make_folders,
     refuse_losses,
 )
@@ -110,19 +109,13 @@ def filter_images(
         if path in ("", STREAM):
             raise ParameterError(f"{path!r} is no path of a file; see `read` and `write` for file objects")
     found = find_images(named, recursive=True, output=target)
-    jobs = _jobs(found.sources, target, process.form, existing)
+    # What is not named as an image is a folder, which may yet have to be made.
+    place = target if is_folder(target) or _names_image(target) else os.path.join(target, "")
+    jobs = jobs_to(place, found.sources, form=process.form, existing=existing)
     refuse_losses(jobs, in_place=False)
     with closing(run_jobs(process, jobs, workers)) as outcomes:  # interrupted, no other file is begun
         ended = dict(outcomes)
     return [*(_result(job, ended[job]) for job in jobs), *map(_unsearched, found.unreadable)]
-
-
-def _jobs(sources: Sequence[Source], output: str, form: str | None, existing: Existing) -> list[Job]:
-    if is_folder(output) or not _names_image(output):
-        return jobs_into(output, sources, form=form, existing=existing)
-    if len(sources) > 1:
-        raise ParameterError(f"{output}: {len(sources)} images need a folder; end its name in a slash")
-    return [Job(source.path, output, existing) for source in sources]
 
 
 def _names_image(path: str) -> bool:

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -164,18 +164,45 @@ def into_folder(
     return jobs
 
 
-def jobs_into(
-    folder: str,
-    sources: Iterable[Source],
+def jobs_to(
+    output: str,
+    sources: Sequence[Source],
     *,
     form: str | None,
     existing: Existing,
-    name: str = "{stem}{ext}",
+    name: str | None = None,
     fields: Mapping[str, str] | None = None,
 ) -> list[Job]:
-    """Give each source its path in `folder`, with the usual suffix of `form`; see `into_folder`."""
-    suffix = FORMS[form_named(form)][0] if form else None
-    return into_folder(sources, folder, name=name, fields=fields or {}, suffix=suffix, existing=existing)
+    """Say where each source's result goes: into a folder, or that of the only one to a file or stream.
+
+    Parameters
+    ----------
+    output : str
+        A folder, if it is one or ends in a slash; else a file, or ``-``.
+    sources : sequence of Source
+    form : str or None
+        Of the outputs, whose usual suffix they get in a folder.
+    existing : {"replace", "refuse", "skip"}
+    name, fields
+        The pattern of names in a folder; see `into_folder`.
+
+    Raises
+    ------
+    ParameterError
+        Several sources, or a pattern of names, and no folder.
+    """
+    if output != STREAM and is_folder(output):
+        suffix, pattern = FORMS[form_named(form)][0] if form else None, name or "{stem}{ext}"
+        return into_folder(
+            sources, output, name=pattern, fields=fields or {}, suffix=suffix, existing=existing
+        )
+    if name:
+        raise ParameterError("--name needs an output folder: -o DIR/")
+    if len(sources) > 1:
+        raise ParameterError(
+            f"{len(sources)} images need a folder, not {output}: -o DIR/ (made if missing), or --in-place"
+        )
+    return [Job(source.path, output, existing) for source in sources]
 
 
 def refuse_losses(jobs: Iterable[Job], *, in_place: bool) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 import click
 
 from cnnfilter.batch.files import run_jobs
-from cnnfilter.batch.jobs import STREAM, Existing, Job, Source, is_folder, jobs_into, refuse_losses
+from cnnfilter.batch.jobs import STREAM, Existing, Job, Source, is_folder, jobs_to, refuse_losses
 from cnnfilter.batch.process import Process
 from cnnfilter.cli.inputs import is_matrix, sources, usage
 from cnnfilter.cli.main import NOTHING_DONE, complain, note
@@ -168,38 +168,40 @@ def _sources(settings: Settings, *, stdin: bool = True) -> tuple[list[Source], i
 
 def make_jobs(settings: Settings, sources: Sequence[Source], command: str) -> list[Job]:
     """Say where each source's result goes, and refuse what would lose a file."""
-    existing: Existing = "skip" if settings.skip_existing else "replace" if settings.overwrite else "refuse"
-    output = settings.output
     if settings.in_place:
         if any(source.path == STREAM for source in sources):
             raise usage("standard input cannot be replaced; --in-place needs files")
         jobs = [Job(source.path, source.path) for source in sources]
-    elif output and output != STREAM and is_folder(output):
-        fields = {"command": command.replace(" ", "-")}
-        name = settings.name or "{stem}{ext}"
-        jobs = jobs_into(output, sources, form=settings.format, existing=existing, name=name, fields=fields)
     else:
-        jobs = _one_job(settings, sources)
+        output = settings.output or STREAM
+        is_one = output == STREAM or not is_folder(output)
+        if is_one and any(os.path.isdir(path) for path in settings.inputs):
+            raise usage("a folder needs an output folder: -o DIR/ (made if missing), or --in-place")
+        # A path that was typed may be replaced, one that was derived may not.
+        may_replace = settings.overwrite or is_one
+        existing: Existing = "skip" if settings.skip_existing else "replace" if may_replace else "refuse"
+        fields = {"command": command.replace(" ", "-")}
+        form, name = settings.format, settings.name
+        jobs = jobs_to(output, sources, form=form, existing=existing, name=name, fields=fields)
+        if is_one:
+            _check_target(output, settings)
     refuse_losses(jobs, in_place=settings.in_place)
     return jobs
 
 
-def _one_job(settings: Settings, sources: Sequence[Source]) -> list[Job]:
-    if settings.name:
-        raise usage("--name needs an output folder: -o DIR/")
-    if len(sources) > 1 or any(os.path.isdir(path) for path in settings.inputs):
-        raise usage("several files need an output folder: -o DIR/ (made if missing), or --in-place")
-    target = settings.output or STREAM
-    if target == STREAM and sys.stdout.isatty():
-        raise usage("an image is not for a terminal; give -o FILE, or redirect standard output")
-    if target != STREAM and not settings.format and not _is_special(target):
+def _check_target(target: str, settings: Settings) -> None:
+    """Refuse what one image cannot be written to, and tell of a name that promises another form."""
+    if target == STREAM:
+        if sys.stdout.isatty():
+            raise usage("an image is not for a terminal; give -o FILE, or redirect standard output")
+        return
+    if not settings.format and not _is_special(target):
         try:
             form_of(target)
         except ImageFileError as error:
             raise usage(str(error)) from None
-    if target != STREAM and not settings.quiet:
+    if not settings.quiet:
         _note_target(target, settings.format)
-    return [Job(source.path, target, "skip" if settings.skip_existing else "replace") for source in sources]
 
 
 def _note_target(target: str, form: str | None) -> None:

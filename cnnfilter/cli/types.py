@@ -221,8 +221,7 @@ class KernelText(ParamType):
         """Offer the named kernels, behind a colon their defaults, then files."""
         from cnnfilter.kernels.named import completed
 
-        found = _offered(completed(incomplete), incomplete)
-        return found or _offered([incomplete], incomplete, type="file")
+        return _offered(completed(incomplete), incomplete) or _offered([incomplete], incomplete, type="file")
 
 
 class FormName(ParamType):

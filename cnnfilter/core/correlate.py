@@ -87,10 +87,9 @@ def filtered(
         stride, padding, dilation = tuple_of(stride), tuple_of(padding), tuple_of(dilation)
         # 1, 1.0 and True are equal, but not all of them are a stride: what differs in type is another call.
         typed = types_of(stride, padding, dilation, constant)
-    return _filtering(
-        typed, kernel, pixels.shape, pixels.dtype, stride, padding, boundary, constant, dilation, dtype,
-        accuracy, method, kernel.sigmas,
-    ).run(pixels, threads)  # fmt: skip
+    laid = (stride, padding, boundary, constant, dilation)
+    chosen = (accuracy, method, kernel.sigmas)
+    return _filtering(typed, kernel, pixels.shape, pixels.dtype, laid, dtype, chosen).run(pixels, threads)
 
 
 def types_of(*values: Any) -> tuple[Any, ...]:
@@ -130,17 +129,13 @@ def _filtering(
     kernel: Kernel,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
-    stride: Number,
-    padding: Padding,
-    boundary: str,
-    constant: float,
-    dilation: Number,
+    laid: tuple[Number, Padding, str, float, Number],
     output: DtypeLike,
-    accuracy: str,
-    method: str,
-    sigmas: tuple[float, float] | None,
+    chosen: tuple[str, str, tuple[float, float] | None],
 ) -> Filtering:
     """Make ready what the next call of the same kind finds again."""
+    stride, padding, boundary, constant, dilation = laid
+    accuracy, method, sigmas = chosen
     plan = explain(
         shape, dtype, kernel, stride=stride, padding=padding, boundary=boundary, dilation=dilation,
         output=output, accuracy=accuracy, method=method, sigmas=sigmas,

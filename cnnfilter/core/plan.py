@@ -24,7 +24,6 @@ LARGEST_PIXEL = {"uint8": 255.0, "uint16": 65535.0, "int16": 32768.0}
 LOW_RANK_SIDE = 64
 """Kernels with more rows and columns than this are not decomposed, which would itself cost more."""
 
-
 LONGEST_FLOAT32 = 512
 """Longest sum in float32 for float32 results: sums of 2404 terms strayed by 1.7e-6 of sum|k| max|x|."""
 
@@ -206,10 +205,9 @@ def _cheapest(question: _Question) -> tuple[str, _Offer]:
     best = "direct", _direct(question)
     for method in ("separable", "running sums", "fft", "recursive", "low rank"):
         # Where the least that it could cost is too much, nothing is decomposed or imported.
-        if method == "fft" and best[1].cost <= _transforms(20 + 2 * question.sides[1]):
+        least = {"fft": _transforms(20 + 2 * question.sides[1]), "low rank": 2 * _passes(question, 2)}
+        if least.get(method, 0.0) > best[1].cost:
             continue
-        if method == "low rank" and 2 * _passes(question, 2) > best[1].cost:
-            break
         offer = _OFFERS[method](question)
         if isinstance(offer, _Offer) and offer.cost < best[1].cost:
             best = method, offer

@@ -32,6 +32,7 @@ Kind = Literal["maximum", "average"]
 def pool(
     kind: Kind,
     image: ArrayLike,
+    *,
     size: Number,
     stride: Number | None,
     padding: Padding,

@@ -66,7 +66,10 @@ def max_pool(
     """
     from cnnfilter.core.pool import pool
 
-    return pool("maximum", image, size, stride, padding, dtype, missing, threads, out)
+    return pool(
+        "maximum", image, size=size, stride=stride, padding=padding, dtype=dtype, missing=missing,
+        threads=threads, out=out,
+    )  # fmt: skip
 
 
 def mean_pool(
@@ -104,7 +107,10 @@ def mean_pool(
     """
     from cnnfilter.core.pool import pool
 
-    return pool("average", image, size, stride, padding, dtype, missing, threads, out)
+    return pool(
+        "average", image, size=size, stride=stride, padding=padding, dtype=dtype, missing=missing,
+        threads=threads, out=out,
+    )  # fmt: skip
 
 
 class Pool(Filter):

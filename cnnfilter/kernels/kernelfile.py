@@ -82,7 +82,7 @@ def load(path: str | os.PathLike[str]) -> Kernel:
 def load_with_bias(path: str | os.PathLike[str]) -> tuple[Kernel, float]:
     """Read a kernel file as `load` does, and the bias of a learned filter, 0 if it has none."""
     path = os.fspath(path)
-    form = "txt" if _suffix(path) in _READ_AS_TEXT else _form_of(path)
+    form = "txt" if os.path.splitext(path)[1][1:].lower() in _READ_AS_TEXT else _form_of(path)
     bias = 0.0
     try:
         with open(path, "rb") as file:
@@ -97,9 +97,8 @@ def load_with_bias(path: str | os.PathLike[str]) -> tuple[Kernel, float]:
     except CnnFilterError as error:
         raise FilterFileError(f"{path}: {error}") from error
     if not kernel.name:
-        kernel = Kernel(
-            kernel.weights, kernel.divisor, os.path.splitext(os.path.basename(path))[0], kernel.meta
-        )
+        name, _ = os.path.splitext(os.path.basename(path))
+        kernel = Kernel(kernel.weights, kernel.divisor, name, kernel.meta)
     return kernel, bias
 
 
@@ -159,7 +158,7 @@ def kernel_from(text: str) -> Kernel:
     (0.0, 1.0)
     """
     text = text.strip()
-    if _suffix(text) in FORMS + _READ_AS_TEXT and "\n" not in text:
+    if os.path.splitext(text)[1][1:].lower() in FORMS + _READ_AS_TEXT and "\n" not in text:
         return load(text)
     text = exported.plain(text)
     is_name = text[:1].isalpha() and not othersyntax.is_array(text)
@@ -265,14 +264,10 @@ def npy_bytes(kernel: Kernel) -> bytes:
     return file.getvalue()
 
 
-def _suffix(path: str) -> str:
-    return os.path.splitext(path)[1][1:].lower()
-
-
 def _form_of(path: str) -> str:
-    form = _suffix(path)
+    suffix = os.path.splitext(path)[1]
+    form = suffix[1:].lower()
     if form not in FORMS:
-        suffix = os.path.splitext(path)[1]
         raise FilterFileError(f"{path}: the suffix {suffix!r} is not known; a kernel file is {_SUFFIXES}")
     return form
 

@@ -26,7 +26,7 @@ from cnnfilter.nn.functional import activation
 from cnnfilter.nn.layers_joining import walk
 from cnnfilter.nn.loop import TrainingLoop
 from cnnfilter.nn.losses import squared_error
-from cnnfilter.nn.optimisers import Adam
+from cnnfilter.nn.optimisers import Adam, half_cosine
 from cnnfilter.pixels.kinds import full_scale
 
 CHECKPOINT, VERSION = "cnnfilter-checkpoint", "1"
@@ -173,7 +173,7 @@ class Run(TrainingLoop[tuple[Array, Array]]):
     def rate(self) -> float:
         """Half a cosine, from the first rate to zero."""
         options = self.options
-        return options.rate * 0.5 * (1 + math.cos(math.pi * self.step / options.steps)) + 1e-12
+        return options.rate * half_cosine(math.pi * self.step / options.steps) + 1e-12
 
     @property
     def qualities(self) -> list[float]:

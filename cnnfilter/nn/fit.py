@@ -20,7 +20,7 @@ from cnnfilter.nn.lazyimages import Images, batches
 from cnnfilter.nn.loop import TrainingLoop
 from cnnfilter.nn.losses import loss_named
 from cnnfilter.nn.network import Network
-from cnnfilter.nn.optimisers import SGD, Adam
+from cnnfilter.nn.optimisers import SGD, Adam, half_cosine
 
 AUXILIARY_WEIGHT = 0.3
 SCHEDULES = ("constant", "cosine", "step")
@@ -79,7 +79,7 @@ class Settings:
         """Learning rate of an epoch, counted from 0."""
         done = epoch / self.epochs
         if self.schedule == "cosine":
-            return self.rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+            return self.rate * (0.01 + 0.99 * half_cosine(math.pi * done))
         if self.schedule == "step":
             return float(self.rate * 0.1 ** ((done >= 0.5) + (done >= 0.75)))
         return self.rate

@@ -80,6 +80,18 @@ def read_images(
 
     Prepared images are kept if all fit, else decoded pixels of 8 bits while they fit.
 
+    Parameters
+    ----------
+    files : sequence of str
+    read : callable
+        Takes a path and returns pixels, (H, W) or (H, W, 3) of 8 bits.
+    prepare : callable
+        Takes pixels and returns a float32 array of `shape`; see `cnnfilter.nn.prepare`.
+    shape : tuple of int
+        Of a prepared image, (C, H, W).
+    memory : int
+        Bytes.
+
     Returns
     -------
     images : ndarray or LazyImages

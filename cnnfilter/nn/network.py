@@ -249,7 +249,22 @@ def plain_names(tensors: Mapping[str, Array]) -> dict[str, Array]:
 def frozen(network: Network) -> Network:
     """Fold batch normalisation into the convolutions before it, and leave dropout and heads out.
 
-    The network that comes back is for prediction alone; it is no copy but the same network, changed.
+    Parameters
+    ----------
+    network : Network
+        With values. It is changed.
+
+    Returns
+    -------
+    Network
+        The same one, for prediction alone; it gives what it gave before, but for rounding.
+
+    Examples
+    --------
+    >>> from cnnfilter.nn import build
+    >>> network = build("resnet18", classes=5).initialise(0)
+    >>> len(network.tensors()), len(frozen(network).tensors())
+    (102, 42)
     """
     for _, layer in network.layers():
         if isinstance(layer, Sequence):

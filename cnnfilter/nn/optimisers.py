@@ -1,5 +1,6 @@
 """Optimisers: from gradients to changed parameters, in place, with a state that can be saved."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,17 @@ import numpy as np
 from cnnfilter.errors import ParameterError
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
+
+
+def half_cosine(angle: float) -> float:
+    """Return what is left of a learning rate that falls from 1 at 0 to 0 at pi, slowly at both ends.
+
+    Examples
+    --------
+    >>> half_cosine(0), round(half_cosine(math.pi / 2), 9), half_cosine(math.pi)
+    (1.0, 0.5, 0.0)
+    """
+    return (1 + math.cos(angle)) / 2
 
 
 class SGD:

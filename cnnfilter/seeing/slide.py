@@ -164,14 +164,10 @@ class Slide:
         joined: bool,
         title: str,
         white: float,
-        *,
-        stride: Number = 1,
-        padding: Padding = "same",
-        dilation: Number = 1,
-        boundary: str = "zero",
-        constant: float = 0.0,
+        **given: Any,
     ) -> Slide:
-        geometry = make_geometry(deep.shape[:2], weights.shape[:2], stride, padding, dilation)
+        boundary, constant = given.pop("boundary", "zero"), given.pop("constant", 0.0)
+        geometry = make_geometry(deep.shape[:2], weights.shape[:2], **given)
         title = title or slide_title("convolution" if turned else "correlation", geometry, boundary)
         return cls(
             deep, weights, divisor, "sum", geometry, boundary, constant, output, turned, joined, title, white

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and the result.")
 def evaluate(
-    weights: str, data: str, network: str | None, options: dict[str, Any], labels: str | None,
+    weights: str, data: str, *, network: str | None, options: dict[str, Any], labels: str | None,
     memory: int | None, batch: int, confusion: str | None, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Count how many images of DATA a network gets right, of every class.

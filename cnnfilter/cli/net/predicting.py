@@ -78,8 +78,8 @@ class Predictor(NamedTuple):
 @click.option("--batch", type=click.IntRange(1, 1024), default=8, metavar="N", help="Images at a time. [8]")
 @click.option("-o", "--output", metavar="FILE", help="Where to write the lines. [standard output]")
 def predict(
-    inputs: tuple[str, ...], weights: str, network: str | None, options: dict[str, Any], labels: str | None,
-    top: int, batch: int, output: str | None, max_pixels: int, **told: Any,
+    inputs: tuple[str, ...], *, weights: str, network: str | None, options: dict[str, Any],
+    labels: str | None, top: int, batch: int, output: str | None, max_pixels: int, **told: Any,
 ) -> int:  # fmt: skip
     """Say what images show."""
     from cnnfilter.nn.network import frozen

@@ -46,6 +46,7 @@ ACTIVATIONS = ("identity", "relu", "leaky_relu", "sigmoid", "tanh", "scaled_tanh
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, with all digits.")
 def trace(
     matrix: tuple[str, ...],
+    *,
     kernels: "tuple[Kernel, ...]",
     bias: float,
     activation: str,

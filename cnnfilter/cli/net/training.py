@@ -74,7 +74,7 @@ _MOST_ROWS = 40  # of a table in a terminal
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and the result.")
 def train(
-    name: str, data: str, output: str, options: dict[str, Any], memory: int | None, validation: float,
+    name: str, *, data: str, output: str, options: dict[str, Any], memory: int | None, validation: float,
     resume: bool, curve: str | None, confusion: str | None, as_json: bool, quiet: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Train a network; FILE holds the last epoch, with --patience the best one.

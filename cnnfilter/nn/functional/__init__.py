@@ -11,16 +11,12 @@ from cnnfilter.nn.functional.activation import (
     identity_backward,
     leaky_relu,
     leaky_relu_backward,
-    log_softmax,
-    log_softmax_backward,
     relu,
     relu_backward,
     scaled_tanh,
     scaled_tanh_backward,
     sigmoid,
     sigmoid_backward,
-    softmax,
-    softmax_backward,
     tanh,
     tanh_backward,
 )
@@ -39,6 +35,12 @@ from cnnfilter.nn.functional.pooling import (
     mean_pooling_backward,
     trainable_pooling,
     trainable_pooling_backward,
+)
+from cnnfilter.nn.functional.softmaxes import (
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
 )
 from cnnfilter.nn.functional.upsampling import (
     pixel_shuffle,

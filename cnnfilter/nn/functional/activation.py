@@ -1,6 +1,7 @@
 """Activations and their derivatives, each derivative written in terms of the activation's output.
 
-They take float32 or float64 arrays of any shape, and a gradient of the shape and dtype of the output.
+They take float32 or float64 arrays of any shape, and a gradient of the shape and dtype of the output; other
+types are a DtypeError, other shapes a ParameterError.
 
 So a layer keeps its output alone: equations 45 and 46 need f'(Z), and for every function here f'(Z)
 follows from Y = f(Z).
@@ -15,7 +16,8 @@ import numpy as np
 from cnnfilter.core.jit.compiled import Loop, function
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.errors import DtypeError, ParameterError
-from cnnfilter.nn.functional.arrays import in_order, require_floats, require_like
+from cnnfilter.nn.functional.arrays import in_order, require_both, require_floats
+from cnnfilter.nn.functional.softmaxes import log_softmax, log_softmax_backward, softmax, softmax_backward
 from cnnfilter.nn.functional.windows import Array
 
 _REALS = {"f": "f32", "d": "f64"}
@@ -34,18 +36,70 @@ class Activation:
 
 
 def identity(z: Array) -> Array:
-    """Return `z` itself."""
+    """Return `z` itself.
+
+    Parameters
+    ----------
+    z : array of any shape
+        float32 or float64.
+
+    Returns
+    -------
+    array
+        Of the shape and type of `z`.
+
+    Raises
+    ------
+    DtypeError
+        Arrays that are not float32 or float64.
+
+    Examples
+    --------
+    >>> identity(np.array([-1.0, 2.0])).tolist()
+    [-1.0, 2.0]
+    """
     return require_floats(z, "z")
 
 
 def identity_backward(y: Array, delta: Array) -> Array:
-    """Return `delta` itself."""
-    _require_both(y, delta)
+    """Return `delta` itself.
+
+    Parameters
+    ----------
+    y, delta : arrays of one shape and type
+        What `identity` gave, and the gradient with respect to that.
+
+    Returns
+    -------
+    array
+        The gradient with respect to `z`, of the same shape and type.
+
+    Examples
+    --------
+    >>> identity_backward(np.zeros(2), np.array([3.0, 4.0])).tolist()
+    [3.0, 4.0]
+    """
+    require_both(y, delta)
     return delta
 
 
 def relu(z: Array) -> Array:
     """max(z, 0).
+
+    Parameters
+    ----------
+    z : array of any shape
+        float32 or float64.
+
+    Returns
+    -------
+    array
+        Of the shape and type of `z`.
+
+    Raises
+    ------
+    DtypeError
+        Arrays that are not float32 or float64.
 
     Examples
     --------
@@ -57,8 +111,24 @@ def relu(z: Array) -> Array:
 
 
 def relu_backward(y: Array, delta: Array) -> Array:
-    """Gradient of `relu` from its output; 0 at 0."""
-    _require_both(y, delta)
+    """Gradient of `relu` from its output; 0 at 0.
+
+    Parameters
+    ----------
+    y, delta : arrays of one shape and type
+        What `relu` gave, and the gradient with respect to that.
+
+    Returns
+    -------
+    array
+        The gradient with respect to `z`, of the same shape and type.
+
+    Examples
+    --------
+    >>> relu_backward(np.array([0.0, 2.0]), np.array([3.0, 4.0])).tolist()
+    [0.0, 4.0]
+    """
+    require_both(y, delta)
     y, delta = in_order(y), in_order(delta)
     out = aligned_empty(y.shape, y.dtype)
     _gate(y.dtype.char)(y.ctypes.data, delta.ctypes.data, out.ctypes.data, y.size)
@@ -66,18 +136,76 @@ def relu_backward(y: Array, delta: Array) -> Array:
 
 
 def leaky_relu(z: Array, slope: float = LEAKY_SLOPE) -> Array:
-    """Z where positive, ``slope * z`` elsewhere; 0 <= slope <= 1."""
+    """Z where positive, ``slope * z`` elsewhere; 0 <= slope <= 1.
+
+    Parameters
+    ----------
+    z : array of any shape
+        float32 or float64.
+    slope : float, default 0.01
+        From 0 to 1.
+
+    Returns
+    -------
+    array
+        Of the shape and type of `z`.
+
+    Raises
+    ------
+    DtypeError
+        Arrays that are not float32 or float64, or another slope than a number.
+    ParameterError
+        A slope out of range.
+
+    Examples
+    --------
+    >>> leaky_relu(np.array([-1.0, 2.0]), slope=0.5).tolist()
+    [-0.5, 2.0]
+    """
     return np.asarray(np.maximum(require_floats(z, "z"), z * _checked_slope(slope)))
 
 
 def leaky_relu_backward(y: Array, delta: Array, slope: float = LEAKY_SLOPE) -> Array:
-    """Gradient of `leaky_relu` from its output."""
-    _require_both(y, delta)
+    """Gradient of `leaky_relu` from its output.
+
+    Parameters
+    ----------
+    y, delta : arrays of one shape and type
+        What `leaky_relu` gave, and the gradient with respect to that.
+    slope : float, default 0.01
+        From 0 to 1.
+
+    Returns
+    -------
+    array
+        The gradient with respect to `z`, of the same shape and type.
+
+    Examples
+    --------
+    >>> leaky_relu_backward(np.array([-0.5, 2.0]), np.array([3.0, 4.0]), slope=0.5).tolist()
+    [1.5, 4.0]
+    """
+    require_both(y, delta)
     return np.where(y > 0, delta, delta * _checked_slope(slope))
 
 
 def sigmoid(z: Array) -> Array:
     """1 / (1 + exp(-z)), without overflow, accurate in both tails.
+
+    Parameters
+    ----------
+    z : array of any shape
+        float32 or float64.
+
+    Returns
+    -------
+    array
+        Of the shape and type of `z`.
+
+    Raises
+    ------
+    DtypeError
+        Arrays that are not float32 or float64.
 
     Examples
     --------
@@ -89,30 +217,120 @@ def sigmoid(z: Array) -> Array:
 
 
 def sigmoid_backward(y: Array, delta: Array) -> Array:
-    """Gradient of `sigmoid` from its output: y (1 - y) delta."""
-    _require_both(y, delta)
+    """Gradient of `sigmoid` from its output: y (1 - y) delta.
+
+    Parameters
+    ----------
+    y, delta : arrays of one shape and type
+        What `sigmoid` gave, and the gradient with respect to that.
+
+    Returns
+    -------
+    array
+        The gradient with respect to `z`, of the same shape and type.
+
+    Examples
+    --------
+    >>> sigmoid_backward(np.array([0.5, 1.0]), np.array([4.0, 4.0])).tolist()
+    [1.0, 0.0]
+    """
+    require_both(y, delta)
     return np.asarray(delta * y * (1 - y))
 
 
 def tanh(z: Array) -> Array:
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent.
+
+    Parameters
+    ----------
+    z : array of any shape
+        float32 or float64.
+
+    Returns
+    -------
+    array
+        Of the shape and type of `z`.
+
+    Raises
+    ------
+    DtypeError
+        Arrays that are not float32 or float64.
+
+    Examples
+    --------
+    >>> tanh(np.array([0.0, 100.0])).tolist()
+    [0.0, 1.0]
+    """
     return np.asarray(np.tanh(require_floats(z, "z")))
 
 
 def tanh_backward(y: Array, delta: Array) -> Array:
-    """Gradient of `tanh` from its output: (1 - y²) delta."""
-    _require_both(y, delta)
+    """Gradient of `tanh` from its output: (1 - y²) delta.
+
+    Parameters
+    ----------
+    y, delta : arrays of one shape and type
+        What `tanh` gave, and the gradient with respect to that.
+
+    Returns
+    -------
+    array
+        The gradient with respect to `z`, of the same shape and type.
+
+    Examples
+    --------
+    >>> tanh_backward(np.array([0.0, 0.5]), np.array([4.0, 4.0])).tolist()
+    [4.0, 3.0]
+    """
+    require_both(y, delta)
     return np.asarray(delta * (1 - y * y))
 
 
 def scaled_tanh(z: Array) -> Array:
-    """1.7159 tanh(2 z / 3), the activation of LeNet-5 in 1998."""
+    """1.7159 tanh(2 z / 3), the activation of LeNet-5 in 1998.
+
+    Parameters
+    ----------
+    z : array of any shape
+        float32 or float64.
+
+    Returns
+    -------
+    array
+        Of the shape and type of `z`.
+
+    Raises
+    ------
+    DtypeError
+        Arrays that are not float32 or float64.
+
+    Examples
+    --------
+    >>> scaled_tanh(np.array([-1.0, 1.0])).round(3).tolist()
+    [-1.0, 1.0]
+    """
     return np.asarray(TANH_SCALE * np.tanh(TANH_SLOPE * require_floats(z, "z")))
 
 
 def scaled_tanh_backward(y: Array, delta: Array) -> Array:
-    """Gradient of `scaled_tanh` from its output."""
-    _require_both(y, delta)
+    """Gradient of `scaled_tanh` from its output.
+
+    Parameters
+    ----------
+    y, delta : arrays of one shape and type
+        What `scaled_tanh` gave, and the gradient with respect to that.
+
+    Returns
+    -------
+    array
+        The gradient with respect to `z`, of the same shape and type.
+
+    Examples
+    --------
+    >>> scaled_tanh_backward(np.array([0.0, 1.7159]), np.array([1.0, 1.0])).round(4).tolist()
+    [1.1439, 0.0]
+    """
+    require_both(y, delta)
     return np.asarray(delta * (TANH_SLOPE * TANH_SCALE - (TANH_SLOPE / TANH_SCALE) * (y * y)))
 
 
@@ -126,40 +344,6 @@ def _gate(char: str) -> Callable[..., None]:
             "void({0}*, {0}*, {0}*, i64)".format(_REALS[char]),
         )
     )
-
-
-def softmax(z: Array, axis: int = 1) -> Array:
-    """exp(z) over its sum along `axis`, default the channels.
-
-    Examples
-    --------
-    >>> softmax(np.zeros((1, 4))).tolist()
-    [[0.25, 0.25, 0.25, 0.25]]
-    """
-    z, axis = in_order(require_floats(z, "z")), _checked_axis(z, axis)
-    powers = np.exp(z - z.max(axis=axis, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
-
-
-def softmax_backward(y: Array, delta: Array, axis: int = 1) -> Array:
-    """Gradient of `softmax` from its output: y (delta - sum(y delta))."""
-    _require_both(y, delta)
-    y, delta, axis = in_order(y), in_order(delta), _checked_axis(y, axis)
-    return np.asarray(y * (delta - (y * delta).sum(axis=axis, keepdims=True)))
-
-
-def log_softmax(z: Array, axis: int = 1) -> Array:
-    """Logarithm of `softmax`, without underflow."""
-    z, axis = in_order(require_floats(z, "z")), _checked_axis(z, axis)
-    shifted = z - z.max(axis=axis, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)))
-
-
-def log_softmax_backward(y: Array, delta: Array, axis: int = 1) -> Array:
-    """Gradient of `log_softmax` from its output: delta - exp(y) sum(delta)."""
-    _require_both(y, delta)
-    y, delta, axis = in_order(y), in_order(delta), _checked_axis(y, axis)
-    return np.asarray(delta - np.exp(y) * delta.sum(axis=axis, keepdims=True))
 
 
 ACTIVATIONS = {
@@ -200,22 +384,9 @@ def activation(name: str) -> Activation:
     return ACTIVATIONS[name]
 
 
-def _require_both(y: Array, delta: Array) -> None:
-    require_like(delta, "delta", require_floats(y, "y").shape, y.dtype)
-
-
 def _checked_slope(slope: float) -> float:
     if not isinstance(slope, float | int | np.floating | np.integer):
         raise DtypeError(f"slope is {slope!r}: give a number from 0 to 1")
     if not 0 <= slope <= 1:
         raise ParameterError(f"slope is {slope!r}: give a number from 0 to 1")
     return float(slope)
-
-
-def _checked_axis(z: Array, axis: int) -> int:
-    """Return the axis that softmax sums along, which must hold a value."""
-    if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
-        raise DtypeError(f"axis is {axis!r}: give an integer")
-    if not -z.ndim <= axis < z.ndim or not z.shape[axis]:
-        raise ParameterError(f"axis is {axis}: choose one that is not empty of shape {z.shape}")
-    return int(axis)

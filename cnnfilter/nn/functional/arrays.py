@@ -39,6 +39,11 @@ def require_like(values: Array, name: str, shape: tuple[int, ...], dtype: np.dty
     return values
 
 
+def require_both(y: Array, delta: Array) -> None:
+    """Refuse a gradient that has not the shape and dtype of the output."""
+    require_like(delta, "delta", require_floats(y, "y").shape, y.dtype)
+
+
 def require_count(value: object, name: str, least: int = 1) -> int:
     """Return an integer of at least `least`, else raise."""
     if isinstance(value, tuple | list):

@@ -22,7 +22,7 @@ from cnnfilter.nn.functional.arrays import (
     require_like,
     require_shape,
 )
-from cnnfilter.nn.functional.planes import correlate, gradient_of_weights
+from cnnfilter.nn.functional.planes import Bank, correlate, gradient_of_weights
 from cnnfilter.nn.functional.plans import backward_plan, forward_plan
 from cnnfilter.nn.functional.windows import Array, Windows
 
@@ -92,7 +92,7 @@ def convolution(
         return y.reshape(len(x), maps, 1, 1)
     planes, parts = forward_plan(windows, x.shape[1], groups)
     out = aligned_empty((x.shape[0], maps, *windows.output), x.dtype)
-    correlate(x, planes, parts, weights, taps, 0, groups, out, bias, floor)
+    correlate(x, planes, parts, Bank(weights, taps, 0, groups), out, bias, floor)
     return out
 
 
@@ -139,7 +139,7 @@ def convolution_input_gradient(
     depth, area = weights.shape[1], windows.size[0] * windows.size[1]
     planes, parts = backward_plan(windows, maps, maps // groups, depth)
     jump = (maps // groups - 1) * depth * area  # group g begins at g * maps / groups * depth * area
-    correlate(delta, planes, parts, weights, area, jump, groups, out)
+    correlate(delta, planes, parts, Bank(weights, area, jump, groups), out)
     return out
 
 

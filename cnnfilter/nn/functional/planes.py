@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,9 +67,18 @@ def scratch(name: str, elements: int, dtype: np.dtype[Any]) -> Array:
     return kept[:size].view(dtype)
 
 
+class Bank(NamedTuple):
+    """Weights as they lie: contiguous, those of map p of group g from ``p * step + g * jump`` on."""
+
+    weights: Array
+    step: int
+    jump: int
+    groups: int
+
+
 def correlate(
-    x: Array, planes: Planes, parts: Iterable[Part], weights: Array, step: int, jump: int, groups: int,
-    out: Array, bias: Array | None = None, floor: float = -np.inf,
+    x: Array, planes: Planes, parts: Iterable[Part], bank: Bank, out: Array, bias: Array | None = None,
+    floor: float = -np.inf,
 ) -> None:  # fmt: skip
     """Write ``out[n, p] = max(bias[p] + sum of taps, floor)``.
 
@@ -79,8 +88,7 @@ def correlate(
         Contiguous.
     planes, parts
         Of a plan.
-    weights : ndarray
-        Contiguous; those of map p of group g begin at ``p * step + g * jump``.
+    bank : Bank
     out : ndarray of shape (N, maps, ...)
         Contiguous.
     """
@@ -93,7 +101,7 @@ def correlate(
         parts = tuple(part for part in parts if part.offsets.size)
     work = sum(part.rows * part.columns * part.offsets.size for part in parts) * maps
     threads = min(layer_threads(), max(1, batch * work // _LEAST))
-    task = _Task(x, planes, weights, step, jump, groups, out, bias, floor)
+    task = _Task(x, planes, bank, out, bias, floor)
     if batch >= threads:
 
         def some(first: int, last: int) -> None:
@@ -150,10 +158,7 @@ class _Task:
 
     x: Array
     planes: Planes
-    weights: Array
-    step: int
-    jump: int
-    groups: int
+    bank: Bank
     out: Array
     bias: Array | None
     floor: float
@@ -171,7 +176,7 @@ class _Task:
         def some_rows(part: Part, first: int, last: int) -> None:
             self.run(n, n + 1, laid, [part], 0, maps, (first, last))
 
-        if maps // self.groups >= _MAPS * threads or self.planes.pitch < LANES:
+        if maps // self.bank.groups >= _MAPS * threads or self.planes.pitch < LANES:
             run_strips(some_maps, -(-maps // _MAPS), threads, 1)
         elif len(parts) >= threads:
             run_strips(some_parts, len(parts), threads, 1)
@@ -185,10 +190,11 @@ class _Task:
     ) -> None:  # fmt: skip
         """Make maps `first` to `last` of samples n to m, of each part the rows of `strip`, default all."""
         planes, out, size = self.planes, self.out[n:m], self.out.itemsize
-        maps, channels = out.shape[1] // self.groups, planes.channels // self.groups
+        weights, step, jump, groups = self.bank
+        maps, channels = out.shape[1] // groups, planes.channels // groups
         per_channel = planes.phases[0] * planes.phases[1] * planes.plane
         chunk_pixels = max(_LEAST_PIXELS, min(_PIXELS, _CHUNK_BYTES // (size * max(1, channels))))
-        bias = self.bias if self.bias is not None else self.weights
+        bias = self.bias if self.bias is not None else weights
         loop = _correlate(out.dtype.char)
         for part in parts:
             top, bottom = strip or (0, part.rows)
@@ -200,8 +206,8 @@ class _Task:
                 loop(
                     laid.ctypes.data, g * channels * per_channel + part.begin + top * planes.pitch,
                     planes.size, m - n, part.offsets.ctypes.data, part.offsets.size,
-                    self.weights.ctypes.data + g * self.jump * size,
-                    max(first, g * maps), min(last, (g + 1) * maps), self.step, part.places.ctypes.data,
+                    weights.ctypes.data + g * jump * size,
+                    max(first, g * maps), min(last, (g + 1) * maps), step, part.places.ctypes.data,
                     bias.ctypes.data, self.bias is not None, self.floor,
                     out.ctypes.data + (part.at + top * part.row) * size,
                     out[0].size, out[0, 0].size, part.row, part.column, planes.pitch, bottom - top,

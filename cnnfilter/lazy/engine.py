@@ -27,6 +27,10 @@ UNDER_WAY = 2
 """Blocks at a time: while one is filtered, another is read."""
 
 
+class NeedsWhole(ParameterError):
+    """What is asked for depends on the whole image at once."""
+
+
 class Source(Protocol):
     """An image that can be read in parts, by several threads at a time.
 
@@ -62,7 +66,26 @@ class Sink(Protocol):
         ...
 
 
-def filter_blocks(plan: ChainPlan, source: Source, sink: Sink, block: Pair) -> int:
+class Watch:
+    """Someone who follows a run; this one does not care."""
+
+    def computed(self, rows: Pair, columns: Pair) -> None:
+        """Hear of a block that has been computed."""
+
+    def written(self, rows: int, clipped: int) -> None:
+        """Hear that the result is written down to this row, and how many values were limited so far."""
+
+
+def filter_blocks(
+    plan: ChainPlan,
+    source: Source,
+    sink: Sink,
+    block: Pair,
+    *,
+    first: int = 0,
+    ends: tuple[float, float] | None = None,
+    watch: Watch | None = None,
+) -> int:
     """Filter an image block by block.
 
     Parameters
@@ -72,29 +95,37 @@ def filter_blocks(plan: ChainPlan, source: Source, sink: Sink, block: Pair) -> i
     source, sink : Source, Sink
     block : pair of int
         Rows and columns of the result at a time.
+    first : int, default 0
+        The row of the result to begin with; those before it have been written.
+    ends : pair of float, optional
+        The extremes that a stretch needs; default as `extremes_in_blocks` finds them.
+    watch : Watch, optional
+        Is told how far the run is.
 
     Returns
     -------
     int
-        How many values of the result were limited to its range.
+        How many values of the result were limited to its range, from that row on.
 
     Raises
     ------
-    ParameterError
-        A filter that needs the whole image.
+    NeedsWhole
     """
     require_local(plan)
-    height, width = plan.shapes[-1][:2]
-    blocks = list(product(_pieces(height, block[0]), _pieces(width, block[1])))
+    watch = watch or Watch()
     told: dict[str, Any] = {}
     if plan.value_range == "stretch":
-        told["ends"] = _extremes(plan, source, blocks)
-    clipped = 0
+        told["ends"] = ends or extremes_in_blocks(plan, source, block, watch)
+    width, clipped = plan.shapes[-1][1], 0
     # Closed when writing fails, so that nothing reads the source any more.
+    blocks = blocks_of(plan, block, first)
     with closing(_filtered(steps_of(plan, **told), source, blocks, plan.threads)) as results:
         for rows, columns, applied in results:
             sink.write(rows, columns, applied.array)
             clipped += applied.clipped
+            watch.computed(rows, columns)
+            if columns[1] == width:
+                watch.written(rows[1], clipped)
     return clipped
 
 
@@ -102,31 +133,41 @@ def require_local(plan: ChainPlan) -> None:
     """Refuse a chain in which a value depends on the whole image."""
     for number, filter in enumerate(plan.filters):
         if filter.arguments.get("accuracy") == "fast":
-            raise ParameterError(
+            raise NeedsWhole(
                 f"{filter.title} with accuracy 'fast' runs down and up the whole image, so that it cannot be "
                 "computed in blocks; use accuracy 'exact', or an image that fits the memory"
             )
         if filter.range == "stretch" and number + 1 < len(plan.filters):
-            raise ParameterError(
+            raise NeedsWhole(
                 f"the range 'stretch' of {filter.title} needs the extremes of the whole image before the "
                 "next filter begins; run the filters after it by themselves"
             )
     if plan.alpha:
-        raise ParameterError(
+        raise NeedsWhole(
             "colours are weighed by alpha as soon as one pixel of the image is transparent, so that such an "
             "image cannot be computed in blocks; take alpha off"
         )
 
 
-def _pieces(length: int, step: int) -> list[Pair]:
-    return [(first, min(first + step, length)) for first in range(0, length, step)]
+def blocks_of(plan: ChainPlan, block: Pair, first: int = 0) -> list[tuple[Pair, Pair]]:
+    """Return rows and columns of each block of the result, in reading order, from a row on."""
+    height, width = plan.shapes[-1][:2]
+    return list(product(_pieces(first, height, block[0]), _pieces(0, width, block[1])))
 
 
-def _extremes(plan: ChainPlan, source: Source, blocks: list[tuple[Pair, Pair]]) -> tuple[float, float]:
-    """Run the chain for the least and the greatest value of its result alone."""
-    steps = steps_of(plan, **UNROUNDED)
-    results = _filtered(steps, source, blocks, plan.threads)
-    return ends_of(plan, (extremes(applied.array) for *_, applied in results))
+def _pieces(first: int, end: int, step: int) -> list[Pair]:
+    return [(start, min(start + step, end)) for start in range(first, end, step)]
+
+
+def extremes_in_blocks(plan: ChainPlan, source: Source, block: Pair, watch: Watch) -> tuple[float, float]:
+    """Run the chain for the least and the greatest value of its result alone, which a stretch needs."""
+    found = []
+    steps, blocks = steps_of(plan, **UNROUNDED), blocks_of(plan, block)
+    with closing(_filtered(steps, source, blocks, plan.threads)) as results:
+        for rows, columns, applied in results:
+            found.append(extremes(applied.array))
+            watch.computed(rows, columns)
+    return ends_of(plan, found)
 
 
 def _filtered(

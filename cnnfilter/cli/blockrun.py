@@ -1,0 +1,160 @@
+"""One image filtered in blocks: where its result goes, how far it is, and what is told of it."""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import IO, TYPE_CHECKING, Any
+
+from cnnfilter.batch.jobs import STREAM, Job
+from cnnfilter.batch.process import Outcome, tell_other_names, writing
+from cnnfilter.cli.main import note
+from cnnfilter.core.geometry import Pair
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files.picture import Picture
+from cnnfilter.lazy.engine import NeedsWhole, Watch, extremes_in_blocks, filter_blocks, require_local
+from cnnfilter.lazy.memory import TooLittle, block_of
+from cnnfilter.lazy.resuming import Unfinished, marks_of
+from cnnfilter.lazy.stores import NotInParts, blank, created
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from cnnfilter.cli.blocks import Blocks, Large
+    from cnnfilter.filters.plan import ChainPlan
+
+REFUSALS = (NeedsWhole, NotInParts, TooLittle)
+"""What is raised, before any work, of an image that cannot be filtered in blocks."""
+
+
+def run_in_blocks(job: Job, large: "Large", blocks: "Blocks", started: float) -> Outcome:
+    """Filter an image in blocks, and say what was done.
+
+    Raises
+    ------
+    NeedsWhole, NotInParts, TooLittle
+        Before anything is done.
+    """
+    image, plan, form = large
+    require_local(plan)
+    picture = blank(plan.shapes[-1], plan.target, image.picture)
+    if job.target == STREAM or (os.path.exists(job.target) and not os.path.isfile(job.target)):
+        clipped = _into_pipe(job.target, large, picture, blocks)
+    else:
+        tell_other_names(picture, job.target)
+        clipped = _into_file(job, large, picture, blocks)
+    return Outcome(
+        form=form,
+        input_shape=plan.shape,
+        shape=plan.shapes[-1],
+        depth=str(plan.target),
+        frames=1,
+        clipped=clipped,
+        seconds=time.perf_counter() - started,
+        notes=tuple(dict.fromkeys((*picture.notes, *picture.losses))),
+        losses=tuple(picture.losses),
+    )
+
+
+def _into_pipe(target: str, large: "Large", picture: Picture, blocks: "Blocks") -> int:
+    """Write what cannot seek: through a temporary file, so that it gets all of the image or none."""
+    folder = tempfile.gettempdir()
+    with tempfile.TemporaryFile(dir=folder) as file:
+        name = os.path.join(folder, "result")
+        with created(name, picture, large.form, lambda path: nullcontext(file)) as sink:
+            clipped = _filtered(large, sink, blocks, _Bar(large.plan, blocks.bar))
+        file.seek(0)
+        with nullcontext(sys.stdout.buffer) if target == STREAM else open(target, "wb") as through:
+            shutil.copyfileobj(file, through, 1 << 20)
+            through.flush()
+    return clipped
+
+
+def _into_file(job: Job, large: "Large", picture: Picture, blocks: "Blocks") -> int:
+    """Write a file of which every finished row stays if the run does not end well."""
+    unfinished = Unfinished(job.target, marks_of(large.plan, large.form, large.image.file))
+    if blocks.resume:
+        note(f"{job.target}: {unfinished.take_up()}")
+    blocks.unfinished.append(unfinished)
+
+    @contextmanager
+    def opening(path: str) -> Iterator[IO[bytes]]:
+        with writing(path), unfinished.opened(replace=job.existing != "refuse") as file:
+            yield file
+
+    try:
+        with created(job.target, picture, large.form, opening, unfinished.there) as sink:
+            watch = _Bar(large.plan, blocks.bar, unfinished)
+            return _filtered(large, sink, blocks, watch)
+    except ImageFileError as error:
+        if not unfinished.marks.rows:
+            raise
+        raise ImageFileError(f"{error}; --resume goes on from row {unfinished.marks.rows}") from error
+
+
+def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> int:
+    """Filter what is not yet filtered; return how many values were limited, in all."""
+    image, plan, _ = large
+    held = blocks.held + getattr(image, "held", 0)
+    try:
+        block = block_of(plan, sink.chunks, blocks.held + blocks.share, held)
+    except TooLittle as error:
+        if blocks.workers == 1:
+            raise
+        raise TooLittle(f"{error}; fewer --jobs leave more for each file") from error
+    with watch:
+        ends = watch.ends
+        if plan.value_range == "stretch" and ends is None:
+            ends = extremes_in_blocks(plan, image, block, watch)
+            watch.found(ends)
+        filter_blocks(plan, image, sink, block, first=watch.rows, ends=ends, watch=watch)
+    return watch.clipped
+
+
+class _Bar(Watch):
+    """Show on a terminal how far a run is, and put down the rows that are finished."""
+
+    def __init__(self, plan: "ChainPlan", shown: bool, unfinished: Unfinished | None = None) -> None:
+        self.unfinished, self.shown = unfinished, shown
+        marks = unfinished.marks if unfinished else None
+        self.rows, self.before = (marks.rows, marks.clipped) if marks else (0, 0)
+        self.ends = marks.ends if marks else None
+        self.clipped = self.before
+        height, *line = plan.shapes[-1]
+        self.each = plan.target.itemsize * (line[1] if len(line) > 1 else 1)
+        passes = 2 if plan.value_range == "stretch" and self.ends is None else 1
+        self.total = (passes * height - self.rows) * line[0] * self.each
+        self.bar: tqdm[None] | None = None
+
+    def __enter__(self) -> "_Bar":
+        if self.shown:
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                total=self.total, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, leave=False,
+                dynamic_ncols=True,
+            )  # fmt: skip
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def found(self, ends: tuple[float, float]) -> None:
+        """Put down the extremes, so that they need not be looked for again."""
+        if self.unfinished is not None:
+            self.unfinished.mark(ends=ends)
+
+    def computed(self, rows: Pair, columns: Pair) -> None:
+        """Move on."""
+        if self.bar is not None:
+            self.bar.update((rows[1] - rows[0]) * (columns[1] - columns[0]) * self.each)
+
+    def written(self, rows: int, clipped: int) -> None:
+        """Put down how far the result is."""
+        self.clipped = self.before + clipped
+        if self.unfinished is not None:
+            self.unfinished.mark(rows=rows, clipped=self.clipped)

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.process import Outcome, tell_other_names, writing
@@ -15,19 +15,24 @@ from cnnfilter.cli.main import note
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files.picture import Picture
-from cnnfilter.lazy.engine import NeedsWhole, Watch, extremes_in_blocks, filter_blocks, require_local
-from cnnfilter.lazy.memory import TooLittle, block_of
+from cnnfilter.lazy.engine import (
+    Watch,
+    blocks_of,
+    extremes_in_blocks,
+    filter_blocks,
+    pixels_read,
+    require_local,
+)
+from cnnfilter.lazy.memory import TooLittle, block_of, expected
 from cnnfilter.lazy.resuming import Unfinished, marks_of
-from cnnfilter.lazy.stores import NotInParts, blank, created
+from cnnfilter.lazy.rows import Rows
+from cnnfilter.lazy.stores import blank, created, head_of
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from cnnfilter.cli.blocks import Blocks, Large
     from cnnfilter.filters.plan import ChainPlan
-
-REFUSALS = (NeedsWhole, NotInParts, TooLittle)
-"""What is raised, before any work, of an image that cannot be filtered in blocks."""
 
 
 def run_in_blocks(job: Job, large: "Large", blocks: "Blocks", started: float) -> Outcome:
@@ -98,13 +103,7 @@ def _into_file(job: Job, large: "Large", picture: Picture, blocks: "Blocks") -> 
 def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> int:
     """Filter what is not yet filtered; return how many values were limited, in all."""
     image, plan, _ = large
-    held = blocks.held + getattr(image, "held", 0)
-    try:
-        block = block_of(plan, sink.chunks, blocks.held + blocks.share, held)
-    except TooLittle as error:
-        if blocks.workers == 1:
-            raise
-        raise TooLittle(f"{error}; fewer --jobs leave more for each file") from error
+    block = _block(large, sink.chunks, blocks)
     with watch:
         ends = watch.ends
         if plan.value_range == "stretch" and ends is None:
@@ -112,6 +111,55 @@ def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> int
             watch.found(ends)
         filter_blocks(plan, image, sink, block, first=watch.rows, ends=ends, watch=watch)
     return watch.clipped
+
+
+def _block(large: "Large", chunks: Pair, blocks: "Blocks") -> Pair:
+    """Choose rows and columns of the blocks."""
+    held = blocks.held + getattr(large.image, "held", 0)
+    try:
+        return block_of(large.plan, chunks, blocks.held + blocks.share, held)
+    except TooLittle as error:
+        if blocks.workers == 1:
+            raise
+        raise TooLittle(f"{error}; fewer --jobs leave more for each file") from error
+
+
+class Foreseen(NamedTuple):
+    """What is known of a run before it begins.
+
+    Attributes
+    ----------
+    block : pair of int
+        Rows and columns of the result at a time.
+    blocks : int
+        How many blocks there are.
+    pixels : int
+        How many pixels are read, those that two blocks need twice.
+    memory : int
+        Bytes that the process will hold at most, about.
+    """
+
+    block: Pair
+    blocks: int
+    pixels: int
+    memory: int
+
+
+def foresee(large: "Large", blocks: "Blocks") -> Foreseen:
+    """Say how an image would be filtered.
+
+    Raises
+    ------
+    NeedsWhole, NotInParts, TooLittle
+    """
+    image, plan, form = large
+    require_local(plan)
+    head_of(form, blank(plan.shapes[-1], plan.target, image.picture))
+    block = _block(large, Rows.chunks, blocks)
+    held = blocks.held + getattr(image, "held", 0)
+    return Foreseen(
+        block, len(blocks_of(plan, block)), pixels_read(plan, block), held + expected(plan, block)
+    )
 
 
 class _Bar(Watch):

@@ -3,9 +3,10 @@
 import math
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.process import Outcome, Process, is_left_alone, needed_whole, size_of
@@ -16,6 +17,8 @@ from cnnfilter.files.limit import BeyondLimit, Limit
 if TYPE_CHECKING:
     from cnnfilter.filters.plan import ChainPlan
     from cnnfilter.lazy.resuming import Unfinished
+
+Result = TypeVar("Result")
 
 LEAST_FILE = 4 << 20
 """Bytes of the smallest file that is looked at, unless a bound of memory is given: it takes 13 ms."""
@@ -94,27 +97,48 @@ class Blocks:
         started = time.perf_counter()
         if is_left_alone(job):
             return None
+
+        def in_blocks(large: Large) -> Outcome:
+            from cnnfilter.cli.blockrun import run_in_blocks
+
+            return run_in_blocks(job, large, self, started)
+
+        return self.decided(process, job, in_blocks, lambda process: process.run(job))
+
+    def decided(
+        self,
+        process: Process,
+        job: Job,
+        in_blocks: Callable[[Large], Result],
+        whole: Callable[[Process], Result],
+    ) -> Result:
+        """Call one of two functions: with an image to be filtered in blocks, or with what filters it whole.
+
+        What cannot be filtered in blocks is held whole unless the memory is bounded.
+        """
         if self.memory is not None:
             process = process._replace(room=self.share)
         elif size_of(job.source) < LEAST_FILE:
-            return process.run(job)
-        from cnnfilter.cli.blockrun import REFUSALS, run_in_blocks
+            return whole(process)
+        from cnnfilter.lazy.engine import NeedsWhole
+        from cnnfilter.lazy.memory import TooLittle
+        from cnnfilter.lazy.stores import NotInParts
 
         with ExitStack() as stack:
             try:
-                large = self.look(process, job, stack)
+                large = self._look(process, job, stack)
             except BeyondLimit:
                 raise
             except (CnnFilterError, OSError) as error:
-                return _whole(process, job, error)
+                return _reasoned(whole, process, error)
             if large is None:
-                return process.run(job)
+                return whole(process)
             try:
-                return run_in_blocks(job, large, self, started)
-            except REFUSALS as error:
+                return in_blocks(large)
+            except (NeedsWhole, NotInParts, TooLittle) as error:
                 if self.memory is not None:
                     raise
-                return _whole(process, job, error)
+                return _reasoned(whole, process, error)
 
     def leave(self) -> list[str]:
         """Remove what an interruption left of no use; return the names of the rest."""
@@ -123,7 +147,7 @@ class Blocks:
                 one.remove()
         return [one.part for one in self.unfinished if one.marks.rows and not one.whole]
 
-    def look(self, process: Process, job: Job, stack: ExitStack) -> Large | None:
+    def _look(self, process: Process, job: Job, stack: ExitStack) -> Large | None:
         """Open an image and plan what becomes of it, if it is to be filtered in blocks.
 
         Raises
@@ -159,9 +183,9 @@ class Blocks:
         return Large(image, plan, form)
 
 
-def _whole(process: Process, job: Job, refusal: Exception) -> Outcome | None:
+def _reasoned(whole: Callable[[Process], Result], process: Process, refusal: Exception) -> Result:
     """Filter an image whole; where it is too large for that, say why it is not filtered in blocks."""
     try:
-        return process.run(job)
+        return whole(process)
     except BeyondLimit as error:
         raise ImageFileError(f"{error} (in blocks it cannot be filtered: {refusal})") from error

@@ -59,7 +59,9 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
     if settings.explain:
         from cnnfilter.cli.explain import explain_images
 
-        return explain_images(process, settings, _sources(settings, stdin=False)[0])
+        sources, _ = _sources(settings, stdin=False)
+        jobs = [Job(source.path, settings.output or STREAM) for source in sources]
+        return explain_images(process, settings, sources, _blocks(settings, jobs))
     if not settings.quiet:
         _note_shifts(steps)
     sources, unreadable = _sources(settings)

@@ -174,16 +174,18 @@ def _fetched(source: Source, down: Reading, across: Reading) -> Array:
     """Return the pixels of two readings."""
     if down.places is None and across.places is None:
         return source(down.pixels, across.pixels)
-    rows, columns = (
-        np.arange(*read.pixels) if read.places is None else np.unique(read.places) for read in (down, across)
-    )
-    tiles = [[source(run, side) for side in _runs(columns)] for run in _runs(rows)]
+    tiles = [[source(run, side) for side in runs_of(across)] for run in runs_of(down)]
     pixels = joined([joined(line, axis=1) for line in tiles])
     if down.places is not None:
-        pixels = pixels[np.searchsorted(rows, down.places)]
+        pixels = pixels[np.searchsorted(np.unique(down.places), down.places)]
     if across.places is not None:
-        pixels = pixels[:, np.searchsorted(columns, across.places)]
+        pixels = pixels[:, np.searchsorted(np.unique(across.places), across.places)]
     return pixels
+
+
+def runs_of(read: Reading) -> list[Pair]:
+    """Return the pixels of a reading as runs `[first, last)`, each pixel once."""
+    return [read.pixels] if read.places is None else _runs(np.unique(read.places))
 
 
 def joined(arrays: list[Array], axis: int = 0) -> Array:

@@ -18,7 +18,7 @@ import numpy as np
 
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ParameterError
-from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, steps_of
+from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, reading, runs_of, steps_of
 from cnnfilter.filters.parts import Source as Asked
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.pixels import Applied, Array, extremes
@@ -153,6 +153,37 @@ def blocks_of(plan: ChainPlan, block: Pair, first: int = 0) -> list[tuple[Pair, 
     """Return rows and columns of each block of the result, in reading order, from a row on."""
     height, width = plan.shapes[-1][:2]
     return list(product(_pieces(first, height, block[0]), _pieces(0, width, block[1])))
+
+
+def pixels_read(plan: ChainPlan, block: Pair) -> int:
+    """Return how many pixels of the image are read, in all: those that two blocks need count twice.
+
+    Examples
+    --------
+    >>> from cnnfilter.filters.mean import Mean
+    >>> from cnnfilter.filters.plan import plan_chain
+    >>> plan = plan_chain([Mean(size=3)], (100, 50), "uint8")
+    >>> pixels_read(plan, (100, 50)), pixels_read(plan, (50, 50))
+    (5000, 5100)
+    """
+    height, width = plan.shapes[-1][:2]
+    # What is read of rows does not depend on the columns.
+    down, across = (
+        sum(map(partial(_pixels_along, plan, axis), _pieces(0, length, step)))
+        for axis, (length, step) in enumerate(zip((height, width), block, strict=True))
+    )
+    return down * across * (2 if plan.value_range == "stretch" else 1)
+
+
+def _pixels_along(plan: ChainPlan, axis: int, piece: Pair) -> int:
+    """Return how many rows (axis 0) or columns (axis 1) of the image some of the result need."""
+    runs = [piece]
+    for filter, geometry, grid in zip(
+        reversed(plan.filters), reversed(plan.geometries), reversed(plan.grids), strict=True
+    ):
+        side, boundary = (geometry.rows, geometry.columns)[axis], filter.boundaries[axis]
+        runs = [pixels for run in runs for pixels in runs_of(reading(side, boundary, *run, grid[axis]))]
+    return sum(last - first for first, last in runs)
 
 
 def _pieces(first: int, end: int, step: int) -> list[Pair]:

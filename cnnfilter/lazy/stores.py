@@ -139,7 +139,7 @@ def created(
     form = form or form_of(path)
     if picture.metadata != Metadata():
         picture.losses += unheld(picture, form)
-    head, stored = _head(form, picture)
+    head, stored = head_of(form, picture)
     _require_room(path, len(head) + picture.frames[0].size * stored.itemsize, there)
     with opening(path) as file:
         file.write(head)
@@ -155,8 +155,15 @@ def _require_room(path: str, needed: int, there: int) -> None:
         raise ImageFileError(f"the result takes {needed} bytes, but {free} are free on its disk")
 
 
-def _head(form: str, picture: Picture) -> tuple[bytes, np.dtype[Any]]:
-    """Return what stands before the samples, and how these are stored."""
+def head_of(form: str, picture: Picture) -> tuple[bytes, np.dtype[Any]]:
+    """Return what stands before the samples of a file, and how these are stored.
+
+    Raises
+    ------
+    NotInParts
+    ImageFileError
+        A form that cannot hold such pixels.
+    """
     frame = picture.frames[0]
     dtype, channels = frame.dtype, frame.shape[2] if frame.ndim == 3 else 1
     if form == "NPY":

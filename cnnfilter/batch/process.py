@@ -101,7 +101,7 @@ class Process(NamedTuple):
     fill : bool
         Whether a pixel that was missing may get a value.
     room : int, optional
-        Most bytes that one file may take in memory, beside what the process holds anyway.
+        Most bytes that the pixels of one file may take in memory, on their way from input to output.
     """
 
     steps: tuple[Filter, ...]
@@ -148,13 +148,9 @@ class Process(NamedTuple):
         """Read a file, or standard input."""
         how: dict[str, Any] = {"max_pixels": self.max_pixels, "axes": self.axes}
         if self.room is not None:
-            if (size := size_of(source)) > self.room:
-                raise BeyondLimit(
-                    f"a file of {size} bytes is read whole, and {self.room} bytes of memory are left for it; "
-                    "raise it with --memory"
-                )
-            # Its bytes are held, and decoders hold rows before they become pixels.
-            how["max_bytes"] = (self.room - size) // 2
+            if self.room < 0:
+                raise BeyondLimit("its bytes alone take more memory than there is; raise it with --memory")
+            how["max_bytes"] = self.room // 2  # decoders hold rows before they become pixels
         if source == STREAM:
             picture = read(sys.stdin.buffer, name="standard input", **how)
         else:
@@ -339,7 +335,7 @@ def size_of(source: str) -> int:
 
 
 def needed_whole(plan: ChainPlan) -> int:
-    """Return the bytes that an image takes, about, that is filtered whole: itself, its result, its file."""
+    """Return the bytes that an image takes, about, if it is filtered whole: it, its result, that packed."""
     frame, result = (
         math.prod(shape) * dtype.itemsize
         for shape, dtype in ((plan.shape, plan.dtype), (plan.shapes[-1], plan.target))

@@ -108,7 +108,8 @@ def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> int
         ends = watch.ends
         if plan.value_range == "stretch" and ends is None:
             ends = extremes_in_blocks(plan, image, block, watch)
-            watch.found(ends)
+            if watch.unfinished:
+                watch.unfinished.found(ends)
         filter_blocks(plan, image, sink, block, first=watch.rows, ends=ends, watch=watch)
     return watch.clipped
 
@@ -191,11 +192,6 @@ class _Bar(Watch):
         if self.bar is not None:
             self.bar.close()
 
-    def found(self, ends: tuple[float, float]) -> None:
-        """Put down the extremes, so that they need not be looked for again."""
-        if self.unfinished is not None:
-            self.unfinished.mark(ends=ends)
-
     def computed(self, rows: Pair, columns: Pair) -> None:
         """Move on."""
         if self.bar is not None:
@@ -205,4 +201,4 @@ class _Bar(Watch):
         """Put down how far the result is."""
         self.clipped = self.before + clipped
         if self.unfinished is not None:
-            self.unfinished.mark(rows=rows, clipped=self.clipped)
+            self.unfinished.mark(rows, self.clipped)

@@ -117,7 +117,8 @@ class Blocks:
         What cannot be filtered in blocks is held whole unless the memory is bounded.
         """
         if self.memory is not None:
-            process = process._replace(room=self.share)
+            # Most readers hold the bytes of the file beside its pixels.
+            process = process._replace(room=self.share - size_of(job.source))
         elif size_of(job.source) < LEAST_FILE:
             return whole(process)
         from cnnfilter.lazy.engine import NeedsWhole
@@ -168,7 +169,7 @@ class Blocks:
         picture, (height, width, *channels) = image.picture, image.shape
         each = math.prod(channels) * image.dtype.itemsize
         plan = process.plan(image.shape, image.dtype, picture.alpha)
-        if needed_whole(plan) + (size if picture.form == "TIFF" else 0) <= self.share:
+        if needed_whole(plan) <= self.share - size:
             return None
         pixels, plausible = height * width, height * width * each <= PLAUSIBLE * size
         if self.limited or not plausible:

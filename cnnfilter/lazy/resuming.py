@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
-from typing import IO, Any
+from time import monotonic
+from typing import IO
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from cnnfilter._version import __version__
 from cnnfilter.errors import ImageFileError
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.wholefile import whole_file
+
+EVERY = 1.0
+"""Seconds from one mark to the next: each waits until the disk has the rows that it tells of."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Unfinished:
         self.record = f"{self.part}.json"
         self.marks = marks
         self.file: IO[bytes] | None = None
+        self.marked = monotonic()
         self.whole = False
 
     def take_up(self) -> str:
@@ -122,12 +127,19 @@ class Unfinished:
         self.whole = True
         _unlink(self.record)
 
-    def mark(self, **more: Any) -> None:
-        """Put down how far the result is, once that is on the disk."""
+    def mark(self, rows: int, clipped: int) -> None:
+        """Put down how many rows are written, if it is time to: once they are on the disk."""
         assert self.file is not None, "it has been opened"
+        if monotonic() - self.marked < EVERY:
+            return
         self.file.flush()
         os.fsync(self.file.fileno())
-        self._keep(changed(self.marks, **more))
+        self._keep(changed(self.marks, rows=rows, clipped=clipped))
+        self.marked = monotonic()
+
+    def found(self, ends: tuple[float, float]) -> None:
+        """Put down the extremes, so that they need not be looked for again."""
+        self._keep(changed(self.marks, ends=ends))
 
     def _keep(self, marks: Marks) -> None:
         new = f"{self.record}.new"

@@ -203,19 +203,14 @@ class Process(NamedTuple):
     def _filter_page(self, picture: Picture, index: int) -> int:
         """Replace a frame by its result; return how many values were limited."""
         missing = self.missing_in(picture, index)
-        overruled = missing is not None and is_overruled(picture, index, missing.value)
+        others = missing is not None and is_overruled(picture, index, missing.value)
         done = self.filter_frame(picture.frames[index], picture.alpha, missing)
         picture.frames[index] = done.array
         if missing is None:
             return done.clipped
-        kept, value = picture.kept(index), missing.value
-        if overruled:
-            picture.lose(f"pixels of {kept.missing:g}, declared missing, are filtered as numbers")
-        kept.missing, kept.marked = value, True
-        if missing.found:
-            picture.notes.append(f"{missing.found} values of {value:g} taken for missing")
-        if done.mistaken or (not missing.found and has_pixels_of(value, done.array, picture.alpha)):
-            picture.lose(f"results that came out as {value:g} will be taken for missing ones")
+        missing.tell(picture, index, others=others)
+        if done.mistaken or (not missing.found and has_pixels_of(missing.value, done.array, picture.alpha)):
+            picture.lose(missing.mistaken)
         return done.clipped
 
     def missing_in(self, picture: Picture, index: int = 0) -> MissingPixels | None:

@@ -16,6 +16,7 @@ from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files.picture import Picture
 from cnnfilter.lazy.engine import (
+    Counts,
     Watch,
     blocks_of,
     extremes_in_blocks,
@@ -43,47 +44,52 @@ def run_in_blocks(job: Job, large: "Large", blocks: "Blocks", started: float) ->
     NeedsWhole, NotInParts, TooLittle
         Before anything is done.
     """
-    image, plan, form = large
+    plan = large.plan
     require_local(plan)
-    picture = blank(plan.shapes[-1], plan.target, image.picture)
+    picture = blank(plan.shapes[-1], plan.target, large.image.picture)
+    if large.missing:
+        large.missing.tell(picture, 0, others=large.others)
+    losses = len(picture.losses)
     if job.target == STREAM or (os.path.exists(job.target) and not os.path.isfile(job.target)):
-        clipped = _into_pipe(job.target, large, picture, blocks)
+        counts = _into_pipe(job.target, large, picture, blocks)
     else:
-        tell_other_names(picture, job.target)
-        clipped = _into_file(job, large, picture, blocks)
+        counts = _into_file(job, large, picture, blocks)
+    if large.missing and counts.mistaken:
+        picture.losses.insert(losses, large.missing.mistaken)
     return Outcome(
-        form=form,
+        form=large.form,
         input_shape=plan.shape,
         shape=plan.shapes[-1],
         depth=str(plan.target),
         frames=1,
-        clipped=clipped,
+        clipped=counts.clipped,
         seconds=time.perf_counter() - started,
         notes=tuple(dict.fromkeys((*picture.notes, *picture.losses))),
         losses=tuple(picture.losses),
     )
 
 
-def _into_pipe(target: str, large: "Large", picture: Picture, blocks: "Blocks") -> int:
+def _into_pipe(target: str, large: "Large", picture: Picture, blocks: "Blocks") -> Counts:
     """Write what cannot seek: through a temporary file, so that it gets all of the image or none."""
     folder = tempfile.gettempdir()
     with tempfile.TemporaryFile(dir=folder) as file:
         name = os.path.join(folder, "result")
         with created(name, picture, large.form, lambda path: nullcontext(file)) as sink:
-            clipped = _filtered(large, sink, blocks, _Bar(large.plan, blocks.bar))
+            counts = _filtered(large, sink, blocks, _Bar(large.plan, blocks.bar))
         file.seek(0)
         with nullcontext(sys.stdout.buffer) if target == STREAM else open(target, "wb") as through:
             shutil.copyfileobj(file, through, 1 << 20)
             through.flush()
-    return clipped
+    return counts
 
 
-def _into_file(job: Job, large: "Large", picture: Picture, blocks: "Blocks") -> int:
+def _into_file(job: Job, large: "Large", picture: Picture, blocks: "Blocks") -> Counts:
     """Write a file of which every finished row stays if the run does not end well."""
     unfinished = Unfinished(job.target, marks_of(large.plan, large.form, large.image.file))
     if blocks.resume:
         note(f"{job.target}: {unfinished.take_up()}")
     blocks.unfinished.append(unfinished)
+    tell_other_names(picture, job.target)
 
     @contextmanager
     def opening(path: str) -> Iterator[IO[bytes]]:
@@ -100,9 +106,9 @@ def _into_file(job: Job, large: "Large", picture: Picture, blocks: "Blocks") -> 
         raise ImageFileError(f"{error}; --resume goes on from row {unfinished.marks.rows}") from error
 
 
-def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> int:
-    """Filter what is not yet filtered; return how many values were limited, in all."""
-    image, plan, _ = large
+def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> Counts:
+    """Filter what is not yet filtered; return what was counted, in all."""
+    image, plan = large.image, large.plan
     block = _block(large, sink.chunks, blocks)
     with watch:
         ends = watch.ends
@@ -110,8 +116,9 @@ def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> int
             ends = extremes_in_blocks(plan, image, block, watch)
             if watch.unfinished:
                 watch.unfinished.found(ends)
-        filter_blocks(plan, image, sink, block, first=watch.rows, ends=ends, watch=watch)
-    return watch.clipped
+        value = large.missing.value if large.missing else None
+        filter_blocks(plan, image, sink, block, first=watch.rows, ends=ends, missing=value, watch=watch)
+    return watch.counts
 
 
 def _block(large: "Large", chunks: Pair, blocks: "Blocks") -> Pair:
@@ -153,9 +160,9 @@ def foresee(large: "Large", blocks: "Blocks") -> Foreseen:
     ------
     NeedsWhole, NotInParts, TooLittle
     """
-    image, plan, form = large
+    image, plan = large.image, large.plan
     require_local(plan)
-    head_of(form, blank(plan.shapes[-1], plan.target, image.picture))
+    head_of(large.form, blank(plan.shapes[-1], plan.target, image.picture))
     block = _block(large, Rows.chunks, blocks)
     held = blocks.held + getattr(image, "held", 0)
     return Foreseen(
@@ -169,9 +176,9 @@ class _Bar(Watch):
     def __init__(self, plan: "ChainPlan", shown: bool, unfinished: Unfinished | None = None) -> None:
         self.unfinished, self.shown = unfinished, shown
         marks = unfinished.marks if unfinished else None
-        self.rows, self.before = (marks.rows, marks.clipped) if marks else (0, 0)
+        self.rows = marks.rows if marks else 0
+        self.before = self.counts = Counts(marks.clipped, marks.mistaken) if marks else Counts()
         self.ends = marks.ends if marks else None
-        self.clipped = self.before
         height, *line = plan.shapes[-1]
         self.each = plan.target.itemsize * (line[1] if len(line) > 1 else 1)
         passes = 2 if plan.value_range == "stretch" and self.ends is None else 1
@@ -197,8 +204,8 @@ class _Bar(Watch):
         if self.bar is not None:
             self.bar.update((rows[1] - rows[0]) * (columns[1] - columns[0]) * self.each)
 
-    def written(self, rows: int, clipped: int) -> None:
+    def written(self, rows: int, counts: Counts) -> None:
         """Put down how far the result is."""
-        self.clipped = self.before + clipped
+        self.counts = Counts(*map(sum, zip(self.before, counts, strict=True)))
         if self.unfinished is not None:
-            self.unfinished.mark(rows, self.clipped)
+            self.unfinished.mark(rows, self.counts)

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cnnfilter.batch.jobs import STREAM, Job
+from cnnfilter.batch.missing import MissingPixels, named_missing, overruled
 from cnnfilter.batch.process import Outcome, Process, is_left_alone, needed_whole, size_of
 from cnnfilter.errors import CnnFilterError, ImageFileError
 from cnnfilter.files import MAX_PIXELS
@@ -37,11 +38,16 @@ class Large(NamedTuple):
     plan : ChainPlan
     form : str
         Of the result.
+    missing : MissingPixels or None
+    others : bool
+        Whether pixels have another value that the file declares missing.
     """
 
     image: Any
     plan: "ChainPlan"
     form: str
+    missing: MissingPixels | None
+    others: bool
 
 
 class Blocks:
@@ -181,7 +187,22 @@ class Blocks:
             raise NotInParts(f"{form} is written in parts without compression; leave --compression out")
         most = process.max_pixels if self.limited else max(MAX_PIXELS, 2 * pixels)
         process._replace(room=None, max_pixels=most).refuse_large(plan)
-        return Large(image, plan, form)
+        missing, others = _missing(process, image)
+        if missing is not None:
+            plan = process.plan(image.shape, image.dtype, picture.alpha, missing)
+        return Large(image, plan, form, missing, others)
+
+
+def _missing(process: Process, image: Any) -> tuple[MissingPixels | None, bool]:
+    """Look for missing pixels: what stands for them, and whether others are declared so."""
+    from cnnfilter.lazy.engine import count_of
+
+    value = named_missing(image.picture, 0, process.missing)
+    if value is None:
+        return None, False
+    other = overruled(image.picture, 0, value)
+    found = MissingPixels(value, process.missing is None, count_of(image, value))
+    return found, other is not None and count_of(image, other) > 0
 
 
 def _reasoned(whole: Callable[[Process], Result], process: Process, refusal: Exception) -> Result:

@@ -43,7 +43,7 @@ def explain_images(process: Process, settings: Settings, sources: Sequence[Sourc
 def _explain_in_blocks(blocks: Blocks, path: str, as_json: bool, large: Large) -> None:
     from cnnfilter.cli.blockrun import foresee
 
-    print_plan(path, large.plan, as_json, foreseen=foresee(large, blocks))
+    print_plan(path, large.plan, as_json, large.missing, foresee(large, blocks))
 
 
 def _explain_whole(path: str, as_json: bool, process: Process) -> None:

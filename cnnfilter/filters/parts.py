@@ -12,6 +12,7 @@ import numpy as np
 
 from cnnfilter.core.boundary import index_map, pixels_at
 from cnnfilter.core.geometry import Axis, Geometry, Pair
+from cnnfilter.core.missing import Missing, find_missing
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.masked import is_masked
 from cnnfilter.pixels import Applied, Array, apply
@@ -168,6 +169,32 @@ def ends_of(plan: ChainPlan, found: Iterable[tuple[float, float] | None]) -> tup
     white = plan.settings[-1]["white"] or full_scale(plan.dtype if len(plan.filters) == 1 else np.dtype(work))
     low, high = (float(work(end) * work(white / span)) for end in ends)
     return low, high
+
+
+def masked(pixels: Array, plan: ChainPlan) -> Array:
+    """Return pixels as a masked array if some may be missing; one that is masked stays as it is."""
+    if plan.missing is None or is_masked(pixels):
+        return pixels
+    found = find_missing(pixels, plan.missing)
+    assert found is not None, "there is a value"
+    return np.ma.MaskedArray(pixels, found.where)
+
+
+def marked(result: Array, plan: ChainPlan) -> Array:
+    """Return a result with the value of missing pixels where it is masked."""
+    if plan.missing is None:
+        return result
+    gone = np.ma.getmaskarray(result)
+    return Missing(gone, plan.missing).marked(np.asarray(result), gone)
+
+
+def mistaken(result: Array, missing: float | None) -> int:
+    """Count the results that are there and have the value of missing ones."""
+    if missing is None:
+        return 0
+    alike = find_missing(np.asarray(result), missing)
+    assert alike is not None, "there is a value"
+    return int(np.count_nonzero(alike.where & ~np.ma.getmaskarray(result)))
 
 
 def _fetched(source: Source, down: Reading, across: Reading) -> Array:

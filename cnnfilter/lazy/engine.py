@@ -5,6 +5,7 @@ block needs, and so on up to the source, which reads those pixels alone (`cnnfil
 of a block is kept for the next one: what two blocks both need is computed twice.
 """
 
+import math
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,16 +13,30 @@ from contextlib import closing
 from contextvars import copy_context
 from functools import partial
 from itertools import product
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from cnnfilter.core.geometry import Pair
+from cnnfilter.core.missing import find_missing, is_held
 from cnnfilter.errors import ParameterError
-from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, reading, runs_of, steps_of
+from cnnfilter.filters.parts import (
+    UNROUNDED,
+    Step,
+    ends_of,
+    marked,
+    masked,
+    mistaken,
+    reading,
+    runs_of,
+    steps_of,
+)
 from cnnfilter.filters.parts import Source as Asked
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.pixels import Applied, Array, extremes
+
+COUNTED_BYTES = 16 << 20
+"""Pixels at a time that are looked through for missing ones."""
 
 UNDER_WAY = 2
 """Blocks at a time: while one is filtered, another is read."""
@@ -66,14 +81,29 @@ class Sink(Protocol):
         ...
 
 
+class Counts(NamedTuple):
+    """What is counted of a result.
+
+    Attributes
+    ----------
+    clipped : int
+        Values that were limited to its range.
+    mistaken : int
+        Values that came out as the one that means missing.
+    """
+
+    clipped: int = 0
+    mistaken: int = 0
+
+
 class Watch:
     """Someone who follows a run; this one does not care."""
 
     def computed(self, rows: Pair, columns: Pair) -> None:
         """Hear of a block that has been computed."""
 
-    def written(self, rows: int, clipped: int) -> None:
-        """Hear that the result is written down to this row, and how many values were limited so far."""
+    def written(self, rows: int, counts: "Counts") -> None:
+        """Hear that the result is written down to this row, and what was counted so far."""
 
 
 def filter_blocks(
@@ -84,8 +114,9 @@ def filter_blocks(
     *,
     first: int = 0,
     ends: tuple[float, float] | None = None,
+    missing: float | None = None,
     watch: Watch | None = None,
-) -> int:
+) -> Counts:
     """Filter an image block by block.
 
     Parameters
@@ -99,13 +130,15 @@ def filter_blocks(
         The row of the result to begin with; those before it have been written.
     ends : pair of float, optional
         The extremes that a stretch needs; default as `extremes_in_blocks` finds them.
+    missing : float, optional
+        The value that will be taken to mean missing, if it is not that of the plan.
     watch : Watch, optional
         Is told how far the run is.
 
     Returns
     -------
-    int
-        How many values of the result were limited to its range, from that row on.
+    Counts
+        From that row on.
 
     Raises
     ------
@@ -116,17 +149,33 @@ def filter_blocks(
     told: dict[str, Any] = {}
     if plan.value_range == "stretch":
         told["ends"] = ends or extremes_in_blocks(plan, source, block, watch)
-    width, clipped = plan.shapes[-1][1], 0
+    width, clipped, alike = plan.shapes[-1][1], 0, 0
+    missing = plan.missing if missing is None else missing
     # Closed when writing fails, so that nothing reads the source any more.
     blocks = blocks_of(plan, block, first)
     with closing(_filtered(steps_of(plan, **told), source, blocks, plan.threads)) as results:
         for rows, columns, applied in results:
-            sink.write(rows, columns, applied.array)
+            sink.write(rows, columns, marked(applied.array, plan))
             clipped += applied.clipped
+            alike += mistaken(applied.array, missing)
             watch.computed(rows, columns)
             if columns[1] == width:
-                watch.written(rows[1], clipped)
-    return clipped
+                watch.written(rows[1], Counts(clipped, alike))
+    return Counts(clipped, alike)
+
+
+def count_of(source: Source, value: float) -> int:
+    """Return how many values of an image are this one, which may be NaN; it is read once."""
+    if not is_held(value, source.dtype):
+        return 0
+    height, width = source.shape[:2]
+    rows = max(1, COUNTED_BYTES // (width * math.prod(source.shape[2:]) * source.dtype.itemsize))
+    found = 0
+    for piece in _pieces(0, height, rows):
+        alike = find_missing(source.read(piece, (0, width)), value)
+        assert alike is not None, "there is a value"
+        found += int(np.count_nonzero(alike.where))
+    return found
 
 
 def require_local(plan: ChainPlan) -> None:
@@ -196,7 +245,7 @@ def extremes_in_blocks(plan: ChainPlan, source: Source, block: Pair, watch: Watc
     steps, blocks = steps_of(plan, **UNROUNDED), blocks_of(plan, block)
     with closing(_filtered(steps, source, blocks, plan.threads)) as results:
         for rows, columns, applied in results:
-            found.append(extremes(applied.array))
+            found.append(extremes(np.asarray(applied.array)))
             watch.computed(rows, columns)
     return ends_of(plan, found)
 
@@ -205,16 +254,21 @@ def _filtered(
     steps: list[Step], source: Source, blocks: list[tuple[Pair, Pair]], threads: int
 ) -> Generator[tuple[Pair, Pair, Applied], None, None]:
     """Yield the blocks in their order, while those that follow are being computed."""
-    read: Asked = source.read
+    plan = steps[0].plan
+
+    def read(rows: Pair, columns: Pair) -> Array:
+        return masked(source.read(rows, columns), plan)
+
+    asked: Asked = read
     for step in steps[:-1]:
-        read = partial(_array, step, read, threads)
+        asked = partial(_array, step, asked, threads)
     last = steps[-1]
     waiting: deque[tuple[Pair, Pair, Future[Applied]]] = deque()
     with ThreadPoolExecutor(UNDER_WAY, "cnnfilter.lazy") as pool:
         try:
             for rows, columns in blocks:
                 # NumPy's errors are treated there as the caller wants them to be.
-                begin = partial(copy_context().run, last.part, rows, columns, read, threads)
+                begin = partial(copy_context().run, last.part, rows, columns, asked, threads)
                 waiting.append((rows, columns, pool.submit(begin)))
                 if len(waiting) == UNDER_WAY:
                     top, left, future = waiting.popleft()

@@ -147,9 +147,10 @@ def block_bytes(plan: ChainPlan, block: Pair) -> int:
         geometry, grid = plan.geometries[index], plan.grids[index]
         rows, columns = _read(geometry.rows, rows, grid[0]), _read(geometry.columns, columns, grid[1])
         read = rows * columns * math.prod(plan.shapes[index][2:])
-        itemsize = floats if index else plan.dtype.itemsize
+        itemsize = (floats if index else plan.dtype.itemsize) + (0 if plan.missing is None else 2)
         linear = floats if plan.linear else 0
         made *= plan.filters[index].floats * floats + plan.target.itemsize
+        made *= 1 if plan.missing is None else 2  # weights are summed beside the pixels
         most = max(most, read * (2 * itemsize + linear) + made)
     return most
 

@@ -20,6 +20,7 @@ import numpy as np
 from cnnfilter._version import __version__
 from cnnfilter.errors import ImageFileError
 from cnnfilter.filters.plan import ChainPlan
+from cnnfilter.lazy.engine import Counts
 from cnnfilter.wholefile import whole_file
 
 EVERY = 1.0
@@ -38,8 +39,8 @@ class Marks:
         Bytes of the input, and when it was last written.
     rows : int
         How many rows of the result are on the disk.
-    clipped : int
-        How many of their values were limited.
+    clipped, mistaken : int
+        How many of their values were limited, and how many came out as the one that means missing.
     ends : pair of float or None
         The extremes that a stretch needs, once they are found.
     """
@@ -48,6 +49,7 @@ class Marks:
     input: list[int]
     rows: int = 0
     clipped: int = 0
+    mistaken: int = 0
     ends: tuple[float, float] | None = None
 
 
@@ -127,14 +129,14 @@ class Unfinished:
         self.whole = True
         _unlink(self.record)
 
-    def mark(self, rows: int, clipped: int) -> None:
+    def mark(self, rows: int, counts: Counts) -> None:
         """Put down how many rows are written, if it is time to: once they are on the disk."""
         assert self.file is not None, "it has been opened"
         if monotonic() - self.marked < EVERY:
             return
         self.file.flush()
         os.fsync(self.file.fileno())
-        self._keep(changed(self.marks, rows=rows, clipped=clipped))
+        self._keep(changed(self.marks, rows=rows, **counts._asdict()))
         self.marked = monotonic()
 
     def found(self, ends: tuple[float, float]) -> None:

@@ -120,7 +120,7 @@ def run(
             picture.lose(f"pixels of {missing:g}, which the file declares missing, are filtered as numbers")
         with _writable(target, picture) as sink:
             block = block_of(plan, sink.chunks, limit - getattr(image, "held", 0))
-            clipped = filter_blocks(plan, image, sink, block)
+            clipped = filter_blocks(plan, image, sink, block).clipped
     return Done(plan.shapes[-1], plan.target, block, clipped, (*picture.notes, *picture.losses))
 
 

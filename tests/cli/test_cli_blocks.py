@@ -105,6 +105,34 @@ def test_a_pipe_of_filters_and_a_packed_tiff(folder):
     assert b"written in strips without compression" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("declared", "asked"),
+    [
+        ("7", []),
+        ("7", ["--fill", "--range", "stretch"]),
+        ("7", ["--missing", "none"]),
+        ("7", ["--missing", "200", "--overwrite"]),
+        ("300", []),
+        ("-1", ["--missing", "255", "--depth", "f32"]),
+    ],
+)
+def test_missing_pixels_are_those_of_the_whole(folder, declared, asked):
+    pixels = np.random.default_rng(4).integers(0, 50, (300, 250), np.uint8) * 5 + 2
+    pixels[100:140, 30:60] = 255
+    tifffile.imwrite("gaps.tif", pixels, metadata=None, extratags=[(42113, "s", 0, declared, True)])
+    asked = ["gaussian", "--sigma", "2", *asked, "gaps.tif", "-o"]
+    whole = run(*asked, "whole.tif", "--json")
+    blocks = run(*asked, "blocks.tif", "--json", "--memory", 2 * LITTLE, "--progress")
+    assert b"B/s" in blocks.stderr
+    assert told(blocks) == told(whole)
+    assert (folder / "blocks.tif").read_bytes() == (folder / "whole.tif").read_bytes()
+    plans = [
+        json.loads(run(*asked[:-1], "--explain", "--json", *more).stdout)
+        for more in ([], ["--memory", 2 * LITTLE])
+    ]
+    assert plans[0]["missing"] == plans[1]["missing"]
+
+
 def test_without_a_bound_large_images_go_in_blocks_by_themselves(folder):
     run("mean", "tiles.tif", "-o", "whole.npy")
     done = run("mean", "tiles.tif", "-o", "blocks.npy", "--progress", usual=LITTLE)

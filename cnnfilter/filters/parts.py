@@ -108,14 +108,25 @@ class Step:
         """Filter the whole frame."""
         return self._applied(values, threads, None, ())
 
-    def part(self, rows: Pair, columns: Pair, source: Source, threads: int | None) -> Applied:
-        """Filter what the outputs `[first, last)` of rows and columns need, which is taken from `source`."""
+    def part(
+        self,
+        rows: Pair,
+        columns: Pair,
+        source: Source,
+        threads: int | None,
+        counted: tuple[slice, slice] | None = None,
+    ) -> Applied:
+        """Filter what the outputs `[first, last)` of rows and columns need, which is taken from `source`.
+
+        `counted`: of which of them the limited values are counted, if not of all.
+        """
         geometry, grid = self.geometry, self.plan.grids[self.index]
         boundaries = self.plan.filters[self.index].boundaries
         down = reading(geometry.rows, boundaries[0], *rows, grid[0])
         across = reading(geometry.columns, boundaries[1], *columns, grid[1])
         padding = down.padding, across.padding
-        return self._applied(_fetched(source, down, across), threads, padding, (down.outputs, across.outputs))
+        outputs = down.outputs, across.outputs
+        return self._applied(_fetched(source, down, across), threads, padding, outputs, counted)
 
     def _applied(
         self,
@@ -123,6 +134,7 @@ class Step:
         threads: int | None,
         padding: tuple[Pair, Pair] | None,
         outputs: tuple[slice, ...],
+        counted: tuple[slice, slice] | None = None,
     ) -> Applied:
         filter, unit, fill = self.plan.filters[self.index], self.plan.unit, self.plan.fill
 
@@ -140,6 +152,7 @@ class Step:
             colours_only=filter.colours_only,
             span=filter.span,
             constant=filter.constant,
+            counted=counted,
             threads=threads,
             **self.settings,
         )

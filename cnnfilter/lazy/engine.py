@@ -253,22 +253,32 @@ def extremes_in_blocks(plan: ChainPlan, source: Source, block: Pair, watch: Watc
 def _filtered(
     steps: list[Step], source: Source, blocks: list[tuple[Pair, Pair]], threads: int
 ) -> Generator[tuple[Pair, Pair, Applied], None, None]:
-    """Yield the blocks in their order, while those that follow are being computed."""
+    """Yield the blocks in their order, while those that follow are being computed.
+
+    What filters before the last one limit is counted once, whichever blocks need it.
+    """
     plan = steps[0].plan
 
     def read(rows: Pair, columns: Pair) -> Array:
         return masked(source.read(rows, columns), plan)
 
-    asked: Asked = read
-    for step in steps[:-1]:
-        asked = partial(_array, step, asked, threads)
-    last = steps[-1]
+    owned = [_owned(plan, axis, [block[axis] for block in blocks]) for axis in (0, 1)]
+
+    def filtered(rows: Pair, columns: Pair) -> Applied:
+        asked: Asked = read
+        clipped: list[int] = []
+        for index, step in enumerate(steps[:-1]):
+            own = owned[0][index][rows], owned[1][index][columns]
+            asked = partial(_counting, step, asked, threads, own, clipped)
+        done = steps[-1].part(rows, columns, asked, threads)
+        return Applied(done.array, done.clipped + sum(clipped))
+
     waiting: deque[tuple[Pair, Pair, Future[Applied]]] = deque()
     with ThreadPoolExecutor(UNDER_WAY, "cnnfilter.lazy") as pool:
         try:
             for rows, columns in blocks:
                 # NumPy's errors are treated there as the caller wants them to be.
-                begin = partial(copy_context().run, last.part, rows, columns, asked, threads)
+                begin = partial(copy_context().run, filtered, rows, columns)
                 waiting.append((rows, columns, pool.submit(begin)))
                 if len(waiting) == UNDER_WAY:
                     top, left, future = waiting.popleft()
@@ -279,5 +289,32 @@ def _filtered(
             pool.shutdown(cancel_futures=True)
 
 
-def _array(step: Step, source: Asked, threads: int, rows: Pair, columns: Pair) -> Array:
-    return step.part(rows, columns, source, threads).array
+def _owned(plan: ChainPlan, axis: int, pieces: list[Pair]) -> list[dict[Pair, Pair]]:
+    """Return, along an axis, which results of each filter but the last a piece counts: each is counted once."""
+    pieces = sorted(set(pieces))
+    starts, found = [first for first, _ in pieces], list[dict[Pair, Pair]]()
+    for before, geometry in zip(plan.geometries[-2::-1], plan.geometries[:0:-1], strict=True):
+        side, end = ((each.rows, each.columns)[axis] for each in (geometry, before))
+        starts = [side.part(start, start + 1)[1] if start else 0 for start in starts]
+        intervals = zip(starts, [*starts[1:], end.output], strict=True)
+        found.append(dict(zip(pieces, intervals, strict=True)))
+    return found[::-1]
+
+
+def _counting(
+    step: Step,
+    source: Asked,
+    threads: int,
+    owned: tuple[Pair, Pair],
+    clipped: list[int],
+    rows: Pair,
+    columns: Pair,
+) -> Array:
+    """Filter a part, and count what is limited of those of its values that are owned."""
+    down, across = (
+        slice(*(min(max(end, first) - first, last - first) for end in own))
+        for own, (first, last) in zip(owned, (rows, columns), strict=True)
+    )
+    done = step.part(rows, columns, source, threads, (down, across))
+    clipped.append(done.clipped)
+    return done.array

@@ -29,8 +29,7 @@ class Done(NamedTuple):
     block : pair of int
         Rows and columns that were computed at a time.
     clipped : int
-        Values of the result that were limited to its range; what filters before the last one limit is not
-        counted, for it may be computed for two blocks.
+        Values that were limited on the way, each once, whichever blocks needed it.
     notes : tuple of str
         What was done to the pixels on reading, and what of the input is not in the output.
     """

@@ -206,7 +206,7 @@ def _inputs() -> Parameters:
             ["--memory"],
             type=Memory(),
             metavar="SIZE",
-            help="Bytes to hold, as 1GiB; more goes in blocks. [a quarter]",
+            help="Hold no more, as 1GiB; else blocks. [a quarter]",
         ),
     ]
 

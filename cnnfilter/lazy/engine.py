@@ -290,7 +290,7 @@ def _filtered(
 
 
 def _owned(plan: ChainPlan, axis: int, pieces: list[Pair]) -> list[dict[Pair, Pair]]:
-    """Return, along an axis, which results of each filter but the last a piece counts: each is counted once."""
+    """Return, along an axis, which results of each filter but the last a piece counts, each once."""
     pieces = sorted(set(pieces))
     starts, found = [first for first, _ in pieces], list[dict[Pair, Pair]]()
     for before, geometry in zip(plan.geometries[-2::-1], plan.geometries[:0:-1], strict=True):

@@ -126,7 +126,7 @@ class Process(NamedTuple):
         picture = self.read_picture(job.source)
         input_shape = picture.frames[0].shape
         clipped = self._filter(picture)
-        self._note_clipped(picture, clipped)
+        self.note_clipped(picture, clipped)
         form = self.form_of(picture, job)
         marked = any(picture.kept(index).marked for index in range(len(picture.frames)))
         if marked and self._is_inexact(picture, form):
@@ -185,7 +185,7 @@ class Process(NamedTuple):
             picture.rename_colours()
         return clipped
 
-    def _note_clipped(self, picture: Picture, clipped: int) -> None:
+    def note_clipped(self, picture: Picture, clipped: int) -> None:
         """Say that values were limited which nobody asked to limit, in words that files can share."""
         if self.value_range or any(step.value_range for step in self.steps):
             return

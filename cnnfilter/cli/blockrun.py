@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from cnnfilter.batch.jobs import STREAM, Job
-from cnnfilter.batch.process import Outcome, tell_other_names, writing
+from cnnfilter.batch.process import Outcome, Process, tell_other_names, writing
 from cnnfilter.cli.main import note
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cnnfilter.filters.plan import ChainPlan
 
 
-def run_in_blocks(job: Job, large: "Large", blocks: "Blocks", started: float) -> Outcome:
+def run_in_blocks(process: Process, job: Job, large: "Large", blocks: "Blocks", started: float) -> Outcome:
     """Filter an image in blocks, and say what was done.
 
     Raises
@@ -49,13 +49,17 @@ def run_in_blocks(job: Job, large: "Large", blocks: "Blocks", started: float) ->
     picture = blank(plan.shapes[-1], plan.target, large.image.picture)
     if large.missing:
         large.missing.tell(picture, 0, others=large.others)
-    losses = len(picture.losses)
+    before = len(picture.losses)
     if job.target == STREAM or (os.path.exists(job.target) and not os.path.isfile(job.target)):
         counts = _into_pipe(job.target, large, picture, blocks)
     else:
         counts = _into_file(job, large, picture, blocks)
+    # What is told of the result comes before what its file does not hold, as for an image held whole.
+    picture.losses, of_file = picture.losses[:before], picture.losses[before:]
     if large.missing and counts.mistaken:
-        picture.losses.insert(losses, large.missing.mistaken)
+        picture.lose(large.missing.mistaken)
+    process.note_clipped(picture, counts.clipped)
+    picture.losses += of_file
     return Outcome(
         form=large.form,
         input_shape=plan.shape,

@@ -107,7 +107,7 @@ class Blocks:
         def in_blocks(large: Large) -> Outcome:
             from cnnfilter.cli.blockrun import run_in_blocks
 
-            return run_in_blocks(job, large, self, started)
+            return run_in_blocks(process, job, large, self, started)
 
         return self.decided(process, job, in_blocks, lambda process: process.run(job))
 

@@ -206,7 +206,7 @@ def _inputs() -> Parameters:
             ["--memory"],
             type=Memory(),
             metavar="SIZE",
-            help="Hold no more, as 1GiB; else blocks. [a quarter]",
+            help="Hold no more, as 1GiB. [a quarter of what there is]",
         ),
     ]
 
@@ -246,7 +246,7 @@ HEADINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "Input": ("recursive", "files_from", "null", "matrix", "axes", "max_pixels"),
         "Seeing": ("at", "explain", "verbose", "quiet", "json", "progress"),
-        "Speed": ("jobs", "threads", "accuracy"),
+        "Speed and memory": ("jobs", "threads", "accuracy", "memory", "resume"),
     }
 )  # fmt: skip
 """Under which options of image commands are listed; those of the filter alone come before them."""

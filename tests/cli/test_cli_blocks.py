@@ -72,6 +72,7 @@ def told(done):
 WAYS = [
     ["gaussian", "--sigma", "2"],
     ["second-derivative", "--range", "stretch"],
+    ["convolve", "--kernel", "sobel-x"],
     ["mean", "--depth", "16", "--linear"],
     ["gaussian", "--stride", "2x3", "--padding", "wide", "--boundary", "wrap"],
 ]

@@ -75,16 +75,10 @@ class TestStart:
 
 class TestHelp:
     @pytest.mark.parametrize("command", all_commands(), ids=" ".join)
-<<<<<<< HEAD
-    @pytest.mark.parametrize(("option", "most"), [("-h", 29), ("--help", 62)])
+    @pytest.mark.parametrize(("option", "most"), [("-h", 29), ("--help", 64)])
     def test_fits_a_screen_and_ends_with_two_examples(self, command, option, most):
         lines = cnnfilter(*command, option).stdout.decode().splitlines()
         assert len(lines) <= most
-=======
-    def test_fits_a_screen_and_ends_with_two_examples(self, command):
-        lines = cnnfilter(*command, "--help").stdout.decode().splitlines()
-        assert len(lines) <= 48
->>>>>>> ea4105f (Runs in blocks: a mark a second at most, notes on reduced copies; the page, the reference and tests of the command line)
         assert max(map(len, lines)) <= 80
         place = lines.index("Examples:")
         assert len(lines) - place == 3, "two examples, a line each"

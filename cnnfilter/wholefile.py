@@ -23,7 +23,7 @@ _closing = False
 
 
 @contextmanager
-def whole_file(target: str, *, replace: bool = True) -> Iterator[BinaryIO]:
+def whole_file(target: str, *, replace: bool = True, part: str | None = None) -> Iterator[BinaryIO]:
     """Open a file beside `target` for writing and rename it into place when the block ends well.
 
     Parameters
@@ -35,6 +35,9 @@ def whole_file(target: str, *, replace: bool = True) -> Iterator[BinaryIO]:
         Whether an ordinary file at `target` may be replaced. Its owner, mode, access list and other
         attributes are kept, and the new bytes are on the disk before the old ones go. Without it, a
         file that turns up meanwhile wins.
+    part : str, optional
+        What the unfinished file is called, in the folder of the target. It is gone on with if it is there,
+        and stays if the block ends badly.
 
     Raises
     ------
@@ -62,7 +65,8 @@ def whole_file(target: str, *, replace: bool = True) -> Iterator[BinaryIO]:
         raise ImageFileError("exists already, and may not be replaced")
     if old is not None and not os.access(target, os.W_OK):
         raise ImageFileError("is read-only; make it writable (chmod u+w) or choose another output")
-    part, file = _open_part(target)
+    kept = part is not None
+    part, file = _open_part(target) if part is None else (part, _gone_on_with(part))
     try:
         with file:
             yield file
@@ -73,11 +77,13 @@ def whole_file(target: str, *, replace: bool = True) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
         _into_place(part, target, replace)
+        kept = False
         if old is not None:
             _flush_folder(os.path.dirname(target))
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(part)
+        if not kept:
+            with suppress(FileNotFoundError):
+                os.unlink(part)
         with _lock:
             _unfinished.discard(part)
 
@@ -154,6 +160,13 @@ def _open_part(target: str) -> tuple[str, BinaryIO]:
         file = open(part, "xb")
         _unfinished.add(part)
         return part, file
+
+
+def _gone_on_with(part: str) -> BinaryIO:
+    try:
+        return open(part, "r+b")
+    except FileNotFoundError:
+        return open(part, "x+b")
 
 
 def _into_place(part: str, target: str, replace: bool) -> None:

@@ -1,8 +1,9 @@
 """A batch from end to end: the images that are meant, the jobs they become, and the workers that do them."""
 
 import os
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Literal, NamedTuple
 
 from cnnfilter.batch.jobs import (
@@ -52,8 +53,16 @@ def status_of(outcome: Outcome | Exception | None) -> Status:
     return "skipped" if outcome is None else "failed" if isinstance(outcome, Exception) else "done"
 
 
+def workers_for(jobs: Sequence[Job], workers: int | None = None) -> int:
+    """Return how many jobs are done at a time: as many as asked for, or as there are processors."""
+    return max(1, min(workers or threads.processors(), len(jobs)))
+
+
 def run_jobs(
-    process: Process, jobs: Sequence[Job], workers: int | None = None
+    process: Process,
+    jobs: Sequence[Job],
+    workers: int | None = None,
+    work: Callable[[Process, Job], Outcome | None] = Process.run,
 ) -> Generator[tuple[Job, Outcome | Exception | None]]:
     """Make the folders that are needed and do the jobs, `workers` at a time.
 
@@ -64,6 +73,8 @@ def run_jobs(
     jobs : sequence of Job
     workers : int, optional
         Default: the processors of this process.
+    work : callable, optional
+        Does a job.
 
     Returns
     -------
@@ -73,10 +84,10 @@ def run_jobs(
     make_folders(jobs)
     for folder in {os.path.dirname(job.target) for job in jobs if job.target != STREAM}:
         remove_stale(folder or os.curdir)
-    workers = max(1, min(workers or threads.processors(), len(jobs)))
+    workers = workers_for(jobs, workers)
     if not process.threads:
         process = process._replace(threads=max(1, threads.count() // workers))
-    return run(process.run, jobs, workers)
+    return run(partial(work, process), jobs, workers)
 
 
 def filter_images(

@@ -30,6 +30,20 @@ class MissingPixels(NamedTuple):
     declared: bool
     found: int
 
+    def tell(self, picture: Picture, index: int, *, others: bool) -> None:
+        """Put down what was taken for missing, and whether pixels have another value that is declared so."""
+        kept = picture.kept(index)
+        if others:
+            picture.lose(f"pixels of {kept.missing:g}, declared missing, are filtered as numbers")
+        kept.missing, kept.marked = self.value, True
+        if self.found:
+            picture.notes.append(f"{self.found} values of {self.value:g} taken for missing")
+
+    @property
+    def mistaken(self) -> str:
+        """What is said where results have the value of missing ones."""
+        return f"results that came out as {self.value:g} will be taken for missing ones"
+
     def __str__(self) -> str:
         source = "the file declares" if self.declared else "asked for"
         return f"{self.found} values of {self.value:g}, as {source}"
@@ -61,28 +75,40 @@ def find_missing(picture: Picture, index: int, asked: float | str | None) -> Mis
     >>> find_missing(Picture([np.array([[1.0, -9999.0]])]), 0, -9999)
     MissingPixels(value=-9999, declared=False, found=1)
     """
-    if asked == "none":
-        return None
-    frame, declared = picture.frames[index], asked is None
-    value = picture.kept(index).missing if asked is None else float("nan") if asked == "nan" else asked
-    assert not isinstance(value, str), "there are no other words"
+    value = named_missing(picture, index, asked)
     if value is None:
         return None
-    if not is_held(value, frame.dtype):
-        if declared:
-            return None
-        raise ParameterError(f"missing {value:g} is no value of {frame.dtype}, the type of the image")
-    return MissingPixels(value, declared, int(np.count_nonzero(_seen(value, frame, picture.alpha))))
+    seen = _seen(value, picture.frames[index], picture.alpha)
+    return MissingPixels(value, asked is None, int(np.count_nonzero(seen)))
+
+
+def named_missing(picture: Picture, index: int, asked: float | str | None) -> float | None:
+    """Return the value that stands for missing pixels of a frame, whether or not it has some.
+
+    As `find_missing`, but no pixel is looked at.
+    """
+    if asked == "none":
+        return None
+    dtype = picture.frames[index].dtype
+    value = picture.kept(index).missing if asked is None else float("nan") if asked == "nan" else asked
+    assert not isinstance(value, str), "there are no other words"
+    if value is None or is_held(value, dtype):
+        return value
+    if asked is None:
+        return None
+    raise ParameterError(f"missing {value:g} is no value of {dtype}, the type of the image")
+
+
+def overruled(picture: Picture, index: int, value: float) -> float | None:
+    """Return another value that the file declares missing, if there is one."""
+    declared = picture.kept(index).missing
+    return None if declared is None or repr(declared) == repr(float(value)) else declared
 
 
 def is_overruled(picture: Picture, index: int, value: float) -> bool:
     """Whether pixels have another value that the file declares missing."""
-    declared = picture.kept(index).missing
-    return (
-        declared is not None
-        and repr(declared) != repr(float(value))
-        and has_pixels_of(declared, picture.frames[index], picture.alpha)
-    )
+    declared = overruled(picture, index, value)
+    return declared is not None and has_pixels_of(declared, picture.frames[index], picture.alpha)
 
 
 def has_pixels_of(value: float, frame: Array, alpha: bool) -> bool:

@@ -1,9 +1,12 @@
 """One file's way through the filters: read, filter, write."""
 
 import io
+import math
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,6 +14,7 @@ from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.missing import MissingPixels, find_missing, has_pixels_of, is_overruled
 from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.files import MAX_PIXELS, Metadata, Picture, form_named, form_of, read, write
+from cnnfilter.files.limit import BeyondLimit
 from cnnfilter.filters.chain import Result, run_chain
 from cnnfilter.filters.filter import Filter, Range
 from cnnfilter.filters.plan import ChainPlan, plan_chain
@@ -96,6 +100,8 @@ class Process(NamedTuple):
         The value of pixels that are missing; default what a file declares of its own.
     fill : bool
         Whether a pixel that was missing may get a value.
+    room : int, optional
+        Most bytes that the pixels of one file may take in memory, on their way from input to output.
     """
 
     steps: tuple[Filter, ...]
@@ -110,19 +116,18 @@ class Process(NamedTuple):
     threads: int | None = None
     missing: float | str | None = None
     fill: bool = False
+    room: int | None = None
 
     def run(self, job: Job) -> Outcome | None:
         """Read, filter and write one file; return None for one that is left alone."""
         started = time.perf_counter()
-        if job.existing == "skip" and _is_whole(job.target):
+        if is_left_alone(job):
             return None
-        if job.existing == "refuse" and os.path.lexists(job.target):
-            raise OutputExists(job.target)
         picture = self.read_picture(job.source)
         input_shape = picture.frames[0].shape
         clipped = self._filter(picture)
-        self._note_clipped(picture, clipped)
-        form = self._form(picture, job)
+        self.note_clipped(picture, clipped)
+        form = self.form_of(picture, job)
         marked = any(picture.kept(index).marked for index in range(len(picture.frames)))
         if marked and self._is_inexact(picture, form):
             picture.lose(f"{form} keeps no value exactly: missing pixels cannot be told from others")
@@ -141,12 +146,15 @@ class Process(NamedTuple):
 
     def read_picture(self, source: str) -> Picture:
         """Read a file, or standard input."""
+        how: dict[str, Any] = {"max_pixels": self.max_pixels, "axes": self.axes}
+        if self.room is not None:
+            if self.room < 0:
+                raise BeyondLimit("its bytes alone take more memory than there is; raise it with --memory")
+            how["max_bytes"] = self.room // 2  # decoders hold rows before they become pixels
         if source == STREAM:
-            picture = read(
-                sys.stdin.buffer, max_pixels=self.max_pixels, axes=self.axes, name="standard input"
-            )
+            picture = read(sys.stdin.buffer, name="standard input", **how)
         else:
-            picture = read(source, max_pixels=self.max_pixels, axes=self.axes)
+            picture = read(source, **how)
         if picture.encoding.get("axes") == "W":
             self._refuse_darkening()
         return picture
@@ -177,7 +185,7 @@ class Process(NamedTuple):
             picture.rename_colours()
         return clipped
 
-    def _note_clipped(self, picture: Picture, clipped: int) -> None:
+    def note_clipped(self, picture: Picture, clipped: int) -> None:
         """Say that values were limited which nobody asked to limit, in words that files can share."""
         if self.value_range or any(step.value_range for step in self.steps):
             return
@@ -195,19 +203,14 @@ class Process(NamedTuple):
     def _filter_page(self, picture: Picture, index: int) -> int:
         """Replace a frame by its result; return how many values were limited."""
         missing = self.missing_in(picture, index)
-        overruled = missing is not None and is_overruled(picture, index, missing.value)
+        others = missing is not None and is_overruled(picture, index, missing.value)
         done = self.filter_frame(picture.frames[index], picture.alpha, missing)
         picture.frames[index] = done.array
         if missing is None:
             return done.clipped
-        kept, value = picture.kept(index), missing.value
-        if overruled:
-            picture.lose(f"pixels of {kept.missing:g}, declared missing, are filtered as numbers")
-        kept.missing, kept.marked = value, True
-        if missing.found:
-            picture.notes.append(f"{missing.found} values of {value:g} taken for missing")
-        if done.mistaken or (not missing.found and has_pixels_of(value, done.array, picture.alpha)):
-            picture.lose(f"results that came out as {value:g} will be taken for missing ones")
+        missing.tell(picture, index, others=others)
+        if done.mistaken or (not missing.found and has_pixels_of(missing.value, done.array, picture.alpha)):
+            picture.lose(missing.mistaken)
         return done.clipped
 
     def missing_in(self, picture: Picture, index: int = 0) -> MissingPixels | None:
@@ -231,7 +234,7 @@ class Process(NamedTuple):
         """
         plan = self.plan(frame.shape, frame.dtype, alpha, missing)
         if frame.ndim > 1:  # a signal is short: it has been typed, or read from text
-            self._refuse_large(plan)
+            self.refuse_large(plan)
         return run_chain(plan, frame, overwrite=overwrite)
 
     def plan(
@@ -251,8 +254,8 @@ class Process(NamedTuple):
             fill=self.fill,
         )
 
-    def _refuse_large(self, plan: ChainPlan) -> None:
-        """Refuse padding and results beyond `max_pixels` before memory is asked for."""
+    def refuse_large(self, plan: ChainPlan) -> None:
+        """Refuse padding and results beyond `max_pixels`, or `room`, before memory is asked for."""
         for filter, geometry in zip(plan.filters, plan.geometries, strict=True):
             padded, shape = (geometry.rows.padded, geometry.columns.padded), geometry.output_shape
             if max(*padded, shape[0] * shape[1]) > self.max_pixels:
@@ -260,6 +263,11 @@ class Process(NamedTuple):
                     f"{filter.title} would pad to {padded[0]}x{padded[1]} and give {shape[0]}x{shape[1]} "
                     f"pixels, more than the limit of {self.max_pixels}; raise it with --max-pixels"
                 )
+        if self.room is not None and (needed := needed_whole(plan)) > self.room:
+            raise BeyondLimit(
+                f"an image of {plan.shape} {plan.dtype} takes about {needed} bytes of memory while it is "
+                f"filtered, and {self.room} are left for it; raise it with --memory"
+            )
 
     def _is_inexact(self, picture: Picture, form: str) -> bool:
         """Whether pixels change a little when they are written."""
@@ -267,7 +275,8 @@ class Process(NamedTuple):
         asked = self.quality is not None and form in _INEXACT_AT_A_QUALITY
         return form in _INEXACT or asked or lossy_as_before
 
-    def _form(self, picture: Picture, job: Job) -> str:
+    def form_of(self, picture: Picture, job: Job) -> str:
+        """Return the form in which a result is written."""
         if self.form:
             return form_named(self.form)
         if job.target in (job.source, STREAM):
@@ -292,23 +301,59 @@ class Process(NamedTuple):
             sys.stdout.buffer.write(encoded.getbuffer())
             sys.stdout.buffer.flush()
             return
-        others = _other_names(job.target)
-        if others:
-            picture.losses.append(f"{others} other names of {job.target} (hard links) keep the old image")
-        try:
+        tell_other_names(picture, job.target)
+        with writing(job.target):
             save(job.target, overwrite=job.existing != "refuse")
-        except OSError as error:
-            words = error.strerror[:1].lower() + error.strerror[1:] if error.strerror else str(error)
-            words = words.removeprefix(f"{job.target}: ")
-            raise ImageFileError(f"cannot write {job.target}: {words}") from error
 
 
-def _other_names(path: str) -> int:
-    """Count the hard links to a file beside this one."""
+def is_left_alone(job: Job) -> bool:
+    """Whether an output is there and stays.
+
+    Raises
+    ------
+    OutputExists
+    """
+    if job.existing == "skip" and _is_whole(job.target):
+        return True
+    if job.existing == "refuse" and os.path.lexists(job.target):
+        raise OutputExists(job.target)
+    return False
+
+
+def size_of(source: str) -> int:
+    """Return the bytes of a file on disk; 0 for what has no size, as a pipe."""
     try:
-        return os.stat(path).st_nlink - 1
-    except OSError:
+        found = os.fstat(sys.stdin.fileno()) if source == STREAM else os.stat(source)
+    except (OSError, ValueError):  # not there, or no file of the system
         return 0
+    return found.st_size
+
+
+def needed_whole(plan: ChainPlan) -> int:
+    """Return the bytes that an image takes, about, if it is filtered whole: it, its result, that packed."""
+    frame, result = (
+        math.prod(shape) * dtype.itemsize
+        for shape, dtype in ((plan.shape, plan.dtype), (plan.shapes[-1], plan.target))
+    )
+    return frame + max(frame, plan.memory + result)
+
+
+def tell_other_names(picture: Picture, path: str) -> None:
+    """Put down that a file which is replaced has hard links beside it."""
+    with suppress(OSError):
+        if others := os.stat(path).st_nlink - 1:
+            picture.losses.append(f"{others} other names of {path} (hard links) keep the old image")
+
+
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Say of an error that it is one of writing there."""
+    try:
+        yield
+    except OSError as error:
+        words = error.strerror[:1].lower() + error.strerror[1:] if error.strerror else str(error)
+        words = words.removeprefix(f"{path}: ")
+        raise ImageFileError(f"cannot write {path}: {words}") from error
 
 
 def _is_whole(path: str) -> bool:

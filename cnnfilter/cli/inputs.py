@@ -6,10 +6,13 @@ import sys
 from collections.abc import Sequence
 
 import click
+from click.core import ParameterSource
 
 from cnnfilter.batch.jobs import STREAM, Source, find_images
 from cnnfilter.cli.main import complain, note
 from cnnfilter.errors import ParameterError
+from cnnfilter.files.forms import form_of_bytes
+from cnnfilter.files.source import HEAD
 
 MATRICES = (".csv", ".txt")
 """Suffixes of matrices in text, which are read when they are named; no folder is searched for them."""
@@ -76,6 +79,28 @@ def sources(
             f"{files} in the folders left out: no suffix of an image (a file that is named itself needs none)"
         )
     return found.sources, len(found.unreadable)
+
+
+def is_given(name: str) -> bool:
+    """Whether the command line gives an option, and it is not its default."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def spool_standard_input() -> None:
+    """Put a pipe on standard input into a temporary file, which can be read in parts."""
+    if sys.stdin.buffer.seekable():
+        return
+    import io
+    import shutil
+    import tempfile
+
+    file = tempfile.TemporaryFile()  # it takes the place of standard input until the end
+    head = sys.stdin.buffer.read(HEAD)
+    file.write(head)
+    if form_of_bytes(head, ".tga"):  # a stream that is no image may never end
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    file.seek(0)
+    sys.stdin = io.TextIOWrapper(file)
 
 
 def _names_in(path: str, null: bool) -> list[str]:

@@ -15,6 +15,7 @@ from cnnfilter.cli.types import (
     Boundary,
     FormName,
     KernelText,
+    Memory,
     MissingValue,
     OneOf,
     Padding,
@@ -55,6 +56,8 @@ class Settings(NamedTuple):
     quality: int | None
     compression: int | None
     max_pixels: int
+    memory: int | None
+    resume: bool
     jobs: int | None
     threads: int | None
     progress: bool | None
@@ -182,6 +185,7 @@ def _outputs() -> Parameters:
         click.Option(["--overwrite"], is_flag=True, help="Replace what is in DIR/ already."),
         click.Option(["--skip-existing"], is_flag=True, help="Skip what is in DIR/ already."),
         click.Option(["--in-place"], is_flag=True, help="Replace the inputs."),
+        click.Option(["--resume"], is_flag=True, help="Go on where a run in blocks was ended."),
     ]
 
 
@@ -197,6 +201,12 @@ def _inputs() -> Parameters:
             default="500M",
             metavar="N",
             help="Refuse larger images, unread. [500M]",
+        ),
+        click.Option(
+            ["--memory"],
+            type=Memory(),
+            metavar="SIZE",
+            help="Hold no more, as 1GiB. [a quarter of what there is]",
         ),
     ]
 
@@ -236,7 +246,7 @@ HEADINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "Input": ("recursive", "files_from", "null", "matrix", "axes", "max_pixels"),
         "Seeing": ("at", "explain", "verbose", "quiet", "json", "progress"),
-        "Speed": ("jobs", "threads", "accuracy"),
+        "Speed and memory": ("jobs", "threads", "accuracy", "memory", "resume"),
     }
 )  # fmt: skip
 """Under which options of image commands are listed; those of the filter alone come before them."""

@@ -9,16 +9,21 @@ from contextlib import suppress
 
 import click
 
-from cnnfilter.batch.files import run_jobs
+from cnnfilter.batch.files import run_jobs, workers_for
 from cnnfilter.batch.jobs import STREAM, Existing, Job, Source, is_folder, jobs_to, refuse_losses
 from cnnfilter.batch.process import Process
-from cnnfilter.cli.inputs import is_matrix, sources, usage
-from cnnfilter.cli.main import NOTHING_DONE, complain, note
+from cnnfilter.cli.blocks import Blocks
+from cnnfilter.cli.inputs import is_given, is_matrix, sources, spool_standard_input, usage
+from cnnfilter.cli.main import NOTHING_DONE, Interrupted, complain, note
 from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
+from cnnfilter.core.threads import processors
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import form_named, form_of
 from cnnfilter.filters.filter import Filter, KernelFilter
+
+A_JOB = 256 << 20
+"""Bytes that each of the files at a time should have, where the memory is bounded and --jobs does not say."""
 
 
 def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int:
@@ -54,7 +59,9 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
     if settings.explain:
         from cnnfilter.cli.explain import explain_images
 
-        return explain_images(process, settings, _sources(settings, stdin=False)[0])
+        sources, _ = _sources(settings, stdin=False)
+        jobs = [Job(source.path, settings.output or STREAM) for source in sources]
+        return explain_images(process, settings, sources, _blocks(settings, jobs))
     if not settings.quiet:
         _note_shifts(steps)
     sources, unreadable = _sources(settings)
@@ -69,7 +76,8 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
     # A folder that was not named as one is hardly meant to be new.
     folder = "" if is_folder(settings.output or "") else os.path.dirname(settings.output or "")
     is_new = bool(folder) and not os.path.exists(folder)
-    outcomes = run_jobs(process, jobs, settings.jobs)
+    blocks = _blocks(settings, jobs)
+    outcomes = run_jobs(process, jobs, blocks.workers, blocks.run)
     report = Report(
         len(jobs),
         quiet=settings.quiet,
@@ -80,11 +88,16 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         stream=sys.stderr if jobs[0].target == STREAM else sys.stdout,
         resumable=not settings.in_place and not settings.overwrite,
     )
-    with report:
-        for job, outcome in outcomes:
-            if isinstance(outcome, BrokenPipeError):
-                raise outcome
-            report.add(job, outcome)
+    try:
+        with report:
+            for job, outcome in outcomes:
+                if isinstance(outcome, BrokenPipeError):
+                    raise outcome
+                report.add(job, outcome)
+    except Interrupted:
+        for part in blocks.leave():
+            note(f"{part} is not whole; --resume goes on with it")
+        raise
     if is_new and not settings.quiet:
         note(f"{folder}: this folder was made")
     if settings.verbose:
@@ -93,6 +106,27 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         if reason := compiled.note():
             note(f"filters were compiled for this run alone: {reason}")
     return report.status
+
+
+def _blocks(settings: Settings, jobs: Sequence[Job]) -> Blocks:
+    """Make ready what decides of each file whether it is filtered in blocks."""
+    for job in jobs if settings.resume else ():
+        if STREAM in job[:2]:
+            stream = "standard input" if job.source == STREAM else "standard output"
+            raise usage(f"--resume needs files: there is nothing to go on with of {stream}")
+    workers = settings.jobs
+    if settings.memory is not None:
+        if any(job.source == STREAM for job in jobs):
+            spool_standard_input()
+        workers = workers or max(1, min(processors(), settings.memory // A_JOB))
+    shown = settings.progress or (settings.progress is None and not settings.quiet and sys.stderr.isatty())
+    return Blocks(
+        settings.memory,
+        workers=workers_for(jobs, workers),
+        limited=is_given("max_pixels"),
+        resume=settings.resume,
+        bar=shown and len(jobs) == 1,
+    )
 
 
 def _refuse_contradictions(settings: Settings) -> None:

@@ -93,8 +93,9 @@ def _deep_avif(file: IO[bytes], limit: Limit, notes: list[str]) -> Array | None:
     if place < 0 or len(header) < place + 7 or not header[place + 6] & 0x40:
         return None
     size = header.find(b"ispe")
-    limit.spend(*struct.unpack_from(">LL", header.ljust(size + 16, b"\0"), size + 8))
-    limit.spent = 0  # counted again with all frames, once Pillow has told their number
+    width, height = struct.unpack_from(">LL", header.ljust(size + 16, b"\0"), size + 8)
+    limit.spend(width, height, bytes_a_pixel=8)
+    limit.spent = limit.bytes = 0  # counted again with all frames, once Pillow has told their number
     try:
         frames = np.asarray(imagecodecs.avif_decode(data))
     except (RuntimeError, ValueError) as error:

@@ -39,7 +39,7 @@ def read(header: png.Header, chunks: list[png.Chunk], picture: Picture, limit: L
         raise ImageFileError("truncated PNG file (frames are missing); get a whole copy")
     if apart:
         picture.losses.append("the still image beside the animation is left out")
-    limit.spend(header.width, header.height, len(frames))
+    limit.spend(header.width, header.height, len(frames), bytes_a_pixel=header.bytes)
     picture.loop = int.from_bytes(animation[4:], "big")
     picture.delays = [frame.delay for frame in frames] if len(frames) > 1 else []
     shown = _shown(header, chunks, frames)

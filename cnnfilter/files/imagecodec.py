@@ -26,7 +26,7 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     data = file.read()
     try:
         header = _HEADERS[form](data)
-        limit.spend(header.width, header.height)
+        limit.spend(header.width, header.height, bytes_a_pixel=4 if header.bits <= 8 else 8)
         image = np.asarray(_DECODERS[form](data))
     except (RuntimeError, ValueError, struct.error, IndexError) as error:
         reason = str(error) or type(error).__name__

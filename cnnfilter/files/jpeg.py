@@ -105,7 +105,7 @@ def _is_deep(data: bytes, marker: int, place: int) -> bool:
 def _read_deep(data: bytes, place: int, limit: Limit) -> Picture:
     """Read 2 to 16 bits, with or without loss, as 8 or 16 bits; nothing but the pixels."""
     bits, height, width = struct.unpack_from(">BHH", data.ljust(place + 5, b"\0"), place)
-    limit.spend(width, height)
+    limit.spend(width, height, bytes_a_pixel=8)
     if data.find(b"\xff\xd9", place) < 0:  # the decoder would make up what is missing
         raise ImageFileError("truncated JPEG file (its end is missing); get a whole copy")
     import imagecodecs  # not needed by the JPEG of every day

@@ -41,6 +41,11 @@ class _Head(NamedTuple):
     comments: tuple[str, ...] = ()
 
     @property
+    def bytes(self) -> int:
+        """Bytes of a pixel in memory; those of floats are as many as one pixel of the limit has."""
+        return 8 if self.magic in _FLOATS else self.channels * _sample(self.white).itemsize
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return (self.height, self.width, self.channels)[: 2 if self.channels == 1 else 3]
 
@@ -50,7 +55,7 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     picture = Picture([])
     comments: list[str] = []
     while head := _head(file):
-        limit.spend(head.width, head.height)
+        limit.spend(head.width, head.height, bytes_a_pixel=head.bytes)
         comments += head.comments
         frame = _frame(file, head, picture)
         model, alpha = _KINDS[head.channels]

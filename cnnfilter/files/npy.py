@@ -43,12 +43,17 @@ def read(file: IO[bytes], limit: Limit, axes: str | None = None) -> Picture:
         raise ImageFileError(f"truncated: fewer bytes than shape {shape} of {dtype} needs; get a whole copy")
     array = read_values(file, header)
     picture = Picture(_frames(array, named), _model(sizes.get("C")), encoding={"axes": named})
-    if not axes and len(shape) == 3 and shape[-1] > _MANY:
-        picture.losses.append(
-            f"taken for {shape[0]}x{shape[1]} pixels of {shape[2]} channels; "
-            f"--axes NHW takes {shape[0]} images"
-        )
+    if not axes and (remark := many_channels(shape)):
+        picture.losses.append(remark)
     return picture
+
+
+def many_channels(shape: tuple[int, ...]) -> str | None:
+    """Say what an array was taken for that may be a stack of images; None for what is hardly one."""
+    if len(shape) != 3 or shape[-1] <= _MANY:
+        return None
+    size = f"{shape[0]}x{shape[1]} pixels of {shape[2]} channels"
+    return f"taken for {size}; --axes NHW takes {shape[0]} images"
 
 
 def _model(channels: int | None) -> Model:

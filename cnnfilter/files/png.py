@@ -44,6 +44,11 @@ class Header(NamedTuple):
     filtering: int
     interlace: int
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of a pixel in memory, where RGB lies within four channels."""
+        return {GREY: 1, GREY_ALPHA: 2}.get(self.kind, 4) * (2 if self.bits == 16 else 1)
+
 
 class Chunk(NamedTuple):
     """A chunk of the file: its name, what it holds, and all of it, from its length to its checksum."""
@@ -64,7 +69,7 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
 
         frames = apng.read(header, chunks, picture, limit)
     else:
-        limit.spend(header.width, header.height)
+        limit.spend(header.width, header.height, bytes_a_pixel=header.bytes)
         frames = [pixels(header, chunks, [chunk.whole for chunk in chunks if chunk.name == b"IDAT"])]
     picture.frames = frames
     samples = frames[0].shape[-1] if frames[0].ndim == 3 else 1

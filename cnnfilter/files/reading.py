@@ -33,7 +33,12 @@ _MODULES = {
 
 
 def read(
-    source: Source, *, max_pixels: int = MAX_PIXELS, name: str | None = None, axes: str | None = None
+    source: Source,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str | None = None,
+    axes: str | None = None,
+    max_bytes: int | None = None,
 ) -> Picture:
     """Read every frame of an image file.
 
@@ -48,6 +53,8 @@ def read(
         What the axes of a ``.npy`` are, such as ``NHWC``; see `npy.read`. Other forms know it themselves.
     name : str, optional
         What messages call the source; default its path, or ``<stream>``.
+    max_bytes : int, optional
+        Most bytes that the decoded pixels may take, about; checked before decoding.
 
     Returns
     -------
@@ -71,7 +78,7 @@ def read(
         if form is None:
             raise ImageFileError(_unknown(head))
         try:
-            picture = _decode(file, form, Limit(max_pixels), axes)
+            picture = _decode(file, form, Limit(max_pixels, max_bytes), axes)
         except MemoryError as error:
             raise ImageFileError(
                 "does not fit into memory; lower --jobs, or make the image smaller"
@@ -104,4 +111,4 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except ImageFileError as error:
-        raise ImageFileError(f"{name}: {error}") from error.__cause__
+        raise type(error)(f"{name}: {error}") from error.__cause__

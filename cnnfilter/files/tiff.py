@@ -51,6 +51,7 @@ _PLAIN = (WHITE_IS_ZERO, BLACK_IS_ZERO, MASK, 32803, 34892)  # the last two: wha
 _UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
 _REDUCED_OR_MASK = 0b101
 _EXACT = 2**53
+REDUCED_LEFT_OUT = "reduced copies and masks beside the pages are left out"
 
 
 def read(file: IO[bytes], limit: Limit) -> Picture:
@@ -69,26 +70,26 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     if not picture.frames:
         raise ImageFileError("damaged TIFF file (no page in it); get a whole copy")
     if reduced:
-        picture.losses.append("reduced copies and masks beside the pages are left out")
+        picture.losses.append(REDUCED_LEFT_OUT)
     picture.notes, picture.losses = list(dict.fromkeys(picture.notes)), list(dict.fromkeys(picture.losses))
     return picture
 
 
-def only_page(block: ifd.Block) -> Page:
-    """Return the page of a file of one, beside which there may be reduced copies and masks.
+def only_page(block: ifd.Block) -> tuple[Page, bool]:
+    """Return the page of a file of one, and whether there are reduced copies and masks beside it.
 
     Raises
     ------
     ImageFileError
         For a file of none or of several, and for pixels that do not stand upright or are not unpacked here.
     """
-    pages = [Page(block, block.directory(offset)) for offset in block.chain()]
-    pages = [page for page in pages if not page.number(SUBFILE, 0) & _REDUCED_OR_MASK]
+    every = [Page(block, block.directory(offset)) for offset in block.chain()]
+    pages = [page for page in every if not page.number(SUBFILE, 0) & _REDUCED_OR_MASK]
     if len(pages) != 1:
         raise ImageFileError(f"TIFF of {len(pages)} pages; one image alone can be read in parts")
     if pages[0].number(ORIENTATION, 1) != 1 or not pages[0].is_read:
         raise ImageFileError("TIFF that is turned, or of rare samples, is not read in parts; convert it")
-    return pages[0]
+    return pages[0], len(every) > 1 or 330 in pages[0].tags
 
 
 def described(page: Page) -> Picture:
@@ -110,8 +111,6 @@ def _add(picture: Picture, page: Page, index: int, limit: Limit) -> None:
         frame = np.ascontiguousarray(exif.turn(frame, page.number(ORIENTATION, 1)))
     else:
         frame, model, alpha = _read_with_pillow(page, index, picture.notes)
-    if _LAYERS in page.tags:
-        picture.losses.append("Photoshop's layers, which hold pixels that are not filtered, are left out")
     if not picture.frames:
         _describe(picture, page, frame, model, alpha)
     elif (picture.model, picture.alpha, picture.dtype) != (model, alpha, frame.dtype):
@@ -254,6 +253,8 @@ def _divided(frame: Array) -> Array:
 def _metadata(page: Page, losses: list[str]) -> Metadata:
     """Return what is kept beside the pixels of one page."""
     tags = page.tags
+    if _LAYERS in tags:
+        losses.append("Photoshop's layers, which hold pixels that are not filtered, are left out")
     kept = Metadata(
         icc=tags[ICC].bytes if ICC in tags else None,
         exif=exif.from_tags(tags, page.block),

@@ -11,11 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfilter.core.geometry import Pair
-from cnnfilter.core.missing import Missing, find_missing
 from cnnfilter.core.threads import run_strips
-from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, joined, steps_of
+from cnnfilter.filters.parts import (
+    UNROUNDED,
+    Step,
+    ends_of,
+    joined,
+    marked,
+    masked,
+    mistaken,
+    steps_of,
+)
 from cnnfilter.filters.plan import ChainPlan
-from cnnfilter.masked import is_masked
 from cnnfilter.pixels import Applied, Array, copy_pixels, extremes
 
 Rows = Callable[[int, int], Array]
@@ -67,7 +74,7 @@ def run_chain(plan: ChainPlan, frame: Array, *, overwrite: bool = False) -> Resu
     """
     if plan.strips == 1:
         values, clipped = _one_by_one(plan, frame, steps_of(plan))
-        return Result(_marked(values, plan), clipped, _mistaken(values, plan))
+        return Result(marked(values, plan), clipped, mistaken(values, plan.missing))
     strips = _Strips(plan, frame)
     ends = strips.extremes() if plan.value_range == "stretch" else None
     taken = overwrite and plan.keeps_the_frame and frame.flags.writeable
@@ -99,37 +106,11 @@ def run_apart(plan: ChainPlan, frame: Array) -> tuple[Array, Array]:
 
 
 def _one_by_one(plan: ChainPlan, frame: Array, steps: Iterable[Step]) -> Applied:
-    clipped, frame = 0, _masked(frame, plan)
+    clipped, frame = 0, masked(frame, plan)
     for step in steps:
         frame, more = step.whole(frame, plan.threads)
         clipped += more
     return Applied(frame, clipped)
-
-
-def _masked(pixels: Array, plan: ChainPlan) -> Array:
-    """Return pixels as a masked array if some may be missing; one that is masked stays as it is."""
-    if plan.missing is None or is_masked(pixels):
-        return pixels
-    found = find_missing(pixels, plan.missing)
-    assert found is not None, "there is a value"
-    return np.ma.MaskedArray(pixels, found.where)
-
-
-def _marked(result: Array, plan: ChainPlan) -> Array:
-    """Return a result with the value of missing pixels where it is masked."""
-    if plan.missing is None:
-        return result
-    gone = np.ma.getmaskarray(result)
-    return Missing(gone, plan.missing).marked(np.asarray(result), gone)
-
-
-def _mistaken(result: Array, plan: ChainPlan) -> int:
-    """Count the results that are there and have the value of missing ones."""
-    if plan.missing is None:
-        return 0
-    alike = find_missing(np.asarray(result), plan.missing)
-    assert alike is not None, "there is a value"
-    return int(np.count_nonzero(alike.where & ~np.ma.getmaskarray(result)))
 
 
 class _Strips(NamedTuple):
@@ -143,13 +124,13 @@ class _Strips(NamedTuple):
 
         Returns how many values were limited, and how many are taken for missing ones.
         """
-        mistaken: list[int] = []
+        alike: list[int] = []
 
         def store(first: int, last: int, strip: Array) -> None:
-            mistaken.append(_mistaken(strip, self.plan))
-            copy_pixels(result[first:last], _marked(strip, self.plan))
+            alike.append(mistaken(strip, self.plan.missing))
+            copy_pixels(result[first:last], marked(strip, self.plan))
 
-        return self._each(store, {} if ends is None else {"ends": ends}), sum(mistaken)
+        return self._each(store, {} if ends is None else {"ends": ends}), sum(alike)
 
     def extremes(self) -> tuple[float, float]:
         """Run the chain for the least and the greatest value of its result alone."""
@@ -198,7 +179,7 @@ class _Strips(NamedTuple):
                 _, limits[index - 1], _ = plan.geometries[index].rows.part(limits[index], limits[index] + 1)
         stages: list[_Stage] = []
         for step, limit in zip(steps, limits, strict=True):
-            source = stages[-1].rows if stages else lambda first, last: _masked(frame[first:last], plan)
+            source = stages[-1].rows if stages else lambda first, last: masked(frame[first:last], plan)
             stages.append(_Stage(step, source, limit))
         return stages
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from cnnfilter.core.boundary import index_map, pixels_at
 from cnnfilter.core.geometry import Axis, Geometry, Pair
+from cnnfilter.core.missing import Missing, find_missing
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.masked import is_masked
 from cnnfilter.pixels import Applied, Array, apply
@@ -107,14 +108,25 @@ class Step:
         """Filter the whole frame."""
         return self._applied(values, threads, None, ())
 
-    def part(self, rows: Pair, columns: Pair, source: Source, threads: int | None) -> Applied:
-        """Filter what the outputs `[first, last)` of rows and columns need, which is taken from `source`."""
+    def part(
+        self,
+        rows: Pair,
+        columns: Pair,
+        source: Source,
+        threads: int | None,
+        counted: tuple[slice, slice] | None = None,
+    ) -> Applied:
+        """Filter what the outputs `[first, last)` of rows and columns need, which is taken from `source`.
+
+        `counted`: of which of them the limited values are counted, if not of all.
+        """
         geometry, grid = self.geometry, self.plan.grids[self.index]
         boundaries = self.plan.filters[self.index].boundaries
         down = reading(geometry.rows, boundaries[0], *rows, grid[0])
         across = reading(geometry.columns, boundaries[1], *columns, grid[1])
         padding = down.padding, across.padding
-        return self._applied(_fetched(source, down, across), threads, padding, (down.outputs, across.outputs))
+        outputs = down.outputs, across.outputs
+        return self._applied(_fetched(source, down, across), threads, padding, outputs, counted)
 
     def _applied(
         self,
@@ -122,6 +134,7 @@ class Step:
         threads: int | None,
         padding: tuple[Pair, Pair] | None,
         outputs: tuple[slice, ...],
+        counted: tuple[slice, slice] | None = None,
     ) -> Applied:
         filter, unit, fill = self.plan.filters[self.index], self.plan.unit, self.plan.fill
 
@@ -139,6 +152,7 @@ class Step:
             colours_only=filter.colours_only,
             span=filter.span,
             constant=filter.constant,
+            counted=counted,
             threads=threads,
             **self.settings,
         )
@@ -170,20 +184,48 @@ def ends_of(plan: ChainPlan, found: Iterable[tuple[float, float] | None]) -> tup
     return low, high
 
 
+def masked(pixels: Array, plan: ChainPlan) -> Array:
+    """Return pixels as a masked array if some may be missing; one that is masked stays as it is."""
+    if plan.missing is None or is_masked(pixels):
+        return pixels
+    found = find_missing(pixels, plan.missing)
+    assert found is not None, "there is a value"
+    return np.ma.MaskedArray(pixels, found.where)
+
+
+def marked(result: Array, plan: ChainPlan) -> Array:
+    """Return a result with the value of missing pixels where it is masked."""
+    if plan.missing is None:
+        return result
+    gone = np.ma.getmaskarray(result)
+    return Missing(gone, plan.missing).marked(np.asarray(result), gone)
+
+
+def mistaken(result: Array, missing: float | None) -> int:
+    """Count the results that are there and have the value of missing ones."""
+    if missing is None:
+        return 0
+    alike = find_missing(np.asarray(result), missing)
+    assert alike is not None, "there is a value"
+    return int(np.count_nonzero(alike.where & ~np.ma.getmaskarray(result)))
+
+
 def _fetched(source: Source, down: Reading, across: Reading) -> Array:
     """Return the pixels of two readings."""
     if down.places is None and across.places is None:
         return source(down.pixels, across.pixels)
-    rows, columns = (
-        np.arange(*read.pixels) if read.places is None else np.unique(read.places) for read in (down, across)
-    )
-    tiles = [[source(run, side) for side in _runs(columns)] for run in _runs(rows)]
+    tiles = [[source(run, side) for side in runs_of(across)] for run in runs_of(down)]
     pixels = joined([joined(line, axis=1) for line in tiles])
     if down.places is not None:
-        pixels = pixels[np.searchsorted(rows, down.places)]
+        pixels = pixels[np.searchsorted(np.unique(down.places), down.places)]
     if across.places is not None:
-        pixels = pixels[:, np.searchsorted(columns, across.places)]
+        pixels = pixels[:, np.searchsorted(np.unique(across.places), across.places)]
     return pixels
+
+
+def runs_of(read: Reading) -> list[Pair]:
+    """Return the pixels of a reading as runs `[first, last)`, each pixel once."""
+    return [read.pixels] if read.places is None else _runs(np.unique(read.places))
 
 
 def joined(arrays: list[Array], axis: int = 0) -> Array:

@@ -5,6 +5,7 @@ block needs, and so on up to the source, which reads those pixels alone (`cnnfil
 of a block is kept for the next one: what two blocks both need is computed twice.
 """
 
+import math
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,19 +13,37 @@ from contextlib import closing
 from contextvars import copy_context
 from functools import partial
 from itertools import product
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from cnnfilter.core.geometry import Pair
+from cnnfilter.core.missing import find_missing, is_held
 from cnnfilter.errors import ParameterError
-from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, steps_of
+from cnnfilter.filters.parts import (
+    UNROUNDED,
+    Step,
+    ends_of,
+    marked,
+    masked,
+    mistaken,
+    reading,
+    runs_of,
+    steps_of,
+)
 from cnnfilter.filters.parts import Source as Asked
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.pixels import Applied, Array, extremes
 
+COUNTED_BYTES = 16 << 20
+"""Pixels at a time that are looked through for missing ones."""
+
 UNDER_WAY = 2
 """Blocks at a time: while one is filtered, another is read."""
+
+
+class NeedsWhole(ParameterError):
+    """What is asked for depends on the whole image at once."""
 
 
 class Source(Protocol):
@@ -62,7 +81,42 @@ class Sink(Protocol):
         ...
 
 
-def filter_blocks(plan: ChainPlan, source: Source, sink: Sink, block: Pair) -> int:
+class Counts(NamedTuple):
+    """What is counted of a result.
+
+    Attributes
+    ----------
+    clipped : int
+        Values that were limited to its range.
+    mistaken : int
+        Values that came out as the one that means missing.
+    """
+
+    clipped: int = 0
+    mistaken: int = 0
+
+
+class Watch:
+    """Someone who follows a run; this one does not care."""
+
+    def computed(self, rows: Pair, columns: Pair) -> None:
+        """Hear of a block that has been computed."""
+
+    def written(self, rows: int, counts: "Counts") -> None:
+        """Hear that the result is written down to this row, and what was counted so far."""
+
+
+def filter_blocks(
+    plan: ChainPlan,
+    source: Source,
+    sink: Sink,
+    block: Pair,
+    *,
+    first: int = 0,
+    ends: tuple[float, float] | None = None,
+    missing: float | None = None,
+    watch: Watch | None = None,
+) -> Counts:
     """Filter an image block by block.
 
     Parameters
@@ -72,77 +126,159 @@ def filter_blocks(plan: ChainPlan, source: Source, sink: Sink, block: Pair) -> i
     source, sink : Source, Sink
     block : pair of int
         Rows and columns of the result at a time.
+    first : int, default 0
+        The row of the result to begin with; those before it have been written.
+    ends : pair of float, optional
+        The extremes that a stretch needs; default as `extremes_in_blocks` finds them.
+    missing : float, optional
+        The value that will be taken to mean missing, if it is not that of the plan.
+    watch : Watch, optional
+        Is told how far the run is.
 
     Returns
     -------
-    int
-        How many values of the result were limited to its range.
+    Counts
+        From that row on.
 
     Raises
     ------
-    ParameterError
-        A filter that needs the whole image.
+    NeedsWhole
     """
     require_local(plan)
-    height, width = plan.shapes[-1][:2]
-    blocks = list(product(_pieces(height, block[0]), _pieces(width, block[1])))
+    watch = watch or Watch()
     told: dict[str, Any] = {}
     if plan.value_range == "stretch":
-        told["ends"] = _extremes(plan, source, blocks)
-    clipped = 0
+        told["ends"] = ends or extremes_in_blocks(plan, source, block, watch)
+    width, clipped, alike = plan.shapes[-1][1], 0, 0
+    missing = plan.missing if missing is None else missing
     # Closed when writing fails, so that nothing reads the source any more.
+    blocks = blocks_of(plan, block, first)
     with closing(_filtered(steps_of(plan, **told), source, blocks, plan.threads)) as results:
         for rows, columns, applied in results:
-            sink.write(rows, columns, applied.array)
+            sink.write(rows, columns, marked(applied.array, plan))
             clipped += applied.clipped
-    return clipped
+            alike += mistaken(applied.array, missing)
+            watch.computed(rows, columns)
+            if columns[1] == width:
+                watch.written(rows[1], Counts(clipped, alike))
+    return Counts(clipped, alike)
+
+
+def count_of(source: Source, value: float) -> int:
+    """Return how many values of an image are this one, which may be NaN; it is read once."""
+    if not is_held(value, source.dtype):
+        return 0
+    height, width = source.shape[:2]
+    rows = max(1, COUNTED_BYTES // (width * math.prod(source.shape[2:]) * source.dtype.itemsize))
+    found = 0
+    for piece in _pieces(0, height, rows):
+        alike = find_missing(source.read(piece, (0, width)), value)
+        assert alike is not None, "there is a value"
+        found += int(np.count_nonzero(alike.where))
+    return found
 
 
 def require_local(plan: ChainPlan) -> None:
     """Refuse a chain in which a value depends on the whole image."""
     for number, filter in enumerate(plan.filters):
         if filter.arguments.get("accuracy") == "fast":
-            raise ParameterError(
+            raise NeedsWhole(
                 f"{filter.title} with accuracy 'fast' runs down and up the whole image, so that it cannot be "
                 "computed in blocks; use accuracy 'exact', or an image that fits the memory"
             )
         if filter.range == "stretch" and number + 1 < len(plan.filters):
-            raise ParameterError(
+            raise NeedsWhole(
                 f"the range 'stretch' of {filter.title} needs the extremes of the whole image before the "
                 "next filter begins; run the filters after it by themselves"
             )
     if plan.alpha:
-        raise ParameterError(
+        raise NeedsWhole(
             "colours are weighed by alpha as soon as one pixel of the image is transparent, so that such an "
             "image cannot be computed in blocks; take alpha off"
         )
 
 
-def _pieces(length: int, step: int) -> list[Pair]:
-    return [(first, min(first + step, length)) for first in range(0, length, step)]
+def blocks_of(plan: ChainPlan, block: Pair, first: int = 0) -> list[tuple[Pair, Pair]]:
+    """Return rows and columns of each block of the result, in reading order, from a row on."""
+    height, width = plan.shapes[-1][:2]
+    return list(product(_pieces(first, height, block[0]), _pieces(0, width, block[1])))
 
 
-def _extremes(plan: ChainPlan, source: Source, blocks: list[tuple[Pair, Pair]]) -> tuple[float, float]:
-    """Run the chain for the least and the greatest value of its result alone."""
-    steps = steps_of(plan, **UNROUNDED)
-    results = _filtered(steps, source, blocks, plan.threads)
-    return ends_of(plan, (extremes(applied.array) for *_, applied in results))
+def pixels_read(plan: ChainPlan, block: Pair) -> int:
+    """Return how many pixels of the image are read, in all: those that two blocks need count twice.
+
+    Examples
+    --------
+    >>> from cnnfilter.filters.mean import Mean
+    >>> from cnnfilter.filters.plan import plan_chain
+    >>> plan = plan_chain([Mean(size=3)], (100, 50), "uint8")
+    >>> pixels_read(plan, (100, 50)), pixels_read(plan, (50, 50))
+    (5000, 5100)
+    """
+    height, width = plan.shapes[-1][:2]
+    # What is read of rows does not depend on the columns.
+    down, across = (
+        sum(map(partial(_pixels_along, plan, axis), _pieces(0, length, step)))
+        for axis, (length, step) in enumerate(zip((height, width), block, strict=True))
+    )
+    return down * across * (2 if plan.value_range == "stretch" else 1)
+
+
+def _pixels_along(plan: ChainPlan, axis: int, piece: Pair) -> int:
+    """Return how many rows (axis 0) or columns (axis 1) of the image some of the result need."""
+    runs = [piece]
+    for filter, geometry, grid in zip(
+        reversed(plan.filters), reversed(plan.geometries), reversed(plan.grids), strict=True
+    ):
+        side, boundary = (geometry.rows, geometry.columns)[axis], filter.boundaries[axis]
+        runs = [pixels for run in runs for pixels in runs_of(reading(side, boundary, *run, grid[axis]))]
+    return sum(last - first for first, last in runs)
+
+
+def _pieces(first: int, end: int, step: int) -> list[Pair]:
+    return [(start, min(start + step, end)) for start in range(first, end, step)]
+
+
+def extremes_in_blocks(plan: ChainPlan, source: Source, block: Pair, watch: Watch) -> tuple[float, float]:
+    """Run the chain for the least and the greatest value of its result alone, which a stretch needs."""
+    found = []
+    steps, blocks = steps_of(plan, **UNROUNDED), blocks_of(plan, block)
+    with closing(_filtered(steps, source, blocks, plan.threads)) as results:
+        for rows, columns, applied in results:
+            found.append(extremes(np.asarray(applied.array)))
+            watch.computed(rows, columns)
+    return ends_of(plan, found)
 
 
 def _filtered(
     steps: list[Step], source: Source, blocks: list[tuple[Pair, Pair]], threads: int
 ) -> Generator[tuple[Pair, Pair, Applied], None, None]:
-    """Yield the blocks in their order, while those that follow are being computed."""
-    read: Asked = source.read
-    for step in steps[:-1]:
-        read = partial(_array, step, read, threads)
-    last = steps[-1]
+    """Yield the blocks in their order, while those that follow are being computed.
+
+    What filters before the last one limit is counted once, whichever blocks need it.
+    """
+    plan = steps[0].plan
+
+    def read(rows: Pair, columns: Pair) -> Array:
+        return masked(source.read(rows, columns), plan)
+
+    owned = [_owned(plan, axis, [block[axis] for block in blocks]) for axis in (0, 1)]
+
+    def filtered(rows: Pair, columns: Pair) -> Applied:
+        asked: Asked = read
+        clipped: list[int] = []
+        for index, step in enumerate(steps[:-1]):
+            own = owned[0][index][rows], owned[1][index][columns]
+            asked = partial(_counting, step, asked, threads, own, clipped)
+        done = steps[-1].part(rows, columns, asked, threads)
+        return Applied(done.array, done.clipped + sum(clipped))
+
     waiting: deque[tuple[Pair, Pair, Future[Applied]]] = deque()
     with ThreadPoolExecutor(UNDER_WAY, "cnnfilter.lazy") as pool:
         try:
             for rows, columns in blocks:
                 # NumPy's errors are treated there as the caller wants them to be.
-                begin = partial(copy_context().run, last.part, rows, columns, read, threads)
+                begin = partial(copy_context().run, filtered, rows, columns)
                 waiting.append((rows, columns, pool.submit(begin)))
                 if len(waiting) == UNDER_WAY:
                     top, left, future = waiting.popleft()
@@ -153,5 +289,32 @@ def _filtered(
             pool.shutdown(cancel_futures=True)
 
 
-def _array(step: Step, source: Asked, threads: int, rows: Pair, columns: Pair) -> Array:
-    return step.part(rows, columns, source, threads).array
+def _owned(plan: ChainPlan, axis: int, pieces: list[Pair]) -> list[dict[Pair, Pair]]:
+    """Return, along an axis, which results of each filter but the last a piece counts, each once."""
+    pieces = sorted(set(pieces))
+    starts, found = [first for first, _ in pieces], list[dict[Pair, Pair]]()
+    for before, geometry in zip(plan.geometries[-2::-1], plan.geometries[:0:-1], strict=True):
+        side, end = ((each.rows, each.columns)[axis] for each in (geometry, before))
+        starts = [side.part(start, start + 1)[1] if start else 0 for start in starts]
+        intervals = zip(starts, [*starts[1:], end.output], strict=True)
+        found.append(dict(zip(pieces, intervals, strict=True)))
+    return found[::-1]
+
+
+def _counting(
+    step: Step,
+    source: Asked,
+    threads: int,
+    owned: tuple[Pair, Pair],
+    clipped: list[int],
+    rows: Pair,
+    columns: Pair,
+) -> Array:
+    """Filter a part, and count what is limited of those of its values that are owned."""
+    down, across = (
+        slice(*(min(max(end, first) - first, last - first) for end in own))
+        for own, (first, last) in zip(owned, (rows, columns), strict=True)
+    )
+    done = step.part(rows, columns, source, threads, (down, across))
+    clipped.append(done.clipped)
+    return done.array

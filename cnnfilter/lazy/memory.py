@@ -20,6 +20,11 @@ UNKNOWN = 4 << 30
 CODE = 64 << 20
 """What the process will grow by beside the blocks: modules, compiled loops, working memory of threads."""
 
+
+class TooLittle(ParameterError):
+    """The memory does not hold what one chunk needs."""
+
+
 LARGEST = 128 << 20
 """Most bytes for one block: larger ones are not faster."""
 
@@ -61,7 +66,17 @@ def resident() -> int:
         return 0
 
 
-def block_of(plan: ChainPlan, chunks: Pair, memory: int) -> Pair:
+def base() -> int:
+    """Return the bytes that this process holds, and those that it will hold beside the blocks."""
+    return resident() + CODE
+
+
+def expected(plan: ChainPlan, block: Pair) -> int:
+    """Return the bytes that blocks take at most, about, while they are computed."""
+    return UNDER_WAY * block_bytes(plan, block)
+
+
+def block_of(plan: ChainPlan, chunks: Pair, memory: int, held: int | None = None) -> Pair:
     """Choose rows and columns of the blocks: whole rows where enough of them fit, else squarer ones.
 
     Parameters
@@ -71,14 +86,16 @@ def block_of(plan: ChainPlan, chunks: Pair, memory: int) -> Pair:
         Blocks are made of them, but at the ends.
     memory : int
         Bytes that the process may hold, with all that it holds already.
+    held : int, optional
+        How many of them are not for the blocks; default the `base`.
 
     Raises
     ------
-    ParameterError
+    TooLittle
         Where not even one chunk fits; the message says what would do.
     """
-    base = resident() + CODE
-    room = min(LARGEST, (memory - base) // UNDER_WAY)
+    held = base() if held is None else held
+    room = min(LARGEST, (memory - held) // UNDER_WAY)
     height, width = plan.shapes[-1][:2]
     # What the last filter computes together is asked for together, where the output leaves the choice.
     down, across = (grid if chunk == 1 else chunk for chunk, grid in zip(chunks, plan.grids[-1], strict=True))
@@ -90,8 +107,8 @@ def block_of(plan: ChainPlan, chunks: Pair, memory: int) -> Pair:
             break
         columns = max(across, -(-columns // (2 * across)) * across)
     if not rows:
-        least = base + UNDER_WAY * block_bytes(plan, (min(down, height), min(across, width)))
-        raise ParameterError(f"memory of {memory} bytes is too little for this image; give {least} or more")
+        least = held + expected(plan, (min(down, height), min(across, width)))
+        raise TooLittle(f"memory of {memory} bytes is too little for this image; give {least} or more")
     return rows, columns
 
 
@@ -130,9 +147,10 @@ def block_bytes(plan: ChainPlan, block: Pair) -> int:
         geometry, grid = plan.geometries[index], plan.grids[index]
         rows, columns = _read(geometry.rows, rows, grid[0]), _read(geometry.columns, columns, grid[1])
         read = rows * columns * math.prod(plan.shapes[index][2:])
-        itemsize = floats if index else plan.dtype.itemsize
+        itemsize = (floats if index else plan.dtype.itemsize) + (0 if plan.missing is None else 2)
         linear = floats if plan.linear else 0
         made *= plan.filters[index].floats * floats + plan.target.itemsize
+        made *= 1 if plan.missing is None else 2  # weights are summed beside the pixels
         most = max(most, read * (2 * itemsize + linear) + made)
     return most
 

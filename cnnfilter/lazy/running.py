@@ -29,8 +29,7 @@ class Done(NamedTuple):
     block : pair of int
         Rows and columns that were computed at a time.
     clipped : int
-        Values of the result that were limited to its range; what filters before the last one limit is not
-        counted, for it may be computed for two blocks.
+        Values that were limited on the way, each once, whichever blocks needed it.
     notes : tuple of str
         What was done to the pixels on reading, and what of the input is not in the output.
     """
@@ -120,7 +119,7 @@ def run(
             picture.lose(f"pixels of {missing:g}, which the file declares missing, are filtered as numbers")
         with _writable(target, picture) as sink:
             block = block_of(plan, sink.chunks, limit - getattr(image, "held", 0))
-            clipped = filter_blocks(plan, image, sink, block)
+            clipped = filter_blocks(plan, image, sink, block).clipped
     return Done(plan.shapes[-1], plan.target, block, clipped, (*picture.notes, *picture.losses))
 
 

@@ -2,9 +2,8 @@
 
 import io
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import IO, Any
@@ -15,7 +14,9 @@ from cnnfilter.errors import ImageFileError
 from cnnfilter.files import netpbm
 from cnnfilter.files.forms import form_of, form_of_bytes
 from cnnfilter.files.losses import unheld
+from cnnfilter.files.npy import many_channels
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
+from cnnfilter.files.source import HEAD
 from cnnfilter.lazy.engine import Sink, Source
 from cnnfilter.lazy.rows import Rows
 from cnnfilter.npyfile import read_header
@@ -25,29 +26,40 @@ from cnnfilter.wholefile import whole_file
 _FORMS = "NPY, TIFF, PGM, PPM and PAM"
 
 
+class NotInParts(ImageFileError):
+    """A form of file that is not read, or not written, in parts."""
+
+
 @contextmanager
-def opened(path: str) -> Iterator[Source]:
+def opened(source: str | IO[bytes]) -> Iterator[Source]:
     """Open an image file to be read in parts; its bytes say of which form it is.
+
+    Parameters
+    ----------
+    source : path or binary file
+        A file that is open already can seek, and has no buffer.
 
     Raises
     ------
+    NotInParts
     ImageFileError
-        A form that is not read in parts, a damaged file, or pixels that are not filtered. The message lacks
-        the name of the file.
+        A damaged file, or pixels that are not filtered. The message lacks the name of the file.
     """
-    with open(path, "rb", buffering=0) as file:
-        form = form_of_bytes(file.read(64), os.path.splitext(path)[1])
+    with open(source, "rb", buffering=0) if isinstance(source, str) else nullcontext(source) as file:
+        form = form_of_bytes(file.read(HEAD))
         file.seek(0)
         if form == "NPY":
-            yield _npy(file)
+            image: Source = _npy(file)
         elif form in ("PGM", "PPM", "PAM"):
-            yield _netpbm(file)
+            image = _netpbm(file)
         elif form == "TIFF":
             from cnnfilter.lazy.tiles import open_tiff  # with the codecs, 35 ms that others need not pay
 
-            yield open_tiff(file)
+            image = open_tiff(file)
         else:
-            raise ImageFileError(f"{form or 'no known form'} is not read in parts; use one of {_FORMS}")
+            raise NotInParts(f"{form or 'no known form'} is not read in parts; use one of {_FORMS}")
+        image.picture.form = form  # type: ignore[attr-defined]
+        yield image
 
 
 def _npy(file: IO[bytes]) -> Rows:
@@ -62,7 +74,10 @@ def _npy(file: IO[bytes]) -> Rows:
     offset = file.tell()
     if os.fstat(file.fileno()).st_size - offset < header.size:
         raise ImageFileError("truncated (pixels are missing); get a whole copy")
-    return Rows(file, offset, header.dtype, blank(header.shape, dtype))
+    picture = blank(header.shape, dtype)
+    if remark := many_channels(header.shape):
+        picture.losses.append(remark)
+    return Rows(file, offset, header.dtype, picture)
 
 
 def _netpbm(file: IO[bytes]) -> Rows:
@@ -90,45 +105,80 @@ def blank(shape: tuple[int, ...], dtype: np.dtype[Any], known: Picture | None = 
 
 
 @contextmanager
-def created(path: str, picture: Picture) -> Iterator[Sink]:
-    """Make an image file of the form that its suffix says, to be written in parts.
+def created(
+    path: str,
+    picture: Picture,
+    form: str | None = None,
+    opening: Callable[[str], AbstractContextManager[IO[bytes]]] = whole_file,
+    there: int = 0,
+) -> Iterator[Sink]:
+    """Make an image file, to be written in parts.
 
-    It is in its place only when the block ends well; see `cnnfilter.wholefile`. The picture says what is
-    known of the image, and the shape and type of its frame; what the file does not hold is put down in its
-    losses.
+    It is in its place only when the block ends well; see `cnnfilter.wholefile`.
+
+    Parameters
+    ----------
+    path : str
+    picture : Picture
+        What is known of the image, and the shape and type of its frame; what the file does not hold is put
+        down in its losses.
+    form : str, optional
+        Default as the suffix says.
+    opening : callable, optional
+        Opens the file, and puts it in its place.
+    there : int, default 0
+        Bytes of the file that are on the disk already.
 
     Raises
     ------
+    NotInParts
     ImageFileError
-        A form that is not written in parts or cannot hold such pixels, or a disk without room for them. The
-        message lacks the name of the file.
+        A form that cannot hold such pixels, or a disk without room for them. The message lacks the name of
+        the file.
     """
-    form, frame = form_of(path), picture.frames[0]
+    form = form or form_of(path)
     if picture.metadata != Metadata():
         picture.losses += unheld(picture, form)
-    head, stored = _head(form, picture)
-    needed = len(head) + frame.size * frame.itemsize
-    free = shutil.disk_usage(os.path.dirname(os.path.realpath(path))).free
-    if needed > free:
-        raise ImageFileError(f"the result takes {needed} bytes, but {free} are free on its disk")
-    with whole_file(path) as file:
+    head, stored = head_of(form, picture)
+    _require_room(path, len(head) + picture.frames[0].size * stored.itemsize, there)
+    with opening(path) as file:
         file.write(head)
         yield Rows(file, len(head), stored, picture)
 
 
-def _head(form: str, picture: Picture) -> tuple[bytes, np.dtype[Any]]:
-    """Return what stands before the samples, and how these are stored."""
+def _require_room(path: str, needed: int, there: int) -> None:
+    """Refuse what the disk has no room for."""
+    import shutil  # with zlib, bz2 and lzma, 4 ms
+
+    free = shutil.disk_usage(os.path.dirname(os.path.realpath(path))).free
+    if needed - there > free:
+        raise ImageFileError(f"the result takes {needed} bytes, but {free} are free on its disk")
+
+
+def head_of(form: str, picture: Picture) -> tuple[bytes, np.dtype[Any]]:
+    """Return what stands before the samples of a file, and how these are stored.
+
+    Raises
+    ------
+    NotInParts
+    ImageFileError
+        A form that cannot hold such pixels.
+    """
     frame = picture.frames[0]
     dtype, channels = frame.dtype, frame.shape[2] if frame.ndim == 3 else 1
     if form == "NPY":
         return _npy_head(frame), dtype
     if form == "TIFF":
+        from cnnfilter.files.tiff_page import NO_COMPRESSION
         from cnnfilter.files.tiff_writing import plain_header
 
+        was = picture.encoding if picture.form == "TIFF" else {}
+        if was.get("tile") or was.get("compression", NO_COMPRESSION) != NO_COMPRESSION:
+            picture.notes.append("a TIFF that is filtered in blocks is written in strips without compression")
         return plain_header(picture), dtype.newbyteorder("<")
     held = {"PGM": (1,), "PPM": (1, 3), "PAM": (1, 3)}
     if form not in held:
-        raise ImageFileError(f"{form} is not written in parts; use one of {_FORMS}")
+        raise NotInParts(f"{form} is not written in parts; use one of {_FORMS}")
     if channels not in held[form] or dtype.name not in ("uint8", "uint16"):
         raise ImageFileError(f"{form} does not hold {channels} channel(s) of {dtype}; write .npy")
     return netpbm.header(form, frame.shape, dtype, netpbm.comment_lines(picture)), dtype.newbyteorder(">")

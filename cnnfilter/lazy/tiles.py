@@ -31,10 +31,12 @@ def open_tiff(file: IO[bytes]) -> Source:
     """
     # Only directories are looked at in the map: its pages would count as memory of the process.
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        page = tiff.only_page(ifd.Block(data))  # type: ignore[arg-type]
+        page, has_others = tiff.only_page(ifd.Block(data))  # type: ignore[arg-type]
         page.check(Limit(1 << 62))
         segments, plain = page.segments(), page.is_plain
         picture = tiff.described(page)
+        if has_others:
+            picture.losses.append(tiff.REDUCED_LEFT_OUT)
         page.block = ifd.Block(bytes(data[:16]))
     if picture.alpha or picture.model == "cmyk":
         raise ImageFileError("TIFF with alpha or of CMYK is not read in parts; take alpha off, or convert it")

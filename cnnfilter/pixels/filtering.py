@@ -42,6 +42,7 @@ def apply(
     depth: str | DTypeLike | None = None,
     white: float | None = None,
     ends: tuple[float, float] | None = None,
+    counted: tuple[slice, slice] | None = None,
     threads: int | None = None,
 ) -> Applied:
     """Filter the pixels of one frame.
@@ -95,6 +96,9 @@ def apply(
     ends : pair of float, optional
         What "stretch" maps to the ends of the range, if not the extremes of this result: the array may
         be a part of an image.
+    counted : pair of slice, optional
+        Rows and columns of the result whose limited values are counted, if not all: others may compute the
+        rest, too.
     threads : int, optional
         For the work on pixels before and after the filter. Default: one for each processor.
 
@@ -163,7 +167,21 @@ def apply(
         # Those that were filtered as shares of white have been multiplied by it.
         share = scale / span if dtype.kind != "f" or value_range else 1.0
         colours *= work.type(share / scale if alpha else share)
-    return _ranged(values, dtype, value_range, white, ends, alpha, threads)
+    limited = partial(
+        _ranged, dtype=dtype, value_range=value_range, white=white, ends=ends, alpha=alpha, threads=threads
+    )
+    done = limited(values)
+    if counted is None or not done.clipped:
+        return done
+    return Applied(done.array, done.clipped - sum(limited(part).clipped for part in _beside(values, counted)))
+
+
+def _beside(values: Array, inner: tuple[slice, slice]) -> list[Array]:
+    """Return what lies above, below, left and right of some rows and columns."""
+    rows, columns = inner
+    band = values[rows]
+    parts = values[: rows.start], values[rows.stop :], band[:, : columns.start], band[:, columns.stop :]
+    return [part for part in parts if part.size]
 
 
 def rounds_itself(source: np.dtype[Any], target: np.dtype[Any], value_range: ValueRange | None) -> bool:

@@ -11,7 +11,7 @@ from cnnfilter import Kernel
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters.chain import run_chain
 from cnnfilter.filters.plan import plan_chain
-from cnnfilter.lazy.engine import filter_blocks
+from cnnfilter.lazy.engine import Watch, filter_blocks, pixels_read
 from cnnfilter.learning.application import Learned
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.registry import filter_named
@@ -42,9 +42,9 @@ class Image:
 
 def in_blocks(plan, frame, block):
     sink = Image(np.empty(plan.shapes[-1], plan.target))
-    clipped = filter_blocks(plan, Image(frame), sink, block)
+    counts = filter_blocks(plan, Image(frame), sink, block)
     assert (sink.written == 1).all()
-    return sink.array, clipped
+    return sink.array, counts.clipped
 
 
 @st.composite
@@ -135,6 +135,13 @@ def runs(draw):
     return frame, chain, draw(st.tuples(side, side)), how
 
 
+def needs_all(geometries):
+    """Whether each result of a filter is needed by the next one; what is not may not be computed."""
+    axes = [axis for each in geometries for axis in (each.rows, each.columns)]
+    dense = all(axis.stride <= axis.kernel and axis.dilation == 1 for axis in axes)
+    return dense and all(axis.part(0, axis.output)[1:] == (0, axis.length) for axis in axes)
+
+
 @settings(max_examples=200, deadline=None)
 @given(runs())
 def test_blocks_have_the_bytes_of_the_whole(run):
@@ -147,8 +154,68 @@ def test_blocks_have_the_bytes_of_the_whole(run):
             assume(False)
         result, clipped = in_blocks(plan, frame, block)
     assert result.tobytes() == whole.array.tobytes()
-    if len(chain) == 1:
+    if needs_all(plan.geometries[1:]):
         assert clipped == whole.clipped
+
+
+@settings(max_examples=100, deadline=None)
+@given(runs(), st.data())
+def test_missing_pixels_are_those_of_the_whole(run, data):
+    frame, chain, block, how = run
+    value = float("nan") if frame.dtype.kind == "f" and data.draw(st.booleans()) else 7.0
+    generator = np.random.default_rng(data.draw(st.integers(0, 999)))
+    frame[generator.random(frame.shape) < data.draw(st.sampled_from([0.02, 0.5]))] = value
+    how |= {"missing": value, "fill": data.draw(st.booleans()), "linear": False}
+    with np.errstate(all="ignore"):
+        try:
+            plan = plan_chain(chain, frame.shape, frame.dtype, **how)
+            whole = run_chain(plan, frame)
+        except ParameterError:  # layers know no missing pixels, nor do some types of results hold them
+            assume(False)
+        sink = Image(np.empty(plan.shapes[-1], plan.target))
+        counts = filter_blocks(plan, Image(frame), sink, block)
+    assert sink.array.tobytes() == whole.array.tobytes()
+    assert counts.mistaken == whole.mistaken
+    if needs_all(plan.geometries[1:]):
+        assert counts.clipped == whole.clipped
+
+
+@settings(max_examples=100, deadline=None)
+@given(runs())
+def test_what_will_be_read_is_known_beforehand(run):
+    frame, chain, block, how = run
+
+    class Counting(Image):
+        pixels = 0
+
+        def read(self, rows, columns):
+            Counting.pixels += (rows[1] - rows[0]) * (columns[1] - columns[0])
+            return super().read(rows, columns)
+
+    with np.errstate(all="ignore"):
+        try:
+            plan = plan_chain(chain, frame.shape, frame.dtype, **how)
+            filter_blocks(plan, Counting(frame), Image(np.empty(plan.shapes[-1], plan.target)), block)
+        except ParameterError:
+            assume(False)
+    assert pixels_read(plan, block) == Counting.pixels
+
+
+def test_a_run_that_goes_on_gives_the_rest():
+    frame = np.random.default_rng(2).integers(0, 256, (90, 40), np.uint8)
+    plan = plan_chain([filter_named("mean")(size=5, boundary="zero")], frame.shape, frame.dtype)
+    whole = run_chain(plan, frame).array
+    sink = Image(np.zeros_like(frame))
+    heard = []
+
+    class Hearing(Watch):
+        def written(self, rows, counts):
+            heard.append(rows)
+
+    filter_blocks(plan, Image(frame), sink, (20, 30), first=31, watch=Hearing())
+    assert heard == [51, 71, 90]
+    np.testing.assert_array_equal(sink.array[31:], whole[31:])
+    assert not sink.written[:31].any()
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,6 +1,7 @@
 """Filters from file to file: what the files hold, what is refused, and how much memory it takes."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -144,10 +145,8 @@ def test_what_cannot_be_written_is_refused_before_work_begins(tmp_path, name, dt
 
 
 def test_a_disk_without_room_is_told_before_work_begins(tmp_path, monkeypatch):
-    from cnnfilter.lazy import stores
-
     np.save(tmp_path / "in.npy", image((20, 30), "uint8"))
-    monkeypatch.setattr(stores.shutil, "disk_usage", lambda path: stores.shutil._ntuple_diskusage(9, 9, 9))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 9))
     with pytest.raises(ImageFileError, match="728 bytes, but 9 are free"):
         lazy_run(GAUSSIAN, tmp_path / "in.npy", tmp_path / "out.npy")
 

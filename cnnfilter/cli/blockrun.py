@@ -1,0 +1,215 @@
+"""One image filtered in blocks: where its result goes, how far it is, and what is told of it."""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from cnnfilter.batch.jobs import STREAM, Job
+from cnnfilter.batch.process import Outcome, Process, tell_other_names, writing
+from cnnfilter.cli.main import note
+from cnnfilter.core.geometry import Pair
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files.picture import Picture
+from cnnfilter.lazy.engine import (
+    Counts,
+    Watch,
+    blocks_of,
+    extremes_in_blocks,
+    filter_blocks,
+    pixels_read,
+    require_local,
+)
+from cnnfilter.lazy.memory import TooLittle, block_of, expected
+from cnnfilter.lazy.resuming import Unfinished, marks_of
+from cnnfilter.lazy.rows import Rows
+from cnnfilter.lazy.stores import blank, created, head_of
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from cnnfilter.cli.blocks import Blocks, Large
+    from cnnfilter.filters.plan import ChainPlan
+
+
+def run_in_blocks(process: Process, job: Job, large: "Large", blocks: "Blocks", started: float) -> Outcome:
+    """Filter an image in blocks, and say what was done.
+
+    Raises
+    ------
+    NeedsWhole, NotInParts, TooLittle
+        Before anything is done.
+    """
+    plan = large.plan
+    require_local(plan)
+    picture = blank(plan.shapes[-1], plan.target, large.image.picture)
+    if large.missing:
+        large.missing.tell(picture, 0, others=large.others)
+    before = len(picture.losses)
+    if job.target == STREAM or (os.path.exists(job.target) and not os.path.isfile(job.target)):
+        counts = _into_pipe(job.target, large, picture, blocks)
+    else:
+        counts = _into_file(job, large, picture, blocks)
+    # What is told of the result comes before what its file does not hold, as for an image held whole.
+    picture.losses, of_file = picture.losses[:before], picture.losses[before:]
+    if large.missing and counts.mistaken:
+        picture.lose(large.missing.mistaken)
+    process.note_clipped(picture, counts.clipped)
+    picture.losses += of_file
+    return Outcome(
+        form=large.form,
+        input_shape=plan.shape,
+        shape=plan.shapes[-1],
+        depth=str(plan.target),
+        frames=1,
+        clipped=counts.clipped,
+        seconds=time.perf_counter() - started,
+        notes=tuple(dict.fromkeys((*picture.notes, *picture.losses))),
+        losses=tuple(picture.losses),
+    )
+
+
+def _into_pipe(target: str, large: "Large", picture: Picture, blocks: "Blocks") -> Counts:
+    """Write what cannot seek: through a temporary file, so that it gets all of the image or none."""
+    folder = tempfile.gettempdir()
+    with tempfile.TemporaryFile(dir=folder) as file:
+        name = os.path.join(folder, "result")
+        with created(name, picture, large.form, lambda path: nullcontext(file)) as sink:
+            counts = _filtered(large, sink, blocks, _Bar(large.plan, blocks.bar))
+        file.seek(0)
+        with nullcontext(sys.stdout.buffer) if target == STREAM else open(target, "wb") as through:
+            shutil.copyfileobj(file, through, 1 << 20)
+            through.flush()
+    return counts
+
+
+def _into_file(job: Job, large: "Large", picture: Picture, blocks: "Blocks") -> Counts:
+    """Write a file of which every finished row stays if the run does not end well."""
+    unfinished = Unfinished(job.target, marks_of(large.plan, large.form, large.image.file))
+    if blocks.resume:
+        note(f"{job.target}: {unfinished.take_up()}")
+    blocks.unfinished.append(unfinished)
+    tell_other_names(picture, job.target)
+
+    @contextmanager
+    def opening(path: str) -> Iterator[IO[bytes]]:
+        with writing(path), unfinished.opened(replace=job.existing != "refuse") as file:
+            yield file
+
+    try:
+        with created(job.target, picture, large.form, opening, unfinished.there) as sink:
+            watch = _Bar(large.plan, blocks.bar, unfinished)
+            return _filtered(large, sink, blocks, watch)
+    except ImageFileError as error:
+        if not unfinished.marks.rows:
+            raise
+        raise ImageFileError(f"{error}; --resume goes on from row {unfinished.marks.rows}") from error
+
+
+def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> Counts:
+    """Filter what is not yet filtered; return what was counted, in all."""
+    image, plan = large.image, large.plan
+    block = _block(large, sink.chunks, blocks)
+    with watch:
+        ends = watch.ends
+        if plan.value_range == "stretch" and ends is None:
+            ends = extremes_in_blocks(plan, image, block, watch)
+            if watch.unfinished:
+                watch.unfinished.found(ends)
+        value = large.missing.value if large.missing else None
+        filter_blocks(plan, image, sink, block, first=watch.rows, ends=ends, missing=value, watch=watch)
+    return watch.counts
+
+
+def _block(large: "Large", chunks: Pair, blocks: "Blocks") -> Pair:
+    """Choose rows and columns of the blocks."""
+    held = blocks.held + getattr(large.image, "held", 0)
+    try:
+        return block_of(large.plan, chunks, blocks.held + blocks.share, held)
+    except TooLittle as error:
+        if blocks.workers == 1:
+            raise
+        raise TooLittle(f"{error}; fewer --jobs leave more for each file") from error
+
+
+class Foreseen(NamedTuple):
+    """What is known of a run before it begins.
+
+    Attributes
+    ----------
+    block : pair of int
+        Rows and columns of the result at a time.
+    blocks : int
+        How many blocks there are.
+    pixels : int
+        How many pixels are read, those that two blocks need twice.
+    memory : int
+        Bytes that the process will hold at most, about.
+    """
+
+    block: Pair
+    blocks: int
+    pixels: int
+    memory: int
+
+
+def foresee(large: "Large", blocks: "Blocks") -> Foreseen:
+    """Say how an image would be filtered.
+
+    Raises
+    ------
+    NeedsWhole, NotInParts, TooLittle
+    """
+    image, plan = large.image, large.plan
+    require_local(plan)
+    head_of(large.form, blank(plan.shapes[-1], plan.target, image.picture))
+    block = _block(large, Rows.chunks, blocks)
+    held = blocks.held + getattr(image, "held", 0)
+    return Foreseen(
+        block, len(blocks_of(plan, block)), pixels_read(plan, block), held + expected(plan, block)
+    )
+
+
+class _Bar(Watch):
+    """Show on a terminal how far a run is, and put down the rows that are finished."""
+
+    def __init__(self, plan: "ChainPlan", shown: bool, unfinished: Unfinished | None = None) -> None:
+        self.unfinished, self.shown = unfinished, shown
+        marks = unfinished.marks if unfinished else None
+        self.rows = marks.rows if marks else 0
+        self.before = self.counts = Counts(marks.clipped, marks.mistaken) if marks else Counts()
+        self.ends = marks.ends if marks else None
+        height, *line = plan.shapes[-1]
+        self.each = plan.target.itemsize * (line[1] if len(line) > 1 else 1)
+        passes = 2 if plan.value_range == "stretch" and self.ends is None else 1
+        self.total = (passes * height - self.rows) * line[0] * self.each
+        self.bar: tqdm[None] | None = None
+
+    def __enter__(self) -> "_Bar":
+        if self.shown:
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                total=self.total, unit="B", unit_scale=True, unit_divisor=1024, file=sys.stderr, leave=False,
+                dynamic_ncols=True,
+            )  # fmt: skip
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def computed(self, rows: Pair, columns: Pair) -> None:
+        """Move on."""
+        if self.bar is not None:
+            self.bar.update((rows[1] - rows[0]) * (columns[1] - columns[0]) * self.each)
+
+    def written(self, rows: int, counts: Counts) -> None:
+        """Put down how far the result is."""
+        self.counts = Counts(*map(sum, zip(self.before, counts, strict=True)))
+        if self.unfinished is not None:
+            self.unfinished.mark(rows, self.counts)

@@ -1,0 +1,213 @@
+"""Which images are filtered in blocks: those that memory does not hold, of forms that are read in parts."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from cnnfilter.batch.jobs import STREAM, Job
+from cnnfilter.batch.missing import MissingPixels, named_missing, overruled
+from cnnfilter.batch.process import Outcome, Process, is_left_alone, needed_whole, size_of
+from cnnfilter.errors import CnnFilterError, ImageFileError
+from cnnfilter.files import MAX_PIXELS
+from cnnfilter.files.limit import BeyondLimit, Limit
+
+if TYPE_CHECKING:
+    from cnnfilter.filters.plan import ChainPlan
+    from cnnfilter.lazy.resuming import Unfinished
+
+Result = TypeVar("Result")
+
+LEAST_FILE = 4 << 20
+"""Bytes of the smallest file that is looked at, unless a bound of memory is given: it takes 13 ms."""
+
+PLAUSIBLE = 1100
+"""Times its bytes that a file may claim to hold in pixels: deflate packs 1032 bytes into one."""
+
+
+class Large(NamedTuple):
+    """An image that is to be filtered in blocks.
+
+    Attributes
+    ----------
+    image : Source
+        With a `picture` and a `file`.
+    plan : ChainPlan
+    form : str
+        Of the result.
+    missing : MissingPixels or None
+    others : bool
+        Whether pixels have another value that the file declares missing.
+    """
+
+    image: Any
+    plan: "ChainPlan"
+    form: str
+    missing: MissingPixels | None
+    others: bool
+
+
+class Blocks:
+    """Decide of each file whether it is filtered in blocks.
+
+    Parameters
+    ----------
+    memory : int or None
+        Bytes that the process may hold. None takes what is usual, and holds whole what cannot be filtered in
+        blocks.
+    workers : int
+        Files at a time, which share the memory.
+    limited : bool
+        Whether the user says how many pixels an image may have.
+    resume : bool
+        Whether to go on with what an earlier run left.
+    bar : bool
+        Whether to show how far a file is.
+    """
+
+    def __init__(
+        self,
+        memory: int | None,
+        *,
+        workers: int = 1,
+        limited: bool = False,
+        resume: bool = False,
+        bar: bool = False,
+    ) -> None:
+        self.memory, self.workers, self.limited = memory, workers, limited
+        self.resume, self.bar = resume, bar
+        self.unfinished: list[Unfinished] = []
+        if memory is not None:
+            _ = self.held  # now, when there is nothing else in the process
+
+    @cached_property
+    def held(self) -> int:
+        """Bytes that the process holds beside images."""
+        from cnnfilter.lazy.memory import base
+
+        return base()
+
+    @cached_property
+    def share(self) -> int:
+        """Bytes that are left for each of the files at a time."""
+        from cnnfilter.lazy.memory import usual
+
+        memory = usual() if self.memory is None else self.memory
+        return (memory - self.held) // self.workers
+
+    def run(self, process: Process, job: Job) -> Outcome | None:
+        """Read, filter and write one file; return None for one that is left alone."""
+        started = time.perf_counter()
+        if is_left_alone(job):
+            return None
+
+        def in_blocks(large: Large) -> Outcome:
+            from cnnfilter.cli.blockrun import run_in_blocks
+
+            return run_in_blocks(process, job, large, self, started)
+
+        return self.decided(process, job, in_blocks, lambda process: process.run(job))
+
+    def decided(
+        self,
+        process: Process,
+        job: Job,
+        in_blocks: Callable[[Large], Result],
+        whole: Callable[[Process], Result],
+    ) -> Result:
+        """Call one of two functions: with an image to be filtered in blocks, or with what filters it whole.
+
+        What cannot be filtered in blocks is held whole unless the memory is bounded.
+        """
+        if self.memory is not None:
+            # Most readers hold the bytes of the file beside its pixels.
+            process = process._replace(room=self.share - size_of(job.source))
+        elif size_of(job.source) < LEAST_FILE:
+            return whole(process)
+        from cnnfilter.lazy.engine import NeedsWhole
+        from cnnfilter.lazy.memory import TooLittle
+        from cnnfilter.lazy.stores import NotInParts
+
+        with ExitStack() as stack:
+            try:
+                large = self._look(process, job, stack)
+            except BeyondLimit:
+                raise
+            except (CnnFilterError, OSError) as error:
+                return _reasoned(whole, process, error)
+            if large is None:
+                return whole(process)
+            try:
+                return in_blocks(large)
+            except (NeedsWhole, NotInParts, TooLittle) as error:
+                if self.memory is not None:
+                    raise
+                return _reasoned(whole, process, error)
+
+    def leave(self) -> list[str]:
+        """Remove what an interruption left of no use; return the names of the rest."""
+        for one in self.unfinished:
+            if not one.marks.rows:
+                one.remove()
+        return [one.part for one in self.unfinished if one.marks.rows and not one.whole]
+
+    def _look(self, process: Process, job: Job, stack: ExitStack) -> Large | None:
+        """Open an image and plan what becomes of it, if it is to be filtered in blocks.
+
+        Raises
+        ------
+        CnnFilterError, OSError
+            A file that is not read in parts, or not at all.
+        BeyondLimit
+            More pixels than the user allows.
+        """
+        from cnnfilter.lazy.stores import NotInParts, opened
+
+        stdin: Any = sys.stdin.buffer
+        source = stdin.raw if job.source == STREAM else job.source
+        size = size_of(job.source)
+        if not size:  # a pipe is read as it comes
+            return None
+        image: Any = stack.enter_context(opened(source))
+        picture, (height, width, *channels) = image.picture, image.shape
+        each = math.prod(channels) * image.dtype.itemsize
+        plan = process.plan(image.shape, image.dtype, picture.alpha)
+        if needed_whole(plan) <= self.share - size:
+            return None
+        pixels, plausible = height * width, height * width * each <= PLAUSIBLE * size
+        if self.limited or not plausible:
+            Limit(process.max_pixels).spend(width, height, bytes_a_pixel=each)
+        if process.axes is not None:
+            raise NotInParts("an array whose axes are named is not read in parts; leave --axes out")
+        form = process.form_of(picture, job)
+        if process.compression is not None:
+            raise NotInParts(f"{form} is written in parts without compression; leave --compression out")
+        most = process.max_pixels if self.limited else max(MAX_PIXELS, 2 * pixels)
+        process._replace(room=None, max_pixels=most).refuse_large(plan)
+        missing, others = _missing(process, image)
+        if missing is not None:
+            plan = process.plan(image.shape, image.dtype, picture.alpha, missing)
+        return Large(image, plan, form, missing, others)
+
+
+def _missing(process: Process, image: Any) -> tuple[MissingPixels | None, bool]:
+    """Look for missing pixels: what stands for them, and whether others are declared so."""
+    from cnnfilter.lazy.engine import count_of
+
+    value = named_missing(image.picture, 0, process.missing)
+    if value is None:
+        return None, False
+    other = overruled(image.picture, 0, value)
+    found = MissingPixels(value, process.missing is None, count_of(image, value))
+    return found, other is not None and count_of(image, other) > 0
+
+
+def _reasoned(whole: Callable[[Process], Result], process: Process, refusal: Exception) -> Result:
+    """Filter an image whole; where it is too large for that, say why it is not filtered in blocks."""
+    try:
+        return whole(process)
+    except BeyondLimit as error:
+        raise ImageFileError(f"{error} (in blocks it cannot be filtered: {refusal})") from error

@@ -29,6 +29,7 @@ from PIL import Image
 from cnnfilter import files as imagefile
 from cnnfilter.errors import CnnFilterError
 from cnnfilter.files import FORMS, Picture
+from cnnfilter.files.extra import is_installed
 from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.kernels import kernelfile
 from cnnfilter.nn.data import read_idx
@@ -42,12 +43,12 @@ def images() -> Iterator[tuple[str, bytes]]:
     rng = np.random.default_rng(0)
     colour = rng.integers(0, 256, (12, 15, 3), np.uint8).repeat(2, 0).repeat(2, 1)
     for form in FORMS:
-        if form in ("ICO", "PSD"):
+        if form in ("ICO", "PSD") or not is_installed(form):
             continue
-        dtype = np.float32 if form in ("PFM", "HDR") else np.uint8
+        dtype = np.float32 if form in ("PFM", "HDR", "EXR") else np.uint8
         bits = form == "PBM"
         frame = ((colour[..., 0] > 99) * np.uint8(255)) if bits else colour.astype(dtype)
-        frame = frame[..., 0] if form == "PGM" else frame
+        frame = frame[..., 0] if form in ("PGM", "FITS") else frame
         file = io.BytesIO()
         imagefile.write(Picture([frame], "grey" if frame.ndim == 2 else "rgb"), file, form=form)
         yield f"a{FORMS[form][0]}", file.getvalue()

@@ -75,6 +75,23 @@ def find_missing(picture: Picture, index: int, asked: float | str | None) -> Mis
     return MissingPixels(value, declared, int(np.count_nonzero(_seen(value, frame, picture.alpha))))
 
 
+def refuse_missing(picture: Picture, name: str) -> None:
+    """Refuse a picture with pixels that its file declares missing, where they would be taken as numbers.
+
+    Raises
+    ------
+    ParameterError
+        With the number of them, and what fills them.
+    """
+    for index in range(len(picture.frames)):
+        missing = find_missing(picture, index, None)
+        if missing and missing.found:
+            raise ParameterError(
+                f"{name}: no missing pixels are taken here, and there are {missing}; fill them first, as by "
+                "'cnnfilter gaussian --fill'"
+            )
+
+
 def is_overruled(picture: Picture, index: int, value: float) -> bool:
     """Whether pixels have another value that the file declares missing."""
     declared = picture.kept(index).missing

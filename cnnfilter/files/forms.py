@@ -31,9 +31,13 @@ FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "DDS": (".dds",),
         "ICO": (".ico",),
         "PSD": (".psd",),
+        "HEIC": (".heic", ".heif", ".hif"),
+        "EXR": (".exr",),
+        "FITS": (".fits", ".fit", ".fts"),
     }
 )
-"""Every form that is read, with its suffixes, the usual one first; ICO and PSD are not written."""
+"""Every form that is read, with its suffixes, the usual one first; ICO and PSD are not written. HEIC, EXR and
+FITS need extras (`cnnfilter.files.extra`)."""
 
 _BY_SUFFIX = {suffix: form for form, suffixes in FORMS.items() for suffix in suffixes}
 
@@ -60,7 +64,10 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"DDS ", "DDS"),
     (b"\0\0\1\0", "ICO"),
     (b"8BPS\0\1", "PSD"),
+    (b"\x76\x2f\x31\x01", "EXR"),
+    (b"SIMPLE  =", "FITS"),
 )
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2"}
 _NETPBM = {
     b"P1": "PGM",
     b"P2": "PGM",
@@ -129,8 +136,8 @@ def form_of_bytes(head: bytes, suffix: str = "") -> str | None:
             return form
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[4:12] in (b"ftypavif", b"ftypavis"):
-        return "AVIF"
+    if head[4:8] == b"ftyp":
+        return _form_of_brands(head)
     if head[:2] in _NETPBM and head[2:3].isspace():
         return _NETPBM[head[:2]]
     if head[:1] == b"\n" and head[1:2] in _PCX_VERSIONS and head[2:3] == b"\1":
@@ -138,3 +145,12 @@ def form_of_bytes(head: bytes, suffix: str = "") -> str | None:
     if suffix.lower() == ".tga" and head[1:2] in _TGA_MAPS and head[2:3] in _TGA_KINDS:
         return "TGA"
     return None
+
+
+def _form_of_brands(head: bytes) -> str | None:
+    """Tell AVIF and HEIC apart by what a file says it is, and what it says it is like."""
+    size = int.from_bytes(head[:4], "big")
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(size, len(head)), 4))]
+    if b"avif" in brands or b"avis" in brands:
+        return "AVIF"
+    return "HEIC" if brands[0] in _HEIC else None

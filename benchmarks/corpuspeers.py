@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 LOSSY = ("JPEG", "WEBP", "AVIF", "JXL", "JP2", "DDS", "HEIC", "HDR")
-_MAGICK_SECONDS = 20
+_SECONDS = 20
 
 
 def in_colours(pixels: NDArray[np.generic]) -> Array:
@@ -54,6 +54,9 @@ def libvips(path: str) -> Array | None:
     """Decode the first frame by libvips; None where it has no grey or RGB."""
     import pyvips
 
+    if path.lower().endswith((".heic", ".heif", ".hif")):  # two libheif in one process crash each other
+        subprocess.run(["vips", "avg", path], check=True, capture_output=True, timeout=_SECONDS)
+        return None
     image = pyvips.Image.new_from_file(path, fail_on="truncated").autorot()
     if image.coding == "rad":
         image = image.rad2float()
@@ -68,7 +71,7 @@ def libvips(path: str) -> Array | None:
 def imagemagick(path: str) -> Array | None:
     """Tell whether ImageMagick opens a file; its pixels are not compared."""
     program = shutil.which("magick") or shutil.which("convert", path="/usr/bin") or ""
-    subprocess.run([program, path, "null:"], check=True, capture_output=True, timeout=_MAGICK_SECONDS)
+    subprocess.run([program, path, "null:"], check=True, capture_output=True, timeout=_SECONDS)
     return None
 
 

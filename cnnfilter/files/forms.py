@@ -80,6 +80,7 @@ _NETPBM = {
     b"Pf": "PFM",
 }
 _PCX_VERSIONS = {b"\0", b"\2", b"\3", b"\4", b"\5"}
+_DIB_SIZES = {b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0"}
 _TGA_MAPS = {b"\0", b"\1"}
 _TGA_KINDS = {b"\1", b"\2", b"\3", b"\t", b"\n", b"\v"}
 
@@ -129,7 +130,8 @@ def form_named(name: str) -> str:
 def form_of_bytes(head: bytes, suffix: str = "") -> str | None:
     """Return the form that a file beginning with these bytes has, or None.
 
-    A TGA file has no mark at its beginning: it is recognised by its suffix and a plausible header.
+    A TGA file has no mark at its beginning, nor has a DIB, a BMP without its file header: they are recognised
+    by their suffix and a plausible header.
     """
     for magic, form in _MAGIC:
         if head.startswith(magic):
@@ -144,6 +146,8 @@ def form_of_bytes(head: bytes, suffix: str = "") -> str | None:
         return "PCX"
     if suffix.lower() == ".tga" and head[1:2] in _TGA_MAPS and head[2:3] in _TGA_KINDS:
         return "TGA"
+    if suffix.lower() == ".dib" and head[:4] in _DIB_SIZES:
+        return "BMP"
     return None
 
 

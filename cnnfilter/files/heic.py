@@ -72,10 +72,13 @@ def _losses(info: dict[str, Any], count: int) -> list[str]:
 
 
 def write(picture: Picture, file: IO[bytes], quality: int | None) -> None:
-    """Write one picture of 8 bits."""
+    """Write one picture of 8 bits, or of 10 where it has 16."""
     heif = library("HEIC")
     frame = np.ascontiguousarray(picture.frames[0])
     mode = next(mode for mode, kind in _MODELS.items() if kind == (picture.model, picture.alpha))
+    if frame.dtype == np.uint16:
+        mode += ";16"
+        picture.notes.append("16 bits written as the 10 that HEIC has")
     made = heif.from_bytes(mode, frame.shape[1::-1], frame.tobytes())
     kept = picture.metadata
     made.save(

@@ -76,6 +76,8 @@ def pixels_of(path: str) -> tuple[Array | None, np.ndarray | None]:
         white = np.iinfo(frame.dtype).max if frame.dtype.kind in "iu" else 1
         frame, opaque = frame[..., :-1], frame[..., -1] == white
     channels = frame.shape[2] if frame.ndim == 3 else 1
+    if picture.form == "PNG" and picture.delays:  # others show what need not be a frame
+        return None, opaque
     return (in_colours(frame) if channels in (1, 3) and picture.model != "cmyk" else None), opaque
 
 

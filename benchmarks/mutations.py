@@ -6,6 +6,7 @@ reads them in processes of their own. What breaks a promise is printed with the 
 """
 
 import argparse
+import contextlib
 import faulthandler
 import gzip
 import io
@@ -22,16 +23,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import numpy as np
 import tifffile
 from PIL import Image
 
 from cnnfilter import files as imagefile
+from cnnfilter.cli.inputs import sources
+from cnnfilter.cli.net.weights import names_in
 from cnnfilter.errors import CnnFilterError
-from cnnfilter.files import FORMS, Picture
+from cnnfilter.files import FORMS, Picture, filterfile
+from cnnfilter.files.extra import is_installed
+from cnnfilter.files.filterfile import StoredFilter, StoredLayer
 from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.kernels import kernelfile
+from cnnfilter.kernels.kernelsyntax import as_text
 from cnnfilter.nn.data import read_idx
+from cnnfilter.seeing.matrix import read_matrix
 
 SECONDS, MEBIBYTES = 5, 1024
 """What one input of less than 2 MB may take."""
@@ -42,12 +50,12 @@ def images() -> Iterator[tuple[str, bytes]]:
     rng = np.random.default_rng(0)
     colour = rng.integers(0, 256, (12, 15, 3), np.uint8).repeat(2, 0).repeat(2, 1)
     for form in FORMS:
-        if form in ("ICO", "PSD"):
+        if form in ("ICO", "PSD") or not is_installed(form):
             continue
-        dtype = np.float32 if form in ("PFM", "HDR") else np.uint8
+        dtype = np.float32 if form in ("PFM", "HDR", "EXR") else np.uint8
         bits = form == "PBM"
         frame = ((colour[..., 0] > 99) * np.uint8(255)) if bits else colour.astype(dtype)
-        frame = frame[..., 0] if form == "PGM" else frame
+        frame = frame[..., 0] if form in ("PGM", "FITS") else frame
         file = io.BytesIO()
         imagefile.write(Picture([frame], "grey" if frame.ndim == 2 else "rgb"), file, form=form)
         yield f"a{FORMS[form][0]}", file.getvalue()
@@ -88,21 +96,46 @@ def others() -> Iterator[tuple[str, bytes]]:
         "k.json",
         json.dumps({"cnnfilter": "kernel", "version": 1, "weights": [[1, 2, 1]], "name": "a"}).encode(),
     )
+    kernel = kernelfile.parse("1 2 1; 2 4 2; 1 2 1 / 16")
+    for form in ("numpy", "c", "latex", "imagemagick", "vips", "gmic", "ffmpeg"):
+        yield f"k.{form}.txt", str(as_text(kernel, form)).encode()
     file = io.BytesIO()
     np.save(file, np.eye(3))
     yield "k.npy", file.getvalue()
+    yield "m.csv", b"1,2.5,3\n4,5,-6e3\n"
+    yield "l.txt", b"one\ntwo\nthree\n"
+    yield "l.utf16.txt", "one\ntwo\n".encode("utf-16")
     file = io.BytesIO()
     np.savez_compressed(file, weight=np.ones((3, 4), np.float32), bias=np.zeros(4))
     yield "w.npz", file.getvalue()
     with tempfile.TemporaryDirectory() as folder:
         write_tensors(f"{folder}/w.safetensors", {"weight": np.ones((3, 4), np.float32)}, {"a": "b"})
         yield "w.safetensors", Path(folder, "w.safetensors").read_bytes()
+        learned = StoredFilter(
+            (StoredLayer(np.ones((2, 1, 3, 3)), activation="relu"), StoredLayer(np.ones((1, 2, 1, 1))))
+        )
+        filterfile.save(learned, f"{folder}/f.safetensors")
+        yield "f.safetensors", Path(folder, "f.safetensors").read_bytes()
     idx = struct.pack(">HBBLLL", 0, 8, 3, 4, 5, 5) + bytes(100)
     yield "i.idx", idx
     yield "i.idx.gz", gzip.compress(idx)
 
 
-READERS: dict[str, Callable[[str], object]] = {"k": kernelfile.load, "w": read_tensors, "i": read_idx}
+def _read_lists(path: str) -> None:
+    """Read a list of files, which then are not there, and one of labels."""
+    with contextlib.suppress(OSError, click.UsageError):
+        sources([], path, null=False, recursive=False, quiet=True)
+    names_in(path, 3)
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "k": kernelfile.load,
+    "w": read_tensors,
+    "f": filterfile.load,
+    "i": read_idx,
+    "m": lambda path: read_matrix(Path(path).read_text(errors="replace")),
+    "l": _read_lists,
+}
 
 
 def mutated(data: bytes, rng: np.random.Generator) -> bytes:

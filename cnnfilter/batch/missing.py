@@ -105,6 +105,23 @@ def overruled(picture: Picture, index: int, value: float) -> float | None:
     return None if declared is None or repr(declared) == repr(float(value)) else declared
 
 
+def refuse_missing(picture: Picture, name: str) -> None:
+    """Refuse a picture with pixels that its file declares missing, where they would be taken as numbers.
+
+    Raises
+    ------
+    ParameterError
+        With the number of them, and what fills them.
+    """
+    for index in range(len(picture.frames)):
+        missing = find_missing(picture, index, None)
+        if missing and missing.found:
+            raise ParameterError(
+                f"{name}: no missing pixels are taken here, and there are {missing}; fill them first, as by "
+                "'cnnfilter gaussian --fill'"
+            )
+
+
 def is_overruled(picture: Picture, index: int, value: float) -> bool:
     """Whether pixels have another value that the file declares missing."""
     declared = overruled(picture, index, value)

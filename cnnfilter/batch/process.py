@@ -20,7 +20,7 @@ from cnnfilter.filters.filter import Filter, Range
 from cnnfilter.filters.plan import ChainPlan, plan_chain
 from cnnfilter.pixels import Array
 
-_INEXACT = ("AVIF", "GIF", "JPEG")
+_INEXACT = ("AVIF", "GIF", "HEIC", "JPEG")
 """Forms that change pixels a little, those too whose value means that they are missing."""
 
 _INEXACT_AT_A_QUALITY = ("JP2", "JXL", "WEBP")

@@ -264,9 +264,11 @@ def _pictures(files: list[tuple[Path, Path]]) -> tuple[list["Array"], list["Arra
 
 
 def _frames(path: Path) -> list["Array"]:
+    from cnnfilter.batch.missing import refuse_missing
     from cnnfilter.files import read
 
     picture = read(path)
+    refuse_missing(picture, str(path))
     return [_colours(frame, picture.alpha) for frame in picture.frames]
 
 

@@ -1,5 +1,6 @@
 """BMP whose colours lie under masks of any width, which Pillow does not read; the rest is left to Pillow."""
 
+import io
 import struct
 from typing import IO
 
@@ -18,11 +19,23 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     """Read one image."""
     head = file.read(74)
     file.seek(0)
+    if not head.startswith(b"BM"):
+        file = io.BytesIO(_file_header(head) + file.read())
+        head = file.read(74)
+        file.seek(0)
     masked = len(head) >= 70 and _field(head, 14) >= 40 and _field(head, 30) in _BITFIELDS
     picture = _under_masks(file, head, limit) if masked else pillow.read(file, form, limit)
     if _field(head, 14) >= _WITH_PROFILE and head[70:] in _PROFILES:
         picture.losses.append("the colour profile of a BMP file is left out")
     return picture
+
+
+def _file_header(head: bytes) -> bytes:
+    """Return what stands before a DIB in a BMP file: where its pixels begin, after masks and colours."""
+    size, bits = _field(head, 0), int.from_bytes(head[14:16], "little")
+    masks = 12 if size == 40 and _field(head, 16) == 3 else 0
+    colours = _field(head, 32) or (1 << bits if bits <= 8 else 0)
+    return struct.pack("<2sLHHL", b"BM", 0, 0, 0, min(14 + size + masks + 4 * colours, 2**32 - 1))
 
 
 def _under_masks(file: IO[bytes], head: bytes, limit: Limit) -> Picture:

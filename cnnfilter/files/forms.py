@@ -31,9 +31,15 @@ FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "DDS": (".dds",),
         "ICO": (".ico",),
         "PSD": (".psd",),
+        "HEIC": (".heic", ".heif", ".hif"),
+        "EXR": (".exr",),
+        "FITS": (".fits", ".fit", ".fts"),
     }
 )
-"""Every form that is read, with its suffixes, the usual one first."""
+"""Every form that is read, with its suffixes, the usual one first.
+
+HEIC, EXR and FITS need extras (`cnnfilter.files.extra`).
+"""
 
 READ_ONLY = ("ICO", "PSD")
 """Those that are not written."""
@@ -66,7 +72,10 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"DDS ", "DDS"),
     (b"\0\0\1\0", "ICO"),
     (b"8BPS\0\1", "PSD"),
+    (b"\x76\x2f\x31\x01", "EXR"),
+    (b"SIMPLE  =", "FITS"),
 )
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2"}
 _NETPBM = {
     b"P1": "PGM",
     b"P2": "PGM",
@@ -79,6 +88,7 @@ _NETPBM = {
     b"Pf": "PFM",
 }
 _PCX_VERSIONS = {b"\0", b"\2", b"\3", b"\4", b"\5"}
+_DIB_SIZES = {b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0"}
 _TGA_MAPS = {b"\0", b"\1"}
 _TGA_KINDS = {b"\1", b"\2", b"\3", b"\t", b"\n", b"\v"}
 
@@ -128,19 +138,31 @@ def form_named(name: str) -> str:
 def form_of_bytes(head: bytes, suffix: str = "") -> str | None:
     """Return the form that a file beginning with these bytes has, or None.
 
-    A TGA file has no mark at its beginning: it is recognised by its suffix and a plausible header.
+    A TGA file has no mark at its beginning, nor has a DIB, a BMP without its file header: they are recognised
+    by their suffix and a plausible header.
     """
     for magic, form in _MAGIC:
         if head.startswith(magic):
             return form
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[4:12] in (b"ftypavif", b"ftypavis"):
-        return "AVIF"
+    if head[4:8] == b"ftyp":
+        return _form_of_brands(head)
     if head[:2] in _NETPBM and head[2:3].isspace():
         return _NETPBM[head[:2]]
     if head[:1] == b"\n" and head[1:2] in _PCX_VERSIONS and head[2:3] == b"\1":
         return "PCX"
     if suffix.lower() == ".tga" and head[1:2] in _TGA_MAPS and head[2:3] in _TGA_KINDS:
         return "TGA"
+    if suffix.lower() == ".dib" and head[:4] in _DIB_SIZES:
+        return "BMP"
     return None
+
+
+def _form_of_brands(head: bytes) -> str | None:
+    """Tell AVIF and HEIC apart by what a file says it is, and what it says it is like."""
+    size = int.from_bytes(head[:4], "big")
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(size, len(head)), 4))]
+    if b"avif" in brands or b"avis" in brands:
+        return "AVIF"
+    return "HEIC" if brands[0] in _HEIC else None

@@ -39,9 +39,10 @@ _LONGEST = {"exif": 65_533, "xmp": 65_533 - len(b"http://ns.adobe.com/xap/1.0/\0
 def read(file: IO[bytes], limit: Limit) -> Picture:
     """Read grey, RGB or CMYK."""
     data = file.read()
-    if data.count(_SCAN) > _MOST_SCANS:  # each of them costs the time of a whole image
-        raise ImageFileError(f"damaged JPEG file (more than {_MOST_SCANS} scans); get a whole copy")
     segments = list(_before_the_pixels(data))
+    start = segments[-1][1] if segments else 0  # what comes before may hold any bytes
+    if data.count(_SCAN, start) > _MOST_SCANS:  # each of them costs the time of a whole image
+        raise ImageFileError(f"damaged JPEG file (more than {_MOST_SCANS} scans); get a whole copy")
     if deep := next((place for marker, place in segments if _is_deep(data, marker, place)), 0):
         return _read_deep(data, deep, limit)
     with pillow.decoding("JPEG"):

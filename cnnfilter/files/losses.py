@@ -11,6 +11,7 @@ _HOLDS: dict[str, set[str]] = {
     "TIFF": {*_EVERYWHERE, "photoshop", "dpi", "tags"},
     "WEBP": {*_EVERYWHERE, "delays"},
     "AVIF": {*_EVERYWHERE, "delays"},
+    "HEIC": _EVERYWHERE,
     "GIF": {"comment", "delays"},
     "BMP": {"dpi"},
     **{form: {"comment"} for form in ("PPM", "PGM", "PBM", "PAM")},

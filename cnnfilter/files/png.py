@@ -28,6 +28,8 @@ _DEPTHS = {
     RGB_ALPHA: (8, 16),
 }
 _ONCE = (b"IHDR", b"PLTE", b"tRNS", b"acTL", b"IEND")
+_ANCILLARY = 0x20  # of the first letter
+_OF_PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
 
 # libpng's warnings would reach the user's terminal, and what they are about is checked here.
 logging.getLogger("imagecodecs").addHandler(logging.NullHandler())
@@ -61,7 +63,7 @@ class Chunk(NamedTuple):
 def read(file: IO[bytes], limit: Limit) -> Picture:
     """Read every pixel form, and all frames of an animation."""
     data = memoryview(file.read())
-    chunks, end = _chunks(data)
+    chunks, end, broken = _chunks(data)
     header = _header(chunks)
     picture = Picture([])
     if _is_animated(chunks):
@@ -79,15 +81,20 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     elif header.bits == 1:
         picture.notes.append(ONE_BIT)
     picture.metadata, picture.losses[:0] = pngmetadata.read(chunks)
+    picture.losses += broken
     if end < len(data):
         picture.losses.append(_what_follows(data[end:]))
     return stand_upright(picture)
 
 
-def _chunks(data: memoryview) -> tuple[list[Chunk], int]:
-    """Return the chunks, having checked that all are whole, and where the last one ends."""
+def _chunks(data: memoryview) -> tuple[list[Chunk], int, list[str]]:
+    """Return the chunks that are whole, where the last one ends, and what is left out.
+
+    A chunk with a wrong checksum is left out if no pixel needs it; any other is damage.
+    """
     place = len(SIGNATURE)
     chunks: list[Chunk] = []
+    broken: list[str] = []
     while not chunks or chunks[-1].name != b"IEND":
         if place + 12 > len(data):
             raise ImageFileError("truncated PNG file (its end is missing); get a whole copy")
@@ -95,13 +102,17 @@ def _chunks(data: memoryview) -> tuple[list[Chunk], int]:
         end = place + 8 + length
         # Decoders skip most of these sums. Looking at all of them costs 4 % of decoding.
         if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            if end + 4 <= len(data) and name[0] & _ANCILLARY and name not in _OF_PIXELS:
+                broken.append(f"chunk {name.decode('latin-1')!r}, whose checksum is wrong, left out")
+                place = end + 4
+                continue
             what = "truncated" if end + 4 > len(data) else "damaged"
             raise ImageFileError(f"{what} PNG file (checksum of chunk {name!r}); get a whole copy")
         if name in _ONCE and any(chunk.name == name for chunk in chunks):
             raise ImageFileError(f"damaged PNG file (a second chunk {name!r}); get a whole copy")
         chunks.append(Chunk(name, data[place + 8 : end], data[place : end + 4]))
         place = end + 4
-    return chunks, place
+    return chunks, place, broken
 
 
 def _header(chunks: list[Chunk]) -> Header:
@@ -135,6 +146,8 @@ def pixels(header: Header, chunks: list[Chunk], stream: list[memoryview | bytes]
     stream : list of bytes
         The whole IDAT chunks of the image.
     """
+    if not stream:  # libpng's message of that is no text
+        raise ImageFileError("damaged PNG file (no pixels); get a whole copy")
     start = chunk_of(b"IHDR", struct.pack(">LLBBBBB", *header))
     colours = {chunk.name: chunk for chunk in chunks if chunk.name in (b"PLTE", b"tRNS")}
     if header.kind != PALETTE:

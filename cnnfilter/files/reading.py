@@ -28,6 +28,9 @@ _MODULES = {
     "PFM": "netpbm",
     "NPY": "npy",
     **dict.fromkeys(("JXL", "JP2", "QOI", "HDR"), "imagecodec"),
+    "HEIC": "heic",
+    "EXR": "exr",
+    "FITS": "fits",
     **dict.fromkeys(("PCX", "SGI", "DDS", "ICO", "PSD"), "pillow"),
 }
 

@@ -1,7 +1,7 @@
 """Reading TIFF: every page upright, what its samples mean, and the tags that travel with it."""
 
 import io
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -119,6 +119,8 @@ def _add(picture: Picture, page: Page, index: int, limit: Limit) -> None:
         )
     else:
         picture.pages.append(_metadata(page, picture.losses))
+        if _packing(page).items() - picture.encoding.items():
+            picture.lose("pages that are packed or tiled otherwise than the first are written as that one")
     picture.frames.append(frame)
 
 
@@ -127,14 +129,20 @@ def _describe(picture: Picture, page: Page, frame: Array, model: Model, alpha: b
     picture.model, picture.alpha = model, alpha
     picture.metadata = _metadata(page, picture.losses)
     picture.encoding |= {
-        "compression": page.compression,
+        **_packing(page),
         "predictor": page.number(PREDICTOR, 1),
-        "tile": (page.number(TILE_HEIGHT), page.number(TILE_WIDTH)) if page.tiled else None,
-        "planar": page.number(PLANAR, 1) == 2,
         "big": page.block.big,
         "turned": page.number(ORIENTATION, 1) in exif.SIDEWAYS,
         "size": frame.shape[:2],
         "dtype": frame.dtype,
+    }
+
+
+def _packing(page: Page) -> dict[str, Any]:
+    return {
+        "compression": page.compression,
+        "tile": (page.number(TILE_HEIGHT), page.number(TILE_WIDTH)) if page.tiled else None,
+        "planar": page.number(PLANAR, 1) == 2,
     }
 
 

@@ -58,6 +58,7 @@ def layout(picture: Picture, level: int | None) -> Layout:
         predictor = _DIFFERENCES
     tile = was.get("tile")
     if tile and any(side % _TILE for side in tile):
+        picture.lose(f"tiles of {tile[0]}x{tile[1]}, no multiples of {_TILE}, are written as strips")
         tile = None
     return Layout(codec, FAST if level is None else level, predictor, tile, was.get("planar", False))
 

@@ -50,9 +50,12 @@ _ABILITIES = {
     "PCX": _Ability(side=65535),
     "SGI": _Ability(side=65535),
     "DDS": _Ability(alpha=True),
+    "HEIC": _Ability(("uint8", "uint16"), alpha=True),
+    "EXR": _Ability(("float32",), alpha=True),
+    "FITS": _Ability(("uint8", "uint16", "int16", "float32", "float64"), (1,), frames=True),
 }
 
-_PAGES = ("TIFF", "PPM", "PGM", "PBM", "PAM")
+_PAGES = ("TIFF", "PPM", "PGM", "PBM", "PAM", "FITS")
 """Forms whose images one after the other are no animation, and may differ in size."""
 
 
@@ -207,6 +210,10 @@ def _encode(picture: Picture, file: IO[bytes], form: str, options: dict[str, Any
         import_module(f"{package}.gif").write(picture, file)
     elif form in ("JXL", "JP2", "QOI", "HDR"):
         import_module(f"{package}.imagecodec").write(picture, file, form, quality)
+    elif form == "HEIC":
+        import_module(f"{package}.heic").write(picture, file, quality)
+    elif form in ("EXR", "FITS"):
+        import_module(f"{package}.{form.lower()}").write(picture, file)
     elif form in ("WEBP", "AVIF"):
         import_module(f"{package}.animation").write(picture, file, form, quality)
     elif form in ("PPM", "PGM", "PBM", "PAM", "PFM"):

@@ -10,7 +10,9 @@ from commandline import cnnfilter, complaint
 
 import cnnfilter as cf
 from cnnfilter.cli.group import cnnfilter as root
+from cnnfilter.files.weightsfile import write_tensors
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
+from cnnfilter.nn.models import build
 
 LOWEST = "-3.4028234663852886e+38"
 """GDAL's text of the least float32, which is what most elevation models have where nothing is known."""
@@ -321,3 +323,21 @@ class TestExplained:
         source = save(tmp_path / "a.tif", heights(-9999), "-9999")
         done = cnnfilter("mean", source, "--explain", "--depth", "8", status=1)
         assert "uint8 does not hold -9999" in complaint(done)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("learn", "a.tif", "b.tif", "-o", "f.json"),
+        ("net", "predict", "--weights", "lenet5.safetensors", "a.tif"),
+    ],
+)
+def test_what_takes_every_pixel_for_a_number_refuses_them(command, tmp_path):
+    image = heights(-9999)
+    save(tmp_path / "a.tif", image, "-9999")
+    save(tmp_path / "b.tif", np.where(image == -9999, 0, image))
+    write_tensors(tmp_path / "lenet5.safetensors", build("lenet5").initialise(0).tensors())
+    done = cnnfilter(*command, cwd=tmp_path, status=None)
+    assert done.returncode in (1, 2)
+    count = np.count_nonzero(image == -9999)
+    assert f"no missing pixels are taken here, and there are {count} values of -9999" in complaint(done)

@@ -73,3 +73,16 @@ def test_impossible_masks_are_refused(masks):
         imagefile.read(
             drawn(values, 32, (1, 2, 4)).replace(struct.pack("<LLL", 1, 2, 4), struct.pack("<LLL", *masks))
         )
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "L", "RGB"])
+def test_a_dib_is_a_bmp_without_its_file_header(mode, tmp_path):
+    image = Image.fromarray(np.random.default_rng(3).integers(0, 256, (9, 7, 3), np.uint8)).convert(mode)
+    whole = io.BytesIO()
+    image.save(whole, "BMP")
+    (tmp_path / "a.dib").write_bytes(whole.getvalue()[14:])
+    expected = imagefile.read(whole.getvalue()).frames[0]
+    np.testing.assert_array_equal(imagefile.read(tmp_path / "a.dib").frames[0], expected)
+    with pytest.raises(ImageFileError, match="BMP"):
+        (tmp_path / "b.dib").write_bytes(whole.getvalue()[14:60])
+        imagefile.read(tmp_path / "b.dib")

@@ -187,6 +187,9 @@ class TestBlocks:
         with pytest.raises(ImageFileError, match="more than 200 scans"):
             imagefile.read(whole[:-2] + scan * 300 + whole[-2:])
 
+    def test_what_looks_like_scans_in_a_block_before_the_pixels_is_none(self):
+        assert imagefile.read(with_segments(segment(0xED, b"\xff\xda" * 400))).frames
+
 
 @pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize(("bits", "lossless"), [(12, False), (12, True), (16, True), (8, True)])

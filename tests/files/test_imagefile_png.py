@@ -61,6 +61,29 @@ def written(array, model="rgb", alpha=False, **options):
     return file.getvalue()
 
 
+def test_no_pixels(rng):
+    whole = handmade(rng.integers(0, 256, (13, 11, 3)), 2, 8)
+    start = whole.index(b"IDAT") - 4
+    with pytest.raises(ImageFileError, match=r"damaged PNG file \(no pixels\)"):
+        imagefile.read(whole[:start] + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("name", [b"tEXt", b"iCCP", b"cLLI", b"tRNS", b"IDAT"])
+def test_a_wrong_checksum_costs_the_chunk_or_the_file(name, rng):
+    samples = rng.integers(0, 256, (13, 11, 3))
+    content = {b"tEXt": b"key\0words", b"tRNS": bytes(6)}.get(name, bytes(8))
+    whole = handmade(samples, 2, 8, extra=[] if name == b"IDAT" else [(name, content)])
+    end = whole.index(name) + 4 + int.from_bytes(whole[whole.index(name) - 4 : whole.index(name)], "big")
+    broken = whole[:end] + bytes(4) + whole[end + 4 :]
+    if name in (b"tRNS", b"IDAT"):
+        with pytest.raises(ImageFileError, match=f"checksum of chunk b'{name.decode()}'"):
+            imagefile.read(broken)
+        return
+    picture = imagefile.read(broken)
+    np.testing.assert_array_equal(picture.frames[0], samples)
+    assert picture.losses == [f"chunk '{name.decode()}', whose checksum is wrong, left out"]
+
+
 ALLOWED = [(0, b) for b in (1, 2, 4, 8, 16)] + [(k, b) for k in (2, 4, 6) for b in (8, 16)]
 
 

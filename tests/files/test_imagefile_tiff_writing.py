@@ -76,6 +76,32 @@ class TestPacking:
         assert (tags.get(323), tags.get(322)) == options.get("tile", (None, None))
         assert picture.losses == picture.notes == []
 
+    def test_odd_tiles_become_strips_and_that_is_told(self, rng):
+        picture = imagefile.read(made(values(rng, (37, 41), "uint8"), tile=(16, 16)))
+        picture.encoding["tile"] = (20, 16)  # which tifffile does not write
+        ((tags, _),) = pages(written(picture))
+        assert 322 not in tags
+        assert picture.losses == ["tiles of 20x16, no multiples of 16, are written as strips"]
+
+    @pytest.mark.parametrize(
+        "other", [{"compression": "lzw"}, {"tile": (16, 16)}, {"planarconfig": "separate"}], ids=str
+    )
+    def test_pages_that_are_packed_otherwise_than_the_first_are_told(self, rng, other):
+        image, file = values(rng, (3, 37, 41), "uint8"), io.BytesIO()
+        with tifffile.TiffWriter(file) as writer:
+            for options in ({}, other):
+                apart = "planarconfig" in options
+                page = image if apart else np.moveaxis(image, 0, 2)
+                writer.write(
+                    page, photometric="rgb", rowsperstrip=None if "tile" in options else 10, **options
+                )
+        picture = imagefile.read(file.getvalue())
+        assert picture.losses == [
+            "pages that are packed or tiled otherwise than the first are written as that one"
+        ]
+        for (_, pixels), frame in zip(pages(written(picture)), picture.frames, strict=True):
+            np.testing.assert_array_equal(pixels, frame)
+
     @pytest.mark.parametrize(("level", "codec"), [(0, 1), (1, 8), (6, 8)])
     @pytest.mark.parametrize("dtype", ["uint16", "float32"])
     def test_is_another_where_that_is_asked_for(self, level, codec, dtype, rng):

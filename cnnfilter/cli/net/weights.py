@@ -136,10 +136,12 @@ def read_image(path: str, max_pixels: int | None = None) -> "Array":
     """Read an image file, or ``-``, as float32 (H, W, C) from 0 to 1, C 1 or 3, without its alpha."""
     import numpy as np
 
+    from cnnfilter.batch.missing import refuse_missing
     from cnnfilter.files import MAX_PIXELS, read
 
     source, name = (sys.stdin.buffer, "standard input") if path == "-" else (path, path)
     picture = read(source, max_pixels=max_pixels or MAX_PIXELS, name=name)
+    refuse_missing(picture, name)
     frame = np.asarray(picture.frames[0])
     full = float(np.iinfo(frame.dtype).max) if frame.dtype.kind in "iu" else 1.0
     frame = frame if frame.ndim == 3 else frame[..., None]

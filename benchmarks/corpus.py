@@ -1,0 +1,307 @@
+"""A folder of image files through the identity filter, and through what else reads images.
+
+``python -m benchmarks.corpus FOLDER...`` prints, for each form, how many files there are, how many are opened
+by us and by Pillow, OpenCV, libvips and ImageMagick, and what is wrong: pixels that two others agree on and
+we do not, descriptions that exiftool finds before and not after although nothing was said, exceptions that
+are not our own, files that two others open and we do not. ``--mutate N`` changes bytes in N copies and asks
+only that they are read or refused, in `SECONDS` and `MEBIBYTES`. ``--list FILE`` has a line for every file.
+Needs the ``bench`` extra, pyvips, ImageMagick and exiftool; what is missing is left out.
+"""
+
+import argparse
+import contextlib
+import faulthandler
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.corpuspeers import LOSSY, PEERS, Array, close, in_colours, versions
+from benchmarks.mutations import MEBIBYTES, SECONDS, mutated
+from cnnfilter import filter_files, read
+from cnnfilter.errors import CnnFilterError
+from cnnfilter.files.forms import FORMS, form_named, form_of_bytes
+
+_CHUNK = 100  # files a process, so that one that dies costs little
+_FILE_SECONDS = 60
+_UNWRITTEN = ("ICO", "PSD", "DDS")
+# Groups of exiftool, and the words by which a loss of them is told.
+_GROUPS = {"ICC_Profile": "profile", "ExifIFD": "EXIF", "GPS": "EXIF", "IPTC": "Photoshop|IPTC", "XMP": "XMP"}
+_COLUMNS = ("opened", "wrong", "changed", "silent", "own", "two others")
+
+
+def forms_of(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Yield each file with its form: by its bytes, or by its suffix if they are of none."""
+    for path in paths:
+        with path.open("rb") as file:
+            form = form_of_bytes(file.read(64), path.suffix)
+        try:
+            yield form or form_named(path.suffix), path
+        except CnnFilterError:
+            continue
+
+
+def ours(path: str, form: str, folder: str) -> dict[str, Any]:
+    """Run the identity filter; what came of it, and the pixels that were read."""
+    suffix = ".png" if form in _UNWRITTEN else FORMS[form][0]
+    output = os.path.join(folder, f"{abs(hash(path))}{suffix}")
+    (result,) = filter_files(path, output, "convolve --kernel identity:1", overwrite=True, jobs=1, threads=1)
+    found: dict[str, Any] = {"state": "opened", "output": output}
+    if result.error is not None:
+        found |= {"state": "refused", "why": str(result.error)}
+        if not isinstance(result.error, CnnFilterError):
+            found |= {"state": "own", "why": f"{type(result.error).__name__}: {result.error}"}
+    else:
+        found["losses"] = list(result.outcome.losses)
+    return found
+
+
+def pixels_of(path: str) -> tuple[Array | None, np.ndarray | None]:
+    """Return the colours that we read, and where they are opaque."""
+    picture = read(path)
+    frame = np.asarray(picture.frames[0])
+    opaque = None
+    if picture.alpha:
+        white = np.iinfo(frame.dtype).max if frame.dtype.kind in "iu" else 1
+        frame, opaque = frame[..., :-1], frame[..., -1] == white
+    channels = frame.shape[2] if frame.ndim == 3 else 1
+    if picture.form == "PNG" and picture.delays:  # others show what need not be a frame
+        return None, opaque
+    return (in_colours(frame) if channels in (1, 3) and picture.model != "cmyk" else None), opaque
+
+
+def judged(path: str, form: str, folder: str) -> dict[str, Any]:
+    """Open a file by all, and compare."""
+    found = {"path": path, "form": form, **ours(path, form, folder), "peers": []}
+    decoded: dict[str, Array] = {}
+    for name, decode in PEERS.items():
+        try:
+            pixels = decode(path)
+        except Exception:  # whatever they raise
+            continue
+        found["peers"].append(name)
+        if pixels is not None:
+            decoded[name] = pixels
+    try:
+        colours, opaque = pixels_of(path)
+        found["read"] = True
+    except CnnFilterError as error:
+        found.setdefault("why", str(error))
+        return found
+    if found["state"] == "refused":
+        found["state"] = "unwritten"
+    if colours is None:
+        return found
+    lossy = form in LOSSY or _jpeg_inside(path, form)
+    agree = [name for name, pixels in decoded.items() if close(colours, pixels, lossy, opaque)]
+    rest = [decoded[name] for name in decoded if name not in agree]
+    if not agree and any(
+        close(a, b, lossy, opaque if a.shape == colours.shape else None)
+        for a in rest
+        for b in rest
+        if a is not b
+    ):
+        found["wrong"] = True
+    elif rest and not agree:
+        found["apart"] = list(decoded)
+    if found["state"] == "opened" and form not in _UNWRITTEN:
+        after, _ = pixels_of(found["output"])
+        if after is None or not close(after, colours, lossy or form == "GIF", opaque):
+            found["changed"] = True
+    return found
+
+
+def _jpeg_inside(path: str, form: str) -> bool:
+    if form != "TIFF":
+        return False
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        return file.pages[0].compression not in (1, 5, 8, 32773, 32946, 50000)
+
+
+def work(folder: str) -> None:
+    """Judge the files that standard input names, a line of JSON for each; for processes of `run`."""
+    faulthandler.enable()
+    signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError))
+    for line in sys.stdin:
+        form, path = line.rstrip("\n").split("\t")
+        print(json.dumps({"at": path, "form": form}), flush=True)
+        signal.alarm(_FILE_SECONDS)
+        try:
+            found = judged(path, form, folder)
+        except BaseException as error:
+            found = {
+                "path": path,
+                "form": form,
+                "state": "own",
+                "why": f"{type(error).__name__}: {error}",
+                "peers": [],
+            }
+        signal.alarm(0)
+        print(json.dumps(found), flush=True)
+
+
+def run(files: list[tuple[str, Path]]) -> Iterator[dict[str, Any]]:
+    """Judge files in processes of their own; one that dies costs its file and no other."""
+    while files:
+        with tempfile.TemporaryDirectory() as folder:
+            text = "".join(f"{form}\t{path}\n" for form, path in files[:_CHUNK])
+            code = f"from benchmarks.corpus import work; work({folder!r})"
+            done = subprocess.run(
+                [sys.executable, "-c", code], input=text, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                text=True, check=False, errors="replace",
+            )  # fmt: skip
+            lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+            results = [line for line in lines if "path" in line]
+            _tell_losses(results)
+            yield from results
+        started = sum("at" in line for line in lines)
+        if done.returncode and started > len(results):
+            at = lines[-1]
+            yield {
+                "path": at["at"],
+                "form": at["form"],
+                "state": "died",
+                "why": str(done.returncode),
+                "peers": [],
+            }
+        files = files[max(started, 1) :]
+        print(f"\r{len(files)} left  ", end="", file=sys.stderr, flush=True)
+
+
+def _tell_losses(results: list[dict[str, Any]]) -> None:
+    """Note which descriptions exiftool finds before and not after, though nothing was said."""
+    opened = [found for found in results if found["state"] == "opened"]
+    if not opened or not shutil.which("exiftool"):
+        return
+    before = _groups([found["path"] for found in opened])
+    after = _groups([found["output"] for found in opened])
+    for found in opened:
+        told = " ".join(found["losses"])
+        lost = before.get(found["path"], set()) - after.get(found["output"], set())
+        silent = [group for group in lost if not any(word in told for word in _GROUPS[group].split("|"))]
+        if silent:
+            found["silent"] = silent
+
+
+def _groups(paths: list[str]) -> dict[str, set[str]]:
+    command = ["exiftool", "-j", "-G1", "-q", "-q", "-fast1", *paths]
+    told = subprocess.run(command, capture_output=True, check=False).stdout
+    groups = {}
+    for found in json.loads(told.decode(errors="replace") or "[]"):
+        names = {key.split(":")[0].split("-")[0] for key in found}
+        groups[found["SourceFile"]] = names & set(_GROUPS)
+    return groups
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Write the counts, a row for each form."""
+    rows: dict[str, Counter[str]] = defaultdict(Counter)
+    for found in results:
+        for row in (rows[found["form"]], rows["all"]):
+            row["files"] += 1
+            row["opened"] += bool(found.get("read"))
+            row.update(found["peers"])
+            row.update(key for key in ("wrong", "changed", "silent") if found.get(key))
+            row["own"] += found["state"] in ("own", "died")
+            row["two others"] += not found.get("read") and len(found["peers"]) >= 2
+    head = ["form", "files", *_COLUMNS[:1], *PEERS, *_COLUMNS[1:]]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    order = [*sorted(name for name in rows if name != "all"), "all"]
+    lines += ["| " + " | ".join([name, *(str(rows[name][key]) for key in head[1:])]) + " |" for name in order]
+    return "\n".join(lines)
+
+
+def mutate(files: list[tuple[str, Path]], count: int) -> int:
+    """Read changed copies, a process for a hundred; print what breaks a promise, return how many do."""
+    chosen = random.Random(0).choices([path for _, path in files if path.stat().st_size < 2 << 20], k=count)
+    broken = 0
+    for start in range(0, count, _CHUNK):
+        text = "".join(
+            f"{start + number}\t{path}\n" for number, path in enumerate(chosen[start : start + _CHUNK])
+        )
+        code = "from benchmarks.corpus import read_mutated; read_mutated()"
+        done = subprocess.run(
+            [sys.executable, "-c", code], input=text, stdout=subprocess.PIPE, text=True, check=False
+        )
+        for line in done.stdout.splitlines():
+            broken += line.startswith("broken")
+            if line.startswith("broken"):
+                print(line)
+        if done.returncode:
+            broken += 1
+            print(f"the process ended with {done.returncode}: {done.stdout.splitlines()[-1:]}")
+    return broken
+
+
+def read_mutated() -> None:
+    """Read a changed copy of each file that standard input names, within limits."""
+    faulthandler.enable()
+    signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError))
+    for line in sys.stdin:
+        seed, path = line.rstrip("\n").split("\t")
+        data = mutated(Path(path).read_bytes(), np.random.default_rng(int(seed)))
+        print("at", seed, path, flush=True)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        signal.alarm(SECONDS)
+        try:
+            read(data)
+        except CnnFilterError:
+            pass
+        except BaseException as error:
+            print("broken", seed, path, type(error).__name__, str(error)[:200].replace("\n", " "), flush=True)
+        signal.alarm(0)
+        now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if now > max(before, MEBIBYTES << 10):
+            print("broken", seed, path, "memory", f"{now >> 10} MiB", flush=True)
+
+
+def main() -> int:
+    """Judge all files below the folders, and print the table and what is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--mutate", type=int, default=0, metavar="N")
+    parser.add_argument("--list", type=Path, metavar="FILE")
+    given = parser.parse_args()
+    paths = sorted(path for folder in given.folders for path in folder.rglob("*") if path.is_file())
+    files = list(forms_of(paths))
+    if given.mutate:
+        broken = mutate(files, given.mutate)
+        print(f"{given.mutate} inputs, {broken} broken")
+        return bool(broken)
+    results = []
+    with given.list.open("w") if given.list else contextlib.nullcontext() as file:
+        for found in run(files):
+            results.append(found)
+            if file:
+                print(json.dumps(found), file=file, flush=True)
+    for found in results:
+        kinds = [key for key in ("wrong", "changed", "silent") if found.get(key)]
+        kinds += [found["state"]] if found["state"] in ("own", "died") else []
+        kinds += ["two others"] if not found.get("read") and len(found["peers"]) >= 2 else []
+        if kinds:
+            print(
+                ", ".join(kinds),
+                found["path"],
+                found.get("silent", ""),
+                found.get("why", "")[-160:],
+                found["peers"],
+            )
+    print(f"\n{versions()}\n{table(results)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

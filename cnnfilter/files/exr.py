@@ -1,0 +1,95 @@
+"""OpenEXR: float colours or grey of the first part, alpha divided out as everywhere here."""
+
+import os
+import shutil
+import tempfile
+from typing import IO, Any
+
+import numpy as np
+
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files.extra import decoding, library
+from cnnfilter.files.limit import Limit
+from cnnfilter.files.picture import Array, Picture
+
+_COLOURS = (("R", "G", "B"), ("Y",))
+# What says how the pixels lie in the file, and nothing of what they show.
+_LAYOUT = {
+    "channels", "chunkCount", "compression", "dataWindow", "lineOrder", "name", "pixelAspectRatio",
+    "screenWindowCenter", "screenWindowWidth", "tiles", "type", "version", "dwaCompressionLevel",
+    "zipCompressionLevel",
+}  # fmt: skip
+_MOST_NAMES = 5
+
+
+def read(file: IO[bytes], limit: Limit) -> Picture:
+    """Read the first part as float32."""
+    exr = library("EXR")
+    with decoding("EXR"):
+        with exr.File(file, separate_channels=True, header_only=True) as head:
+            for part in head.parts:
+                low, high = (np.asarray(corner, np.int64) for corner in part.header["dataWindow"])
+                width, height = (high - low + 1).tolist()
+                limit.spend(width, height, 1, 4 * len(part.header["channels"]))
+        file.seek(0)
+        with exr.File(file, separate_channels=True) as held:
+            header, parts = dict(held.parts[0].header), len(held.parts)
+            planes = {name: np.array(channel.pixels) for name, channel in held.parts[0].channels.items()}
+    names = next((names for names in _COLOURS if all(name in planes for name in names)), ())
+    if not names and len(planes) == 1:
+        names = tuple(planes)
+    if not names or "RY" in planes:
+        raise ImageFileError(
+            f"EXR of the channels {', '.join(planes)} is not read; convert it to R, G, B or one channel"
+        )
+    alpha = "A" in planes and names != ("A",)
+    frame = np.dstack([planes[name] for name in (*names, *["A"] * alpha)]).astype(np.float32)
+    if alpha:
+        frame = _divided(frame)
+    frame = frame if frame.shape[-1] > 1 else frame[..., 0]
+    left = [name for name in planes if name not in (*names, "A")]
+    return Picture([frame], "rgb" if len(names) == 3 else "grey", alpha, losses=_losses(header, left, parts))
+
+
+def _divided(frame: Array) -> Array:
+    colours, alpha = frame[..., :-1], frame[..., -1:]
+    return np.concatenate([np.divide(colours, alpha, out=colours.copy(), where=alpha > 0), alpha], axis=-1)
+
+
+def _losses(header: dict[str, Any], left: list[str], parts: int) -> list[str]:
+    """Tell of channels, parts and attributes that are not in the picture."""
+    losses = []
+    if left:
+        losses.append(f"channels of an EXR file left out: {_few(left)}")
+    if parts > 1:
+        losses.append(f"all but the first of {parts} parts of an EXR file are left out")
+    names = [name for name in header if name not in _LAYOUT and name != "displayWindow"]
+    if not all(
+        np.array_equal(a, b) for a, b in zip(header["dataWindow"], header["displayWindow"], strict=True)
+    ):
+        names.append("displayWindow")
+    if names:
+        losses.append(f"attributes of an EXR file left out: {_few(names)}")
+    return losses
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + ("…" if len(names) > _MOST_NAMES else "")
+
+
+def write(picture: Picture, file: IO[bytes]) -> None:
+    """Write one picture of float32, deflated."""
+    exr = library("EXR")
+    frame = np.atleast_3d(picture.frames[0]).astype(np.float32)
+    names = ["R", "G", "B"] if picture.model == "rgb" else ["Y"]
+    if picture.alpha:
+        frame = np.concatenate([frame[..., :-1] * frame[..., -1:], frame[..., -1:]], axis=-1)
+        names.append("A")
+    planes = {name: np.ascontiguousarray(frame[..., number]) for number, name in enumerate(names)}
+    header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage}
+    with tempfile.TemporaryDirectory() as folder:  # its writer takes paths alone
+        path = os.path.join(folder, "image.exr")
+        with exr.File(header, planes) as made:
+            made.write(path)
+        with open(path, "rb") as written:
+            shutil.copyfileobj(written, file)

@@ -1,0 +1,214 @@
+"""HEIC, EXR and FITS, whose libraries are extras: what is read, written, and said to be lost."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnfilter import filter_files
+from cnnfilter.errors import ImageFileError
+from cnnfilter.files import Metadata, Picture, form_of_bytes, read, write
+from cnnfilter.files.extra import LIBRARIES, is_installed
+
+HEADS = {
+    "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+    "EXR": b"\x76\x2f\x31\x01\2\0\0\0",
+    "FITS": b"SIMPLE  =                    T",
+}
+
+
+def needs(form):
+    return pytest.mark.skipif(not is_installed(form), reason=f"{LIBRARIES[form]} is not installed")
+
+
+def written(picture, form, **options):
+    file = io.BytesIO()
+    write(picture, file, form=form, **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def smooth():
+    rows, columns = np.mgrid[:48, :64]
+    return np.dstack([rows * 5, columns * 4, 255 - rows * 2 - columns]).astype(np.uint8)
+
+
+@pytest.mark.parametrize("form", LIBRARIES)
+def test_without_the_library_one_line_says_how_to_install_it(form, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, LIBRARIES[form], None)
+    with pytest.raises(ImageFileError, match=rf"pip install 'cnnfilter\[{form.lower()}\]'$"):
+        read(HEADS[form] + bytes(100), name="a")
+    frame = np.zeros((3, 4), np.float32 if form == "EXR" else np.uint8)
+    with pytest.raises(ImageFileError, match=rf"pip install 'cnnfilter\[{form.lower()}\]'$"):
+        written(Picture([frame]), form)
+
+
+def test_brands_tell_avif_and_heic_apart():
+    assert form_of_bytes(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf") == "AVIF"
+    assert form_of_bytes(b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf") == "HEIC"
+    assert form_of_bytes(b"\0\0\0\x1cftypisom\0\0\0\0isomiso2avc1mp41") is None
+
+
+@needs("HEIC")
+class TestHeic:
+    def test_what_pillow_heif_wrote(self, smooth, tmp_path):
+        import pillow_heif
+
+        exif = Image.Exif()
+        exif[274], exif[271] = 1, "maker"
+        path = tmp_path / "a.heic"
+        image = pillow_heif.from_pillow(Image.fromarray(smooth))
+        image.save(path, quality=95, exif=exif.tobytes(), xmp=b"<x/>", icc_profile=b"profile" * 20)
+        picture = read(path)
+        assert picture.model == "rgb" and picture.form == "HEIC" and not picture.losses
+        assert np.abs(picture.frames[0].astype(int) - smooth).mean() < 3
+        kept = picture.metadata
+        assert kept.icc == b"profile" * 20 and kept.xmp == b"<x/>" and b"maker" in kept.exif
+
+    def test_10_bits_become_16(self, smooth, tmp_path):
+        import pillow_heif
+
+        deep = smooth.astype(np.uint16) * 257
+        image = pillow_heif.from_bytes("RGB;16", (64, 48), deep.tobytes())
+        image.save(tmp_path / "a.heic", quality=-1, chroma=444)
+        picture = read(tmp_path / "a.heic")
+        frame = read(written(picture, "HEIC", quality=95)).frames[0]
+        assert np.abs(frame.astype(int) - picture.frames[0]).mean() < 900
+        frame = picture.frames[0]
+        assert frame.dtype == np.uint16 and np.abs(frame.astype(int) - deep).mean() < 600
+
+    def test_further_pictures_are_told(self, smooth, tmp_path):
+        import pillow_heif
+
+        images = pillow_heif.from_pillow(Image.fromarray(smooth))
+        images.add_from_pillow(Image.fromarray(smooth[::-1]))
+        images.save(tmp_path / "a.heic")
+        assert read(tmp_path / "a.heic").losses == ["all but the primary picture of a HEIC file are left out"]
+
+    @pytest.mark.parametrize("channels", [1, 3, 4])
+    def test_round_trip(self, smooth, channels):
+        frame = np.dstack([smooth, smooth[..., :1]])[..., :channels]
+        frame = frame if channels > 1 else frame[..., 0]
+        kept = Metadata(icc=b"profile" * 20, xmp=b"<x/>")
+        picture = Picture([frame], "rgb" if channels > 1 else "grey", channels == 4, metadata=kept)
+        again = read(written(picture, "HEIC", quality=95))
+        assert (
+            again.alpha == picture.alpha and again.metadata.icc == kept.icc and again.metadata.xmp == kept.xmp
+        )
+        found = again.frames[0] if channels > 1 or again.frames[0].ndim == 2 else again.frames[0][..., 0]
+        assert (
+            np.abs(found.astype(int) - (frame if found.ndim == frame.ndim else frame[..., None])).mean() < 3
+        )
+
+    def test_damage(self, smooth):
+        data = written(Picture([smooth], "rgb"), "HEIC")
+        with pytest.raises(ImageFileError, match="damaged HEIC file"):
+            read(data[: len(data) // 2])
+
+
+@needs("EXR")
+class TestExr:
+    def file(self, path, planes, header=None):
+        import OpenEXR
+
+        header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **(header or {})}
+        with OpenEXR.File(header, planes) as made:
+            made.write(str(path))
+        return path
+
+    def test_half_and_alpha(self, tmp_path):
+        colours = np.random.default_rng(0).random((3, 5, 7)).astype(np.float16)
+        planes = dict(zip("RGB", colours, strict=True)) | {"A": np.full((5, 7), 0.5, np.float16)}
+        picture = read(self.file(tmp_path / "a.exr", planes))
+        assert picture.alpha and picture.dtype == np.float32 and not picture.losses
+        np.testing.assert_array_equal(
+            picture.frames[0][..., :3], np.moveaxis(colours, 0, 2).astype(np.float32) * 2
+        )
+
+    def test_what_is_left_out_is_told(self, tmp_path):
+        planes = {name: np.ones((4, 6), np.float32) for name in ("R", "G", "B", "Z", "left.R")}
+        picture = read(self.file(tmp_path / "a.exr", planes, {"owner": "me", "comments": "words"}))
+        assert picture.losses == [
+            "channels of an EXR file left out: Z, left.R",
+            "attributes of an EXR file left out: comments, owner",
+        ]
+
+    def test_one_channel_is_grey(self, tmp_path):
+        depth = np.arange(24, dtype=np.float32).reshape(4, 6)
+        np.testing.assert_array_equal(read(self.file(tmp_path / "a.exr", {"Z": depth})).frames[0], depth)
+
+    def test_channels_without_colours(self, tmp_path):
+        planes = {name: np.ones((4, 6), np.float32) for name in ("u", "v")}
+        with pytest.raises(ImageFileError, match="EXR of the channels u, v is not read"):
+            read(self.file(tmp_path / "a.exr", planes))
+
+    @pytest.mark.parametrize("channels", [1, 3, 4])
+    def test_round_trip(self, channels):
+        frame = np.random.default_rng(1).random((5, 7, channels)).astype(np.float32) + 1
+        frame = frame if channels > 1 else frame[..., 0]
+        picture = Picture([frame], "rgb" if channels > 1 else "grey", channels == 4)
+        again = read(written(picture, "EXR"))
+        np.testing.assert_allclose(again.frames[0], frame, rtol=1e-6)
+
+    def test_the_limit_is_held_before_pixels_are_read(self, tmp_path):
+        path = self.file(tmp_path / "a.exr", {"Y": np.ones((40, 60), np.float32)})
+        with pytest.raises(ImageFileError, match="60x40 pixels are more than the limit of 100"):
+            read(path, max_pixels=100)
+
+    def test_damage(self, tmp_path):
+        path = self.file(
+            tmp_path / "a.exr", {"Y": np.random.default_rng(0).random((40, 60)).astype(np.float32)}
+        )
+        with pytest.raises(ImageFileError, match="damaged EXR file"):
+            read(path.read_bytes()[:400])
+
+
+@needs("FITS")
+class TestFits:
+    def bytes_of(self, data, **cards):
+        from astropy.io import fits
+
+        made, file = fits.PrimaryHDU(data), io.BytesIO()
+        for name, value in cards.items():
+            made.header[name] = value
+        made.writeto(file)
+        return file.getvalue()
+
+    @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "f4", "f8", "i4"])
+    def test_types_and_rows_from_below(self, dtype):
+        data = np.arange(20).reshape(4, 5).astype(dtype)
+        picture = read(self.bytes_of(data))
+        assert picture.dtype == np.dtype("f8" if dtype == "i4" else dtype) and not picture.losses
+        np.testing.assert_array_equal(picture.frames[0], data[::-1])
+
+    def test_planes_of_a_cube_are_pages(self):
+        data = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+        picture = read(self.bytes_of(data))
+        assert len(picture.frames) == 2
+        again = read(written(picture, "FITS"))
+        np.testing.assert_array_equal(np.stack(again.frames), data[:, ::-1])
+
+    def test_cards_are_told(self):
+        picture = read(self.bytes_of(np.zeros((3, 4), np.int16), OBJECT="M31", CRVAL1=10.5))
+        assert picture.losses == ["cards of a FITS header left out: OBJECT, CRVAL1"]
+
+    def test_nan_is_missing(self, tmp_path):
+        data = np.ones((9, 9), np.float32)
+        data[4, 4] = np.nan
+        (tmp_path / "a.fits").write_bytes(self.bytes_of(data))
+        (done,) = filter_files(tmp_path / "a.fits", tmp_path / "b.fits", "mean --size 3")
+        frame = read(done.output).frames[0]
+        assert np.isnan(frame[4, 4]) and np.isnan(frame).sum() == 1 and frame[3, 4] == 1
+
+    def test_tables_and_vectors(self):
+        with pytest.raises(ImageFileError, match=r"without an image of 2 or 3 axes.*\(7,\)"):
+            read(self.bytes_of(np.zeros(7, np.float32)))
+
+    def test_the_limit(self):
+        with pytest.raises(ImageFileError, match="60x40 pixels are more than the limit of 100"):
+            read(self.bytes_of(np.zeros((40, 60), np.uint8)), max_pixels=100)
+
+    def test_damage(self):
+        with pytest.raises(ImageFileError, match="damaged FITS file"):
+            read(self.bytes_of(np.zeros((40, 60), np.float64))[:4000])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -34,10 +33,6 @@ class AnimateGroup(LazyGroup):
         """Take filters after ``--`` as those of a pipe."""
         if SEPARATOR in args and args[0] != PIPE:
             args = [PIPE, *args]
-        elif args and os.path.isfile(args[0]):
-            ctx.fail(
-                f"{args[0]} is an input; the filter comes before it, as in: animate mean {args[0]} -o a.gif"
-            )
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

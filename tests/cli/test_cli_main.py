@@ -275,7 +275,7 @@ class TestErrors:
             ("unsharp-mask a.png -o o.png", "use 'unsharp'"),
             ("animate blur a.png -o o.gif", "use 'gaussian', or 'mean'"),
             ("animate a.png -o o.gif", "which is an input; a command comes before it: mean a.png"),
-            ("a.png -o o.png", "no command 'a.png', which is an input; a command comes before it: mean a.png"),
+            ("a.png -o o.png", "'a.png', which is an input; a command comes before it: mean a.png"),
             ("mean --boundary constant:x a.png -o o.png", "'x' is no number; a border of one value"),
             ("mean --boundary constant: a.png -o o.png", "constant:128"),
             ("mean --padding narow a.png -o o.png", "did you mean 'narrow'?"),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
 from cnnfilter.cli.options import Parameters, own
 from cnnfilter.cli.pipe import SEPARATOR, PipeCommand
-from cnnfilter.cli.types import Pixels
+from cnnfilter.cli.types import KernelText, Pixels
 from cnnfilter.registry import FILTERS, filter_named
+
+if TYPE_CHECKING:
+    from cnnfilter.kernels.kernel import Kernel
+    from cnnfilter.seeing.slide import Slide
 
 PIPE = "pipe"
 HEADINGS = {
@@ -30,10 +33,6 @@ class AnimateGroup(LazyGroup):
         """Take filters after ``--`` as those of a pipe."""
         if SEPARATOR in args and args[0] != PIPE:
             args = [PIPE, *args]
-        elif args and os.path.isfile(args[0]):
-            ctx.fail(
-                f"{args[0]} is an input; the filter comes before it, as in: animate mean {args[0]} -o a.gif"
-            )
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -94,6 +93,17 @@ def _shared() -> Parameters:
     ]
 
 
+KERNELS = click.Option(
+    ["--kernel"],
+    type=KernelText(),
+    multiple=True,
+    required=True,
+    metavar="K",
+    help="A file, a name or '1 2 1 / 4'; one for each channel makes one output.",
+)
+"""Of convolve and correlate, as their own but for several of them."""
+
+
 def _of_filter(name: str) -> click.Command:
     filter = filter_named(name)
 
@@ -101,9 +111,15 @@ def _of_filter(name: str) -> click.Command:
         shared = {
             key: values.pop(key) for key in ("input", "matrix", "output", "frames", "max_pixels", "quiet")
         }
-        _animate([filter.read(values)], **shared)
+        kernels = values.pop("kernel", ())
+        if kernels:
+            values["kernel"] = kernels[0]
+        if len(kernels) > 1:
+            _animate_channels(filter.read(values), kernels, **shared)
+        else:
+            _animate([filter.read(values)], **shared)
 
-    params = own(filter.options)
+    params = [KERNELS if param.name == "kernel" else param for param in own(filter.options)]
     arguments = [param for param in params if isinstance(param, click.Argument)]
     options = [param for param in params if isinstance(param, click.Option)]
     return Examples(
@@ -153,16 +169,43 @@ def _animate(
     max_pixels: int,
     quiet: bool,
 ) -> None:
-    from cnnfilter.cli.main import note
     from cnnfilter.filters.chain import run_apart
     from cnnfilter.filters.plan import plan_chain
-    from cnnfilter.seeing import animation
     from cnnfilter.seeing.slide import white_level
     from cnnfilter.seeing.slides import slide_of
 
     values = _typed(matrix, input) if matrix else _read(input, max_pixels, quiet)
     given, made = run_apart(plan_chain(steps, values.shape, values.dtype), values)
-    slide = replace(slide_of(steps[-1], given, made), white=white_level(values))
+    _write(replace(slide_of(steps[-1], given, made), white=white_level(values)), output, frames, quiet)
+
+
+def _animate_channels(
+    filter: Any,
+    kernels: tuple[Kernel, ...],
+    input: str | None,
+    matrix: tuple[str, ...],
+    output: str,
+    frames: int | None,
+    max_pixels: int,
+    quiet: bool,
+) -> None:
+    """Slide a kernel over each channel, and add all products up."""
+    from cnnfilter.seeing.slide import Slide, slide_title
+    from cnnfilter.seeing.slides import geometry_given
+
+    values = _typed(matrix, input) if matrix else _read(input, max_pixels, quiet)
+    geometry = {"boundary": filter.default_boundary, **geometry_given(filter)}
+    turned = filter.name == "convolve"
+    laid = [kernel.rotated() if turned else kernel for kernel in kernels]
+    slide = Slide.of_channels(values, laid, turned=turned, **geometry)
+    title = slide_title(f"{filter.name}, {len(kernels)} channels into one", slide.geometry, slide.boundary)
+    _write(replace(slide, title=title), output, frames, quiet)
+
+
+def _write(slide: Slide, output: str, frames: int | None, quiet: bool) -> None:
+    from cnnfilter.cli.main import note
+    from cnnfilter.seeing import animation
+
     shown = animation.animate(slide, output, frames)
     if shown < slide.steps and not quiet:
         note(f"{shown} of {slide.steps} steps are shown; --frames N shows more, or fewer")

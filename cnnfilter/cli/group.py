@@ -1,7 +1,9 @@
 """The command tree. A command's module is imported when the command runs, not before."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
@@ -9,12 +11,16 @@ from typing import Any
 import click
 
 from cnnfilter._version import __version__
+from cnnfilter.core.jit import notice
 from cnnfilter.registry import FILTERS
 
 # Most people's terminals have at least this; a help page must not need more.
 HELP_WIDTH = 80
 CONTEXT = {"help_option_names": ["--help"], "max_content_width": HELP_WIDTH}
 
+
+DELAY = 0.5
+"""Seconds of compiling after which it is told what takes so long."""
 
 _REMARKS = "remarks on options"
 _SHORT = "short help"
@@ -37,6 +43,26 @@ def _show_short(ctx: click.Context, param: click.Parameter, value: bool) -> None
         ctx.meta[_SHORT] = True
         click.echo(ctx.get_help(), color=ctx.color)
         ctx.exit()
+
+
+@contextmanager
+def _told_of_compiling() -> Iterator[None]:
+    """Say once what takes so long, if it does."""
+    from threading import Timer
+
+    from cnnfilter.cli.main import note
+
+    def tell() -> None:
+        notice.around = nullcontext
+        note("compiling what this needs, which happens once; 'cnnfilter cache warm' does it beforehand")
+
+    timer = Timer(DELAY, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _is_listed(param: click.Parameter) -> bool:
@@ -134,6 +160,8 @@ class Examples(click.Command):
         for words in ctx.meta.pop(_REMARKS, ()):
             if not ctx.params.get("quiet"):
                 note(words)
+        is_told = sys.stderr.isatty() and not ctx.params.get("quiet")
+        notice.around = _told_of_compiling if is_told else nullcontext
         return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -9,7 +9,7 @@ from cnnfilter.batch.files import status_of
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.process import Outcome, OutputExists
 from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, Interrupted, complain, note, reason, say
-from cnnfilter.errors import ImageFileError
+from cnnfilter.errors import DtypeError, ImageFileError, ParameterError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -51,6 +51,7 @@ class Report:
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.losses: dict[str, list[str]] = {}
         self.existing: list[tuple[str, OutputExists]] = []
+        self.refused: dict[str, list[str]] = {}
         self.unreadable = unreadable
         self.resumable = resumable
         self.started = time.perf_counter()
@@ -72,6 +73,9 @@ class Report:
         interrupted = isinstance(error, Interrupted)
         if self.existing:
             self._tell_existing()
+        for words, files in self.refused.items():
+            if files:
+                say(f"{files[0] if len(files) == 1 else f'{len(files)} more files ({files[0]}, …)'}: {words}")
         if (error is None or interrupted) and not self.quiet:
             self._tell_losses()
             if self.total > 1:
@@ -87,7 +91,7 @@ class Report:
         if isinstance(outcome, OutputExists):
             self.existing.append((_called(job.source), outcome))
         elif isinstance(outcome, Exception):
-            complain(outcome, about=_called(job.source))
+            self._complain(job, outcome)
         elif self.verbose:
             say(_line(job, outcome))
         elif outcome is not None:
@@ -116,6 +120,20 @@ class Report:
             del entry["losses"]  # the notes hold them too
         # ensure_ascii: names that are not UTF-8 come out as escapes, and survive the way back.
         print(json.dumps(entry), file=self.stream, flush=True)
+
+    def _complain(self, job: Job, error: Exception) -> None:
+        """Complain of a file; of those that the options or the place of the output fail alike, once.
+
+        What is wrong with a file itself is told of each, for its name is what one needs to know.
+        """
+        words = reason(error)
+        alike = words.removeprefix(f"cannot write {job.target}: ")
+        if (alike != words or isinstance(error, (ParameterError, DtypeError))) and not self.verbose:
+            if alike in self.refused:
+                self.refused[alike].append(_called(job.source))
+                return
+            self.refused[alike] = []
+        complain(error, about=_called(job.source))
 
     def _tell_existing(self) -> None:
         """Complain of the outputs that are there already: of hundreds in one line."""

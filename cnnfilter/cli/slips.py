@@ -102,6 +102,8 @@ def command_meant(name: str, known: Collection[str]) -> str:
     filters = "gaussian" in known
     if filters and word in NO_SUMS:
         return ", which is no sum of weighted pixels; of such filters only the maximum is here, 'pool max'"
+    if filters and os.path.isfile(name):
+        return f", which is an input; a command comes before it: mean {name}"
     if filters and word in COMMANDS:
         return f"; use {COMMANDS[word]}"
     if near := get_close_matches(word, known, n=1, cutoff=0.7):

@@ -122,8 +122,11 @@ class Padding(ParamType):
         self._fail(value, param, ctx)
 
     def _fail(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
-        names = ", ".join(self.names)
-        self.fail(f"{value!r} is none of {names}, N, PYxPX and TOP,BOTTOMxLEFT,RIGHT (pixels)", param, ctx)
+        from cnnfilter.cli.slips import value_meant
+
+        names, near = ", ".join(self.names), value_meant(value, self.names)
+        words = f"{value!r} is none of {names}, N, PYxPX and TOP,BOTTOMxLEFT,RIGHT (pixels){near}"
+        self.fail(words, param, ctx)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -83,6 +83,12 @@ ENTRIES = [
          " -- gaussian --sigma 1 then gradient --show colour",), FACE,
     ),
     Entry(
+        "direction", "Direction",
+        "Mid-grey where it grows brighter to the right, light downwards, dark upwards.", "astronaut.png",
+        ("cnnfilter pipe sample_images/astronaut.png -o direction.png"
+         " -- gaussian --sigma 2 then gradient --show direction",), FACE,
+    ),
+    Entry(
         "unsharp", "Unsharp mask", "What a Gaussian takes away is added, where it is more than noise.",
         "astronaut.png",
         ("cnnfilter unsharp --sigma 2 --threshold 4 sample_images/astronaut.png -o unsharp.png",), FACE,
@@ -120,7 +126,7 @@ ENTRIES = [
 HERO = (
     "gaussian --sigma 4",
     "convolve --kernel sharpen",
-    "gradient --range stretch",
+    "convolve --kernel laplacian-8",
     "convolve --kernel emboss",
 )
 """What the README shows of one photograph."""

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from commandline import cnnfilter, complaint, names, picture
 from PIL import Image
 
+import cnnfilter as cf
+from cnnfilter.cli.group import cnnfilter as root
 from cnnfilter.registry import FILTERS
+from cnnfilter.seeing import animation
 
 ARGUMENTS = {
     "convolve": ("--kernel", "1 2; 3 4"),
@@ -48,6 +52,27 @@ def test_several_channels_into_one(tmp_path):
     cnnfilter("animate", "learned", "--filter", "bank.npy", *matrices, "-o", "a.gif", cwd=tmp_path)
     with Image.open(tmp_path / "a.gif") as made:
         assert made.n_frames == 10 and made.height > 400  # two rows of matrices
+
+
+@pytest.mark.parametrize("name", ["correlate", "convolve"])
+def test_a_kernel_for_each_channel_makes_one_output(tmp_path, monkeypatch, name):
+    """What is shown is what the equation gives."""
+    channels = np.array([[[1, 2, 0], [0, 1, 1]], [[0, 1, 3], [1, 0, 2]]], float)
+    kernels = np.array([[[1, -1]], [[2, 0.5]]])
+    words = []
+    for channel, kernel in zip(channels, kernels, strict=True):
+        for option, values in (("--matrix", channel), ("--kernel", kernel)):
+            words += [option, "; ".join(" ".join(map(str, row)) for row in values.tolist())]
+    slides = []
+    monkeypatch.setattr(animation, "animate", lambda slide, *_: slides.append(slide) or slide.steps)
+    words += ["--padding", "narrow", "-o", "a.gif"]
+    assert CliRunner().invoke(root, ["animate", name, *words], standalone_mode=False).exception is None
+    function = cf.correlate if name == "correlate" else cf.convolve
+    wanted = sum(function(*pair, padding="narrow") for pair in zip(channels, kernels, strict=True))
+    np.testing.assert_allclose(slides[0].output[..., 0], wanted)
+    assert slides[0].title == f"{name}, 2 channels into one"
+    refused = cnnfilter("animate", name, *words[:4], "--kernel", "1", "-o", "b.gif", cwd=tmp_path, status=2)
+    assert "2 kernels do not fit an image of 1 channels" in complaint(refused)
 
 
 def test_what_cannot_be_animated_is_said(tmp_path):

@@ -2,15 +2,17 @@
 
 import json
 import os
+import pty
 import re
 import shutil
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from commandline import cnnfilter, complaint, picture, pixels
+from commandline import COMMAND, cnnfilter, complaint, picture, pixels
 
 import cnnfilter as cnnfilter_package
 from cnnfilter.cli.doctor import ENVIRONMENT
@@ -21,6 +23,52 @@ from cnnfilter.core.jit.objectcache import VARIABLE
 def home(tmp_path):
     """A place for the cache, and the environment that names it."""
     return {VARIABLE: str(tmp_path / "cache")}
+
+
+def on_a_terminal(*arguments, env):
+    """Return what a command says on standard error where that is a terminal."""
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stderr=slave, stdin=subprocess.DEVNULL, env={**os.environ, **env}
+    ) as process:
+        os.close(slave)
+        said = b""
+        with suppress(OSError):  # the other side is closed
+            while chunk := os.read(master, 1000):
+                said += chunk
+    os.close(master)
+    assert process.returncode == 0
+    return said.decode()
+
+
+class TestCompiling:
+    """That it is told to who waits for it."""
+
+    @pytest.fixture
+    def at_once(self, home, tmp_path):
+        """The environment in which it is told without delay; loops of the cache are none of it."""
+        (tmp_path / "at-once").mkdir()
+        (tmp_path / "at-once" / "sitecustomize.py").write_text(
+            "import cnnfilter.cli.group as group\ngroup.DELAY = 0\n"
+        )
+        path = os.pathsep.join(filter(None, [str(tmp_path / "at-once"), os.environ.get("PYTHONPATH")]))
+        return {**home, "PYTHONPATH": path}
+
+    def test_once_on_a_terminal_and_not_again(self, at_once, tmp_path):
+        picture(tmp_path / "a.png")
+        command = ["mean", tmp_path / "a.png", "-o", tmp_path / "b.png"]
+        said = on_a_terminal(*command, env=at_once)
+        assert said.splitlines() == [
+            "cnnfilter: note: compiling what this needs, which happens once; "
+            "'cnnfilter cache warm' does it beforehand"
+        ]
+        assert on_a_terminal(*command, env=at_once) == ""
+
+    def test_not_where_it_is_not_wanted(self, at_once, tmp_path):
+        picture(tmp_path / "a.png")
+        assert on_a_terminal("mean", "-q", tmp_path / "a.png", "-o", tmp_path / "b.png", env=at_once) == ""
+        sharpen = ["unsharp", tmp_path / "a.png", "--range", "clip", "-o", tmp_path / "b.png"]
+        assert cnnfilter(*sharpen, env=at_once).stderr == b""
 
 
 class TestCache:

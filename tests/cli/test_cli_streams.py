@@ -1,5 +1,6 @@
 """Streams that are closed, and folders that are searched and made."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -78,6 +79,32 @@ class TestFolders:
         told = lines(unprivileged("mean", "-r", "photos", "-o", "out/", status=3))
         assert told[0] == "photos/secret: permission denied"
         assert names(folder / "out") == ["a.png", "b.png", "c.jpg"]
+
+    def test_equal_refusals_are_told_in_one_line(self, folder):
+        """Those that the command line brings about; a damaged file is named."""
+        for name in ("d.png", "e.png"):
+            picture(folder / "photos" / name)
+        refused = ["mean", "--depth", "f32", "--format", "png", "-r", "photos", "-o", "out/", "-j", 1]
+        told = lines(cnnfilter(*refused, status=1))
+        why = "PNG holds uint8 or uint16, not float32; use --depth 16 or 8, or write .tif or .npy"
+        assert told[0] == f"photos/a.png: cannot write out/a.png: {why}"
+        assert told[1] == f"4 more files (photos/b.png, …): {why}"
+        assert len(told) == 3 and "0 of 5 files done, 5 failed" in told[2]
+        assert len(lines(cnnfilter(*refused, "-v", status=1))) == 6
+        entries = [json.loads(line) for line in cnnfilter(*refused, "--json", status=1).stdout.splitlines()]
+        assert all(entry["error"].endswith(why) for entry in entries) and len(entries) == 5
+        for name in ("a.png", "b.png"):
+            (folder / "photos" / name).write_bytes(b"no image")
+        told = lines(cnnfilter("mean", "-r", "photos", "-o", "out/", "-j", 1, status=3))
+        assert [line.split(":")[0] for line in told[:2]] == ["photos/a.png", "photos/b.png"]
+
+    def test_a_refusal_that_one_more_file_shares_names_it(self, folder):
+        cnnfilter("pool", "max", "--size", 4, "photos/a.png", "photos/b.png", "--in-place")
+        told = lines(
+            cnnfilter("mean", "--size", 9, "--padding", "narrow", *PHOTOS, "-o", "o/", "-j", 1, status=3)
+        )
+        assert [line.split(":")[0] for line in told[:2]] == ["photos/a.png", "photos/b.png"]
+        assert told[0].split(": ", 1)[1] == told[1].split(": ", 1)[1]
 
     def test_outputs_that_exist_are_told_in_one_line(self, folder):
         cnnfilter("mean", *PHOTOS, "-o", "out/")

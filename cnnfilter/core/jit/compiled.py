@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from cnnfilter._version import __version__
-from cnnfilter.core.jit import machinecode, objectcache, processor
+from cnnfilter.core.jit import machinecode, notice, objectcache, processor
 from cnnfilter.errors import ParameterError
 
 VARIABLE = "CNNFILTER_JIT"
@@ -125,17 +125,19 @@ def _kept(loop: Loop) -> machinecode.Program:
     key = objectcache.digest("\0".join([loop.name, _sources(loop.path), *_circumstances()]).encode())
     code = objectcache.load(key)
     if code is None:
-        from cnnfilter.core.jit import compiling
+        with notice.around():
+            from cnnfilter.core.jit import compiling
 
-        code = compiling.object_code(_factory(loop), loop.constants, loop.arguments)
+            code = compiling.object_code(_factory(loop), loop.constants, loop.arguments)
         objectcache.store(key, code)
     return machinecode.load(code)
 
 
 def _plain(loop: Loop) -> Any:
-    from cnnfilter.core.jit import compiling
+    with notice.around():
+        from cnnfilter.core.jit import compiling
 
-    return compiling.function(_factory(loop), loop.constants, loop.arguments)
+        return compiling.function(_factory(loop), loop.constants, loop.arguments)
 
 
 def _factory(loop: Loop) -> Callable[..., Any]:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cnnfilter.errors import ParameterError
-from cnnfilter.learning.evaluation import SHOWN, busiest, psnr, ssim
+from cnnfilter.learning.evaluation import SHOWN, busiest, decibels, psnr, ssim
 from cnnfilter.learning.learnedfilter import LearnedFilter
 from cnnfilter.learning.linear import learn_kernel
 from cnnfilter.learning.pairs import Array, Pair, Split, hold_out, pairs_of
 from cnnfilter.learning.registration import find_shift
-from cnnfilter.learning.report import StackReport
+from cnnfilter.learning.stackreport import StackReport
 from cnnfilter.learning.training import Run, StackOptions, shown
 
 __all__ = ["LearnedStack", "StackOptions", "learn_stack"]
@@ -76,7 +76,7 @@ def learn_stack(
     pairs = pairs_of(before, after, names)
     reach = options.layers * (options.size - 1) + 1
     if register:
-        pairs = [pair.moved(find_shift(pair, (5, 5), True)) for pair in pairs]
+        pairs = [pair.moved(find_shift(pair, (5, 5))) for pair in pairs]
     splits = hold_out(pairs, (reach, reach), options.patch)
     _require_room(splits, options, reach)
     run = Run(options, splits, reach, threads)
@@ -114,7 +114,7 @@ def _require_room(splits: list[Split], options: StackOptions, reach: int) -> Non
 def _detail(learned: LearnedFilter, pair: Pair, reach: int) -> tuple[Array, ...]:
     """Before, after and ours where the pair shows most."""
     wanted = pair.targets((reach, reach))
-    rows, columns = busiest(Pair(pair.after, pair.before).targets((reach, reach)), wanted, SHOWN)
+    rows, columns = busiest(pair.given((reach, reach)), wanted, SHOWN)
     guess, given, wanted = shown(learned, pair, rows, reach)
     return given[:, columns], wanted[:, columns], guess[:, columns]
 
@@ -142,6 +142,8 @@ def _report(
         psnr=max((quality for _, quality in run.curve), default=psnr(guess, wanted)),
         psnr_identity=linear.psnr_identity,
         psnr_linear=linear.psnr,
+        psnr_grey=decibels(float(wanted.var(dtype=float)), run.peak),
+        waited=run.waited,
         shifts=run.shifts,
         detail=_detail(learned, pair, run.reach),
         **sides,

@@ -17,8 +17,9 @@ import numpy as np
 
 from cnnfilter.core.threads import Workers, count, run_strips
 from cnnfilter.errors import FilterFileError, ParameterError
+from cnnfilter.learning.convolutionlayer import ConvolutionLayer, sequence_of
 from cnnfilter.learning.evaluation import decibels
-from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter, sequence_of
+from cnnfilter.learning.learnedfilter import LearnedFilter
 from cnnfilter.learning.pairs import Array, Pair, Split
 from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.fit import DivergenceError
@@ -317,7 +318,7 @@ def gradients_of(
 
 def shown(learned: LearnedFilter, pair: Pair, rows: slice, reach: int) -> tuple[Array, Array, Array]:
     """Our result, the given and the wanted image on some target rows, rounded and clipped."""
-    before = Pair(pair.after, pair.before).targets((reach, reach))
+    before = pair.given((reach, reach))
     source = pair.before[rows.start : rows.stop + reach - 1]
     top = (reach - 1) // 2
     width = before.shape[1]

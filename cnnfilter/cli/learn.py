@@ -12,14 +12,17 @@ from click.core import ParameterSource
 
 from cnnfilter.cli.group import CONTEXT, Examples
 from cnnfilter.cli.main import note, show_lines
-from cnnfilter.cli.pairfiles import Files, Pictures, pair_files, read_pairs
-from cnnfilter.cli.types import OneOf, Pair
+from cnnfilter.cli.pairfiles import Files, Pictures, pair_files, pictures_in, read_pairs
+from cnnfilter.cli.types import Memory, OneOf, Pair
 from cnnfilter.errors import DtypeError, FilterFileError, ParameterError
 
 _ACTIVATIONS = ("relu", "leaky_relu", "tanh", "scaled_tanh", "sigmoid", "identity")
 _OF_KERNELS = ("size", "bias", "symmetric", "sum_to_one", "ridge", "method", "linear", "stride")
 _NOT_OF_CURVES = _OF_KERNELS[1:]
-_OF_STACKS = ("channels", "kernel", "activation", "steps", "patience", "seed", "resume")
+_OF_STACKS = (
+    "channels", "kernel", "activation", "steps", "patience", "rate", "patch", "augment", "average", "seed",
+    "clean", "degrade", "memory", "resume",
+)  # fmt: skip
 _HEADINGS = {
     "One kernel": (*_OF_KERNELS, "curve"),
     "A stack of layers": ("layers", *_OF_STACKS),
@@ -50,6 +53,7 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     examples=[
         "cnnfilter learn photo.png sharpened.png -o sharpen.json",
         "cnnfilter learn --pairs noisy/ clean/ --layers 3 -o denoise.safetensors",
+        "cnnfilter learn --clean photos/ --degrade noise:5-50 --layers 3 -o denoise.safetensors",
     ],
     headings=_HEADINGS,
     often=("size", "layers", "report"),
@@ -66,6 +70,11 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     metavar="DIR DIR",
     help="Folders; equal names are pairs, whatever the suffix.",
 )
+@click.option("--clean", type=click.Path(), metavar="DIR", help="Make pairs of these, with --degrade.")
+@click.option(
+    "--degrade", multiple=True, metavar="HOW",
+    help="noise:5-50 (of 255), jpeg:10-60 (quality), blur:0.8-2 (sigma); may be repeated.",
+)  # fmt: skip
 @click.option("--size", type=_Size(), default="auto", metavar="N|UxV|auto", help="auto tries 3, 5, 7… [auto]")
 @click.option(
     "--colour", type=OneOf(["shared", "separate", "mixed"]), default="shared", metavar="HOW",
@@ -106,6 +115,17 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     "--patience", type=click.IntRange(1), default=10, metavar="N",
     help="Looks, 40 in all, without gain before it stops. [10]",
 )  # fmt: skip
+@click.option(
+    "--rate", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=3e-3, metavar="X",
+    help="First learning rate. [0.003]",
+)  # fmt: skip
+@click.option("--patch", type=click.IntRange(8, 1024), default=40, metavar="N", help="Side of patches. [40]")
+@click.option("--augment", is_flag=True, help="Mirror and turn the patches.")
+@click.option(
+    "--average", type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="X",
+    help="Keep running means of the weights, as 0.999. [0]",
+)  # fmt: skip
+@click.option("--memory", type=Memory(), metavar="SIZE", help="For pictures of --clean. [512MiB]")
 @click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Random seed of training. [0]")
 @click.option("--resume", is_flag=True, help="Go on from FILTER.checkpoint.")
 @click.option("--report", metavar="FILE.png", help="Draw kernel, residual and pictures.")
@@ -130,7 +150,12 @@ def learn(
     _refuse_contradictions(ctx, layers, values)
     plain = layers is None and values["colour"] == "shared" and not (values["curve"] or values["linear"])
     _require_places(output, report, one_kernel=plain)
-    files = pair_files(before, after, pairs)
+    clean = values["clean"]
+    if clean and (before or pairs):
+        raise click.UsageError("--clean makes the pairs; name no pictures beside it", ctx)
+    if bool(clean) != bool(values["degrade"]):
+        raise click.UsageError("--clean DIR and --degrade HOW go together", ctx)
+    files = [] if clean else pair_files(before, after, pairs)
     _spare(files, output, report)
     pictures = read_pairs(files)
     try:
@@ -233,7 +258,8 @@ def _otherwise(pictures: Pictures, report: Any, named: tuple[Any, ...], output: 
 def _stack(pictures: Pictures, output: str, layers: int, values: dict[str, Any]) -> Any:
     from tqdm import tqdm
 
-    from cnnfilter.learning.stack import StackOptions, learn_stack
+    from cnnfilter.learning.degrading import MEMORY
+    from cnnfilter.learning.stack import StackOptions, learn_stack, learn_stack_from_clean
 
     checkpoint = _checkpoint(output)
     resume = values["resume"]
@@ -243,28 +269,36 @@ def _stack(pictures: Pictures, output: str, layers: int, values: dict[str, Any])
     options = StackOptions(
         layers=layers, maps=values["channels"], size=values["kernel"], activation=values["activation"],
         channels=values["colour"], steps=values["steps"], seed=values["seed"], patience=values["patience"],
+        rate=values["rate"], patch=values["patch"], augment=values["augment"], average=values["average"],
     )  # fmt: skip
+    how = [_degradation(text) for text in values["degrade"]]
     with tqdm(total=options.steps, unit="step", leave=False, disable=None) as bar:
 
         def progress(step: int, steps: int, quality: float) -> None:
             bar.set_postfix_str(f"{quality:.2f} dB held out")
             bar.update(step - bar.n)
 
+        given: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "progress": progress}
         try:
-            return learn_stack(
-                pictures.befores,
-                pictures.afters,
-                options,
-                names=pictures.names,
-                checkpoint=checkpoint,
-                resume=resume,
-                progress=progress,
-            )
+            if how:
+                memory = MEMORY if values["memory"] is None else values["memory"]
+                clean = pictures_in(Path(values["clean"]))
+                return learn_stack_from_clean(clean, how, options, memory=memory, **given)
+            return learn_stack(*pictures[:2], options, names=pictures.names, **given)
         except BaseException as error:
             if not isinstance(error, Exception) and checkpoint.exists():
                 bar.close()
                 note(f"training was interrupted; --resume goes on from {checkpoint}")
             raise
+
+
+def _degradation(text: str) -> Any:
+    from cnnfilter.learning.degrading import Degradation
+
+    try:
+        return Degradation.parse(text)
+    except ParameterError as error:
+        raise click.UsageError(f"--degrade {error}") from error
 
 
 def _checkpoint(output: str) -> Path:

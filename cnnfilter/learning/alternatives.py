@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnfilter.errors import ParameterError
 from cnnfilter.learning.curves import learn_curve
-from cnnfilter.learning.linear import learn_kernel
+from cnnfilter.learning.linear import Learned, learn_kernel
 from cnnfilter.learning.pairs import Array
 from cnnfilter.learning.report import LinearReport
 
@@ -31,17 +31,22 @@ _TRIED: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Alternative:
-    """Options of `learn_kernel`, or with `curve` of `learn_curve`, and how they do.
+    """Options of `learn_kernel`, or with `curve` of `learn_curve`, and what they learn of a part.
 
     Attributes
     ----------
     options : mapping
         `bias`, `linear`, `curve` and `channels`, those that are not as by default.
-    report : LinearReport
+    learned : Learned
     """
 
     options: Mapping[str, Any]
-    report: LinearReport
+    learned: Learned
+
+    @property
+    def report(self) -> LinearReport:
+        """How it does."""
+        return self.learned.report
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -108,7 +113,7 @@ def _learned(
                 learned = learn_kernel(befores, afters, size=size, stride=stride, **taken)
         except (ParameterError, np.linalg.LinAlgError):  # too many weights, or too few pixels for them
             continue
-        yield Alternative(options, learned.report)
+        yield Alternative(options, learned)
 
 
 def _middle(image: Array) -> tuple[slice, slice]:

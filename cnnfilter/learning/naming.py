@@ -31,9 +31,10 @@ def described(learned: LearnedFilter) -> str:
     bias = np.zeros(outputs) if layer.bias is None else layer.bias
     if beside > _ELSEWHERE * np.abs(layer.weights).sum():
         return _sharpened_luminance(layer.weights) if depth == outputs == 3 else ""
+    sums = layer.weights.sum(axis=(2, 3))  # what lies beside the middle is rounding's
     if depth == 1:
-        return _of_gains(middle[:, 0], bias)
-    return _of_matrix(middle, bias) if depth == outputs == 3 else ""
+        return _of_gains(sums[:, 0], bias)
+    return _of_matrix(sums, bias) if depth == outputs == 3 else ""
 
 
 def _of_curve(curve: ToneCurve) -> str:

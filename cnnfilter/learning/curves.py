@@ -103,7 +103,7 @@ def _learned(
     full = rim_share(_weights(tried[chosen].fits, chosen)) > _EMPTY
     if chosen == sizes[-1] and full and gained > GAINS:
         tried |= {(side, side): _Tried.of(samples, (side, side), place) for side in AUTO_SIZES[1]}
-        chosen = smallest_of_the_best({one: found.quality for one, found in tried.items()})
+        chosen = smallest_of_the_best({one: found.quality for one, found in tried.items()}, GAINS)
     fits = tried[chosen].fits
     layer = ConvolutionLayer(_weights(fits, chosen), groups=len(groups))
     curve = ToneCurve(place, KNOTS, np.stack([fit.values for fit in fits]))

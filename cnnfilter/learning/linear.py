@@ -26,7 +26,8 @@ from cnnfilter.pixels.light import srgb_to_linear
 
 AUTO_SIZES = (3, 5, 7), (9, 11, 13, 15), (19, 23, 27, 31)
 """What "auto" tries: the next ones where the largest is the best and its rim is not empty."""
-GAINS = 0.2  # dB from one size to the next, for larger ones to be tried
+NEARLY = 0.05  # dB that nearly equal sizes may differ by
+GAINS = 0.2  # dB that sizes beyond the first ones must gain
 _EMPTY = 0.01  # share of a kernel's absolute weight that may lie on its rim
 _PIXELS_PER_TAP = 10  # fewer and the fit follows the noise
 _MOST_WEIGHTS = 31 * 31  # of one output: beyond, solving takes minutes
@@ -195,7 +196,8 @@ def _smallest(
             break
         sizes = [one for one in wanted if one[0] <= largest[0] and one[1] <= largest[1]]
         fits = _fits(sizes, largest, task)
-        chosen = smallest_of_the_best({one: fit.quality for one, fit in fits.tried.items()})
+        qualities = {one: fit.quality for one, fit in fits.tried.items()}
+        chosen = smallest_of_the_best(qualities, GAINS if number else NEARLY)
         weights = np.concatenate([solution.weights for solution in fits.tried[chosen].solutions])
         if chosen != largest or rim_share(weights) <= _EMPTY or not _still_gains(fits, sizes):
             break
@@ -251,8 +253,8 @@ def _best_ridge(
     return fits[smallest_of_the_best({ridge: fit.quality for ridge, fit in fits.items()})]
 
 
-def smallest_of_the_best(qualities: Mapping[_Key, float]) -> _Key:
-    """Return the first key whose quality is within 0.05 dB of the best.
+def smallest_of_the_best(qualities: Mapping[_Key, float], nearly: float = NEARLY) -> _Key:
+    """Return the first key whose quality is within `nearly` dB of the best.
 
     Examples
     --------
@@ -260,7 +262,7 @@ def smallest_of_the_best(qualities: Mapping[_Key, float]) -> _Key:
     5
     """
     best = max(qualities.values())
-    return next(key for key, quality in qualities.items() if quality >= best - 0.05)
+    return next(key for key, quality in qualities.items() if quality >= best - nearly)
 
 
 def _square(side: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Edits of photographs: what explains them is named, no shift is invented, pairs are made alike or refused."""
+"""Edits of photographs: what explains them is named, no shift is invented, pairs are alike or refused."""
 
 from dataclasses import replace
 

@@ -1,7 +1,7 @@
 """Measure what `cnnfilter learn` reaches: ``python -m benchmarks.learning [NAME...]``.
 
-Rows: large, recovery, clones, denoiser. Photographs come from scikit-learn and scikit-image; the clones need
-ImageMagick, whose rows are left out where it is missing.
+Rows: large, recovery, clones, edits, denoiser. Photographs come from scikit-learn and scikit-image; the
+clones need ImageMagick, whose rows are left out where it is missing.
 """
 
 import json
@@ -23,7 +23,9 @@ from scipy import ndimage
 from skimage import data
 from sklearn.datasets import load_sample_image
 
+from benchmarks.edits import EDITS, rounded
 from cnnfilter import files as imagefile
+from cnnfilter.learning.alternatives import find_alternative
 from cnnfilter.learning.evaluation import psnr
 from cnnfilter.learning.linear import learn_kernel
 from cnnfilter.learning.stack import StackOptions, learn_stack
@@ -44,7 +46,7 @@ class Row(NamedTuple):
 def main(names: list[str]) -> int:
     """Print the rows of the named groups, or of all."""
     groups: dict[str, Callable[[], Iterator[Row]]] = {
-        "large": large, "recovery": recovery, "clones": clones, "denoiser": denoiser,
+        "large": large, "recovery": recovery, "clones": clones, "edits": edits, "denoiser": denoiser,
     }  # fmt: skip
     missed = 0
     print(f"{'task':44} {'found':>34} {'to reach':>22}")
@@ -137,6 +139,27 @@ def clones() -> Iterator[Row]:
         free = (wanted > 0) & (wanted < 255)
         quality = psnr(ours[free], wanted[free])
         yield Row(f"ImageMagick {name}", f"{quality:.1f} dB on another photograph", "45 dB", quality >= 45)
+
+
+def edits() -> Iterator[Row]:
+    """Edits of one photograph: what the first line says of them, and how the filter does on another."""
+    seen, unseen = FLOWER[:384, :512], data.coffee()[:384, :512]
+    inner = (slice(20, -20), slice(20, -20))
+    for name, edit in EDITS.items():
+        after, wanted = rounded(edit.make(seen)), rounded(edit.make(unseen))
+        learned = learn_kernel(seen, after, size="auto")
+        found: tuple[str, ...] | None = () if learned.report.explains else None
+        if not learned.report.explains:
+            other = find_alternative([seen], [after], learned.report)
+            if other is not None and other.report.explains:
+                found, learned = other.words, other.learned
+        shift = learned.report.shifts[0]
+        ours = np.roll(learned.filter.apply(unseen), shift, (0, 1))[inner]
+        quality = psnr(ours, wanted[inner])
+        said = "no filter" if found is None else " ".join(found) or "a kernel"
+        told = found == edit.options and shift == edit.shift
+        reach = "no filter" if edit.options is None else " ".join(edit.options) or "a kernel"
+        yield Row(name, f"{said}, {quality:.1f} dB unseen", reach, told)
 
 
 def denoiser() -> Iterator[Row]:

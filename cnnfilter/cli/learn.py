@@ -3,26 +3,28 @@
 import json
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from cnnfilter.cli.group import CONTEXT, Examples
 from cnnfilter.cli.main import note, show_lines
-from cnnfilter.cli.types import OneOf, Pair
+from cnnfilter.cli.pairfiles import Files, Pictures, pair_files, pictures_in, read_pairs
+from cnnfilter.cli.types import Memory, OneOf, Pair
 from cnnfilter.errors import DtypeError, FilterFileError, ParameterError
 
-if TYPE_CHECKING:
-    from cnnfilter.pixels import Array
-
 _ACTIVATIONS = ("relu", "leaky_relu", "tanh", "scaled_tanh", "sigmoid", "identity")
-_OF_KERNELS = ("size", "bias", "symmetric", "sum_to_one", "ridge", "method")
-_OF_STACKS = ("channels", "kernel", "activation", "steps", "seed", "resume")
+_OF_KERNELS = ("size", "bias", "symmetric", "sum_to_one", "ridge", "method", "linear", "stride")
+_NOT_OF_CURVES = _OF_KERNELS[1:]
+_OF_STACKS = (
+    "channels", "kernel", "activation", "steps", "patience", "rate", "patch", "augment", "average", "seed",
+    "clean", "degrade", "memory", "resume",
+)  # fmt: skip
 _HEADINGS = {
-    "One kernel": _OF_KERNELS,
+    "One kernel": (*_OF_KERNELS, "curve"),
     "A stack of layers": ("layers", *_OF_STACKS),
     "Result": ("report", "as_json"),
 }
@@ -51,17 +53,29 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     examples=[
         "cnnfilter learn photo.png sharpened.png -o sharpen.json",
         "cnnfilter learn --pairs noisy/ clean/ --layers 3 -o denoise.safetensors",
+        "cnnfilter learn --clean photos/ --degrade noise:5-50 --layers 3 -o denoise.safetensors",
     ],
     headings=_HEADINGS,
     often=("size", "layers", "report"),
 )
 @click.argument("before", required=False, type=click.Path())
 @click.argument("after", required=False, type=click.Path())
-@click.option("-o", "--output", required=True, metavar="FILTER", help="One kernel: .json; else .safetensors.")
 @click.option(
-    "--pairs", nargs=2, type=click.Path(), metavar="DIR DIR", help="Folders; equal names are pairs."
+    "-o", "--output", required=True, metavar="FILTER", help="One kernel: .json; anything else: .safetensors."
 )
-@click.option("--size", type=_Size(), default="auto", metavar="N|UxV|auto", help="auto tries 3, 5, 7. [auto]")
+@click.option(
+    "--pairs",
+    nargs=2,
+    type=click.Path(),
+    metavar="DIR DIR",
+    help="Folders; equal names are pairs, whatever the suffix.",
+)
+@click.option("--clean", type=click.Path(), metavar="DIR", help="Make pairs of these, with --degrade.")
+@click.option(
+    "--degrade", multiple=True, metavar="HOW",
+    help="noise:5-50 (of 255), jpeg:10-60 (quality), blur:0.8-2 (sigma); may be repeated.",
+)  # fmt: skip
+@click.option("--size", type=_Size(), default="auto", metavar="N|UxV|auto", help="auto tries 3, 5, 7… [auto]")
 @click.option(
     "--colour", type=OneOf(["shared", "separate", "mixed"]), default="shared", metavar="HOW",
     help="shared kernel, separate for each channel, or mixed. [shared]",
@@ -76,6 +90,15 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     "--method", type=OneOf(["least-squares", "gradient"]), default="least-squares", metavar="NAME",
     help="least-squares, or the notes' gradient. [least-squares]",
 )  # fmt: skip
+@click.option("--linear", is_flag=True, help="Learn in linear light (sRGB curve).")
+@click.option("--curve", is_flag=True, help="Learn a tone curve with the kernel, before or after it.")
+@click.option(
+    "--stride",
+    type=click.IntRange(1, 64),
+    default=1,
+    metavar="N",
+    help="AFTER is so much smaller. [1]",
+)
 @click.option("--layers", type=click.IntRange(1, 32), metavar="N", help="Train a stack of layers instead.")
 @click.option(
     "--channels", type=click.IntRange(1, 512), default=16, metavar="N", help="Maps between layers. [16]"
@@ -88,6 +111,21 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     help="Between layers: relu, leaky_relu, tanh… [relu]",
 )  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), default=4000, metavar="N", help="Of training. [4000]")
+@click.option(
+    "--patience", type=click.IntRange(1), default=10, metavar="N",
+    help="Looks, 40 in all, without gain before it stops. [10]",
+)  # fmt: skip
+@click.option(
+    "--rate", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=3e-3, metavar="X",
+    help="First learning rate. [0.003]",
+)  # fmt: skip
+@click.option("--patch", type=click.IntRange(8, 1024), default=40, metavar="N", help="Side of patches. [40]")
+@click.option("--augment", is_flag=True, help="Mirror and turn the patches.")
+@click.option(
+    "--average", type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="X",
+    help="Keep running means of the weights, as 0.999. [0]",
+)  # fmt: skip
+@click.option("--memory", type=Memory(), metavar="SIZE", help="For pictures of --clean. [512MiB]")
 @click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Random seed of training. [0]")
 @click.option("--resume", is_flag=True, help="Go on from FILTER.checkpoint.")
 @click.option("--report", metavar="FILE.png", help="Draw kernel, residual and pictures.")
@@ -105,17 +143,27 @@ def learn(
     layers: int | None,
     **values: Any,
 ) -> None:
-    """Learn the filter that makes AFTER from BEFORE."""
+    """Learn the filter that makes AFTER from BEFORE.
+
+    The first line says whether it explains the pictures, and if not, what does.
+    """
     _refuse_contradictions(ctx, layers, values)
-    _require_places(output, report, one_kernel=layers is None and values["colour"] == "shared")
-    files = _files(before, after, pairs)
+    plain = layers is None and values["colour"] == "shared" and not (values["curve"] or values["linear"])
+    _require_places(output, report, one_kernel=plain)
+    clean = values["clean"]
+    if clean and (before or pairs):
+        raise click.UsageError("--clean makes the pairs; name no pictures beside it", ctx)
+    if bool(clean) != bool(values["degrade"]):
+        raise click.UsageError("--clean DIR and --degrade HOW go together", ctx)
+    files = [] if clean else pair_files(before, after, pairs)
     _spare(files, output, report)
-    befores, afters, names = _pictures(files)
+    pictures = read_pairs(files)
     try:
         if layers is None:
-            learned = _kernel(befores, afters, names, values)
+            learned = _kernel(pictures, values)
+            learned.report.otherwise = _otherwise(pictures, learned.report, (before, after, pairs), output)
         else:
-            learned = _stack(befores, afters, names, output, layers, values)
+            learned = _stack(pictures, output, layers, values)
     except (ParameterError, DtypeError) as error:  # the options are in order: the pictures are not
         raise click.ClickException(str(error)) from error
     learned.filter.save(output)
@@ -133,6 +181,12 @@ def _refuse_contradictions(ctx: click.Context, layers: int | None, values: dict[
             option = f"--{name.replace('_', '-')}"
             reason = "needs --layers" if layers is None else "is for one kernel, not for --layers"
             raise click.UsageError(f"{option} {reason}", ctx)
+    for name in _NOT_OF_CURVES if values["curve"] else ():
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for a kernel alone, not with --curve", ctx)
+    if values["curve"] and (layers is not None or values["colour"] == "mixed"):
+        what = "--layers" if layers is not None else "--colour mixed"
+        raise click.UsageError(f"--curve goes with a kernel, shared or separate, not with {what}", ctx)
     size = values["size"]
     sides = size if isinstance(size, tuple) else (size,)
     if values["symmetric"] and size != "auto" and any(side % 2 == 0 for side in sides):
@@ -163,7 +217,7 @@ def _require_places(output: str, report: str | None, *, one_kernel: bool) -> Non
             raise click.ClickException(f"{path}: the folder {folder} is not writable")
 
 
-def _spare(files: list[tuple[Path, Path]], *outputs: str | None) -> None:
+def _spare(files: Files, *outputs: str | None) -> None:
     """Refuse to write over a picture that is to be read."""
     read = {os.path.realpath(path) for pair in files for path in pair}
     for path in filter(None, outputs):
@@ -171,24 +225,41 @@ def _spare(files: list[tuple[Path, Path]], *outputs: str | None) -> None:
             raise click.UsageError(f"{path} is one of the pictures; give another name")
 
 
-def _kernel(befores: list["Array"], afters: list["Array"], names: list[str], values: dict[str, Any]) -> Any:
+def _kernel(pictures: Pictures, values: dict[str, Any]) -> Any:
+    from cnnfilter.learning.curves import learn_curve
     from cnnfilter.learning.linear import learn_kernel
 
+    given: dict[str, Any] = {"channels": values["colour"], "names": pictures.names}
+    if values["curve"]:
+        return learn_curve(pictures.befores, pictures.afters, size=values["size"], **given)
     options = {name: values[name] for name in _OF_KERNELS}
-    return learn_kernel(befores, afters, channels=values["colour"], names=names, **options)
+    return learn_kernel(pictures.befores, pictures.afters, **given, **options)
 
 
-def _stack(
-    befores: list["Array"],
-    afters: list["Array"],
-    names: list[str],
-    output: str,
-    layers: int,
-    values: dict[str, Any],
-) -> Any:
+def _otherwise(pictures: Pictures, report: Any, named: tuple[Any, ...], output: str) -> str:
+    """Say what explains pairs that the filter does not, and the command that learns it."""
+    if report.explains or math.isnan(report.explained):
+        return ""
+    from cnnfilter.learning.alternatives import find_alternative
+
+    found = find_alternative(pictures.befores, pictures.afters, report, report.stride)
+    if found is None:
+        return ""
+    before, after, pairs = named
+    plain = found.words in ((), ("--bias",))
+    target = output if plain else os.path.splitext(output)[0] + ".safetensors"
+    words = ["--pairs", *pairs] if pairs else [before, after]
+    if report.stride > 1:
+        words += ["--stride", str(report.stride)]
+    command = shlex.join(["cnnfilter", "learn", *words, "-o", target, *found.words])
+    return f"{found.report.verdict} Learn it with: {command}"
+
+
+def _stack(pictures: Pictures, output: str, layers: int, values: dict[str, Any]) -> Any:
     from tqdm import tqdm
 
-    from cnnfilter.learning.stack import StackOptions, learn_stack
+    from cnnfilter.learning.degrading import MEMORY
+    from cnnfilter.learning.stack import StackOptions, learn_stack, learn_stack_from_clean
 
     checkpoint = _checkpoint(output)
     resume = values["resume"]
@@ -197,18 +268,23 @@ def _stack(
         resume = False
     options = StackOptions(
         layers=layers, maps=values["channels"], size=values["kernel"], activation=values["activation"],
-        channels=values["colour"], steps=values["steps"], seed=values["seed"],
+        channels=values["colour"], steps=values["steps"], seed=values["seed"], patience=values["patience"],
+        rate=values["rate"], patch=values["patch"], augment=values["augment"], average=values["average"],
     )  # fmt: skip
+    how = [_degradation(text) for text in values["degrade"]]
     with tqdm(total=options.steps, unit="step", leave=False, disable=None) as bar:
 
         def progress(step: int, steps: int, quality: float) -> None:
             bar.set_postfix_str(f"{quality:.2f} dB held out")
             bar.update(step - bar.n)
 
+        given: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "progress": progress}
         try:
-            return learn_stack(
-                befores, afters, options, names=names, checkpoint=checkpoint, resume=resume, progress=progress
-            )
+            if how:
+                memory = MEMORY if values["memory"] is None else values["memory"]
+                clean = pictures_in(Path(values["clean"]))
+                return learn_stack_from_clean(clean, how, options, memory=memory, **given)
+            return learn_stack(*pictures[:2], options, names=pictures.names, **given)
         except BaseException as error:
             if not isinstance(error, Exception) and checkpoint.exists():
                 bar.close()
@@ -216,72 +292,14 @@ def _stack(
             raise
 
 
+def _degradation(text: str) -> Any:
+    from cnnfilter.learning.degrading import Degradation
+
+    try:
+        return Degradation.parse(text)
+    except ParameterError as error:
+        raise click.UsageError(f"--degrade {error}") from error
+
+
 def _checkpoint(output: str) -> Path:
     return Path(f"{output}.checkpoint")
-
-
-def _files(before: str | None, after: str | None, pairs: tuple[str, str] | None) -> list[tuple[Path, Path]]:
-    """Name the two files of every pair."""
-    if pairs and before:
-        raise click.UsageError("name two pictures, or two folders with --pairs, not both")
-    if before and after:
-        return [(Path(before), Path(after))]
-    if not pairs:
-        raise click.UsageError("name two pictures, BEFORE and AFTER, or two folders with --pairs")
-    first, second = map(Path, pairs)
-    there, wanted = ({path.name: path for path in _pictures_in(folder)} for folder in (first, second))
-    shared = sorted(there.keys() & wanted.keys())
-    if not shared:
-        raise click.ClickException(f"{first} and {second} share no file name; pairs have equal names")
-    alone = sorted(there.keys() ^ wanted.keys())
-    if alone:
-        note(f"{len(alone)} of the files have no partner, {alone[0]} for one, and are left out")
-    return [(there[name], wanted[name]) for name in shared]
-
-
-def _pictures_in(folder: Path) -> list[Path]:
-    from cnnfilter.files import FORMS
-
-    suffixes = {suffix for suffixes in FORMS.values() for suffix in suffixes}
-    return [path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file()]
-
-
-def _pictures(files: list[tuple[Path, Path]]) -> tuple[list["Array"], list["Array"], list[str]]:
-    """Read the pairs, each frame one; the names are for messages."""
-    befores: list[Array] = []
-    afters: list[Array] = []
-    names: list[str] = []
-    for pair in files:
-        with ThreadPoolExecutor(2) as pool:
-            first, second = pool.map(_frames, pair)
-        name = f"{pair[0]} and {pair[1]}"
-        if len(first) != len(second):
-            raise click.ClickException(f"{name}: {len(first)} and {len(second)} frames: give equally many")
-        befores += first
-        afters += second
-        names += [name] if len(first) == 1 else [f"{name}, frame {k + 1}" for k in range(len(first))]
-    return befores, afters, names
-
-
-def _frames(path: Path) -> list["Array"]:
-    from cnnfilter.batch.missing import refuse_missing
-    from cnnfilter.files import read
-
-    picture = read(path)
-    refuse_missing(picture, str(path))
-    return [_colours(frame, picture.alpha) for frame in picture.frames]
-
-
-def _colours(frame: "Array", alpha: bool) -> "Array":
-    """Return the colours of a frame, multiplied by its alpha: so the image commands filter them."""
-    import numpy as np
-
-    from cnnfilter.pixels.kinds import full_scale
-    from cnnfilter.pixels.memory import packed
-
-    if alpha:
-        frame, seen = frame[..., :-1], frame[..., -1:] / full_scale(frame.dtype)
-        if seen.min() < 1:
-            product = frame * seen
-            frame = (np.rint(product) if frame.dtype.kind in "iu" else product).astype(frame.dtype)
-    return packed(frame[..., 0] if frame.ndim == 3 and frame.shape[2] == 1 else frame)

@@ -10,7 +10,8 @@ import numpy as np
 from cnnfilter.drawing.figure import new_figure, save_figure
 from cnnfilter.drawing.sheet import laid_out
 from cnnfilter.learning.pairs import Array
-from cnnfilter.learning.report import LinearReport, StackReport
+from cnnfilter.learning.report import LinearReport
+from cnnfilter.learning.stackreport import StackReport
 
 _MOST_KERNELS = 64
 _WRITTEN = 7  # rows or columns of a kernel whose weights can still be written into it
@@ -141,9 +142,11 @@ def _histogram(axes: Any, before: Array, after: Array, ours: Array) -> None:
     if np.issubdtype(after.dtype, np.integer):
         reach = max(3.0, min(60.0, np.ceil(reach))) + 0.5
     bins = np.linspace(-reach, reach, int(2 * reach) + 1 if reach > 3 else 61)
+    beyond = max(int(np.count_nonzero(np.abs(error) > reach)) for error in errors)
+    label = "pixel values" if not beyond else f"pixel values; the ends hold {beyond} beyond"
     for error, name, colour in zip(errors, ("before - after", "ours - after"), ("C7", "C0"), strict=True):
         axes.hist(np.clip(error, -reach, reach).ravel(), bins, label=name, color=colour, alpha=0.7)
-    axes.set(title="residual: how often each error occurs", yscale="log", xlabel="pixel values")
+    axes.set(title="residual: how often each error occurs", yscale="log", xlabel=label)
     axes.legend()
 
 

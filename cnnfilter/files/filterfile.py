@@ -18,7 +18,7 @@ from cnnfilter.errors import FilterFileError, ParameterError
 from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.kernels import kernelfile
 
-FORMAT, VERSION = "cnnfilter-learned", "1"
+FORMAT, VERSIONS = "cnnfilter-learned", ("1", "2")
 ORDERS = ("auto", "UVDP", "PDUV")
 _MAX_LAYERS = 256
 
@@ -34,6 +34,14 @@ class StoredLayer(NamedTuple):
     groups: int = 1
 
 
+class StoredCurve(NamedTuple):
+    """What a file says of a tone curve; see `cnnfilter.learning.tonecurve.ToneCurve`."""
+
+    place: str
+    knots: Array
+    values: Array
+
+
 class StoredFilter(NamedTuple):
     """What a file says of a filter; see `cnnfilter.learning.learnedfilter.LearnedFilter`."""
 
@@ -41,10 +49,12 @@ class StoredFilter(NamedTuple):
     each_channel: bool = False
     residual: bool = False
     notes: Mapping[str, Any] = MappingProxyType({})
+    linear: bool = False
+    curve: StoredCurve | None = None
 
 
 def save(learned: StoredFilter, path: str | os.PathLike[str]) -> None:
-    """Write a filter as safetensors.
+    """Write a filter as safetensors: of version 1, if that can say what it is.
 
     Raises
     ------
@@ -62,8 +72,14 @@ def save(learned: StoredFilter, path: str | os.PathLike[str]) -> None:
         "residual": learned.residual,
         "notes": dict(learned.notes),
     }
+    version = VERSIONS[0]
+    if learned.linear or learned.curve is not None:
+        version = VERSIONS[1]
+        description |= {"linear": learned.linear, "curve": learned.curve and learned.curve.place}
+        if learned.curve is not None:
+            tensors |= {"curve.knots": learned.curve.knots, "curve.values": learned.curve.values}
     write_tensors(
-        path, tensors, {"format": FORMAT, "version": VERSION, "description": json.dumps(description)}
+        path, tensors, {"format": FORMAT, "version": version, "description": json.dumps(description)}
     )
 
 
@@ -130,19 +146,24 @@ def _one_kernel(kernel: Any, bias: float) -> StoredFilter:
 
 def _described(tensors: dict[str, Array], metadata: dict[str, str]) -> StoredFilter:
     """Take a file of `save` apart; what is missing or unknown is named."""
-    if metadata.get("version") != VERSION:
-        raise FilterFileError(
-            f"version {metadata.get('version')!r} of a learned filter: known is {VERSION!r}"
-        )
+    version = metadata.get("version")
+    if version not in VERSIONS:
+        known = " and ".join(map(repr, VERSIONS))
+        raise FilterFileError(f"version {version!r} of a learned filter: known are {known}")
     try:
         description = json.loads(metadata["description"])
         records = description["layers"]
         each_channel, residual = description["each_channel"], description["residual"]
         notes = description["notes"]
+        linear, place = (False, None) if version == "1" else (description["linear"], description["curve"])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise FilterFileError(f"the description of the filter is damaged ({error!r})") from error
     well_formed = isinstance(records, list) and 0 < len(records) <= _MAX_LAYERS
-    if not well_formed or not isinstance(notes, dict) or {type(each_channel), type(residual)} != {bool}:
+    if (
+        not well_formed
+        or not isinstance(notes, dict)
+        or {type(value) for value in (each_channel, residual, linear)} != {bool}
+    ):
         raise FilterFileError("the description of the filter is not of the known form")
     layers = []
     for k, record in enumerate(records):
@@ -158,9 +179,17 @@ def _described(tensors: dict[str, Array], metadata: dict[str, str]) -> StoredFil
                 weights, tensors.pop(f"layers.{k}.bias", None), record["activation"], record["groups"]
             )
         )
+    curve = None if place is None else _curve(place, tensors)
     if tensors:
         raise FilterFileError(f"unknown tensors: {', '.join(sorted(tensors))}")
-    return StoredFilter(tuple(layers), each_channel, residual, notes)
+    return StoredFilter(tuple(layers), each_channel, residual, notes, linear, curve)
+
+
+def _curve(place: object, tensors: dict[str, Array]) -> StoredCurve:
+    knots, values = tensors.pop("curve.knots", None), tensors.pop("curve.values", None)
+    if not isinstance(place, str) or knots is None or values is None:
+        raise FilterFileError(f"a tone curve {place!r} without its knots and values")
+    return StoredCurve(place, knots, values)
 
 
 def _bank(tensors: dict[str, Array], name: str | None, order: str) -> Array:

@@ -4,11 +4,13 @@ Everything here is loaded at its first use.
 
 Learning
     learn_kernel              the best kernel, solved for: a `Learned`
+    learn_curve               a kernel and a tone curve, together
     learn_stack               a few layers, trained as `StackOptions` say: a `LearnedStack`
 
 What is learned
     LearnedFilter             layers of kernels; `kernel`, `save`, `load`
     LinearReport, StackReport how good it is, and what the pairs can tell
+    ToneCurve                 a monotone curve for each channel
     apply                     run one on an image
 
 Comparing images
@@ -23,11 +25,14 @@ from cnnfilter._lazy import loaded_at_first_use
 
 if TYPE_CHECKING:
     from cnnfilter.learning.application import apply
+    from cnnfilter.learning.curves import learn_curve
     from cnnfilter.learning.evaluation import psnr, ssim
     from cnnfilter.learning.learnedfilter import LearnedFilter
     from cnnfilter.learning.linear import Learned, learn_kernel
-    from cnnfilter.learning.report import LinearReport, StackReport
+    from cnnfilter.learning.report import LinearReport
     from cnnfilter.learning.stack import LearnedStack, learn_stack
+    from cnnfilter.learning.stackreport import StackReport
+    from cnnfilter.learning.tonecurve import ToneCurve
     from cnnfilter.learning.training import StackOptions
 
 __all__ = [
@@ -37,7 +42,9 @@ __all__ = [
     "LinearReport",
     "StackOptions",
     "StackReport",
+    "ToneCurve",
     "apply",
+    "learn_curve",
     "learn_kernel",
     "learn_stack",
     "psnr",
@@ -50,8 +57,10 @@ _HOMES = {
     "LearnedStack": "stack",
     "LinearReport": "report",
     "StackOptions": "training",
-    "StackReport": "report",
+    "StackReport": "stackreport",
+    "ToneCurve": "tonecurve",
     "apply": "application",
+    "learn_curve": "curves",
     "learn_kernel": "linear",
     "learn_stack": "stack",
     "psnr": "evaluation",

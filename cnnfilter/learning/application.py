@@ -248,10 +248,14 @@ class Learned(Filter):
             }
             for layer in learned.layers
         ]
+        shaping = "in linear light" if learned.linear else ""
+        if learned.curve is not None:
+            shaping = f"a tone curve {learned.curve.place} them"
         record = {"method": "layers", "output_shape": shape, "dtype": output, "layers": layers}
         text = [
             "method   layers",
             *(f"layer    {k['kernel']}, {k['inputs']} to {k['outputs']}, {k['activation']}" for k in layers),
+            *([f"light    {shaping}"] if shaping else []),
             f"output   {'x'.join(map(str, shape))} {output}",
             f"reach    {learned.reach}",
         ]

@@ -7,8 +7,8 @@ Values are taken as shares of the full range (255, 65535, or 1 for floats), so t
 """
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,61 +20,17 @@ from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
 from cnnfilter.files import filterfile
 from cnnfilter.kernels import kernelfile
 from cnnfilter.kernels.kernel import Kernel
+from cnnfilter.learning.convolutionlayer import ConvolutionLayer, sequence_of
 from cnnfilter.learning.pairs import Array
+from cnnfilter.learning.tonecurve import ToneCurve
 from cnnfilter.nn.blas import single_threaded
-from cnnfilter.nn.functional import activation
-from cnnfilter.nn.layers import Activation, Convolution, Layer
-from cnnfilter.nn.layers_joining import Sequence
 from cnnfilter.pixels.kinds import full_scale
+from cnnfilter.pixels.light import linear_to_srgb, srgb_to_linear
 from cnnfilter.pixels.rounding import quantise
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 _STRIP_BYTES = 32 << 20  # of the widest layer: a few dozen rows of a large photograph
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ConvolutionLayer:
-    """Weights (P, D / groups, U, V), an optional bias (P,), and the activation after them."""
-
-    weights: Array
-    bias: Array | None = None
-    activation: str = "identity"
-    groups: int = 1
-
-    def __post_init__(self) -> None:
-        activation(self.activation)
-        if self.weights.ndim != 4 or 0 in self.weights.shape:
-            raise ParameterError(f"weights have shape {self.weights.shape}: give (P, D / groups, U, V)")
-        if self.bias is not None and self.bias.shape != self.weights.shape[:1]:
-            raise ParameterError(f"bias has shape {self.bias.shape}: give {self.weights.shape[:1]}")
-        if self.groups < 1 or self.weights.shape[0] % self.groups:
-            raise ParameterError(f"groups is {self.groups}: it must divide {self.weights.shape[0]} outputs")
-
-    def __repr__(self) -> str:
-        rows, columns = self.weights.shape[2:]
-        maps = f"{rows}x{columns}, {self.inputs} to {len(self.weights)}"
-        return f"<ConvolutionLayer {maps}, {self.activation}>"
-
-    @property
-    def inputs(self) -> int:
-        """Input channels."""
-        return int(self.weights.shape[1]) * self.groups
-
-
-def sequence_of(layers: Iterable[ConvolutionLayer], dtype: Any) -> Sequence:
-    """Make of layers those of a network, which compute in `dtype`; convolutions are named "0", "1"..."""
-    made: list[Layer] = []
-    for k, layer in enumerate(layers):
-        maps, _, rows, columns = layer.weights.shape
-        biased = layer.bias is not None
-        convolution = Convolution(str(k), maps, (rows, columns), groups=layer.groups, bias=biased)
-        convolution.reads_image = k == 0
-        convolution.parameters = {"weight": layer.weights.astype(dtype, copy=False)}
-        if layer.bias is not None:
-            convolution.parameters["bias"] = layer.bias.astype(dtype, copy=False)
-        made += [convolution, Activation(layer.activation)]
-    return Sequence("", made)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,12 +47,18 @@ class LearnedFilter:
         The stack gives what is to be added to the image (equation 50), not the image itself.
     notes : mapping
         How it was learned; kept in the file, never acted upon.
+    linear : bool
+        The layers work in linear light: the sRGB curve is undone before them and applied after them.
+    curve : ToneCurve, optional
+        Learned with the layers, before or after them.
     """
 
     layers: tuple[ConvolutionLayer, ...]
     each_channel: bool = False
     residual: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
+    linear: bool = False
+    curve: ToneCurve | None = None
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -114,6 +76,13 @@ class LearnedFilter:
             raise ParameterError(
                 f"a residual of {self.outputs} outputs cannot be added to {self.inputs} inputs"
             )
+        if self.curve is not None:
+            curves, channels = len(self.curve.values), self.inputs
+            channels = self.outputs if self.curve.place == "after" else channels
+            if curves not in (1, channels) or (self.linear or self.residual):
+                raise ParameterError(
+                    f"{curves} tone curves do not go with {channels} channels, linear light or a residual"
+                )
 
     def __repr__(self) -> str:
         channels = "each channel" if self.each_channel else f"{self.inputs} to {self.outputs} channels"
@@ -155,14 +124,14 @@ class LearnedFilter:
         Raises
         ------
         ParameterError
-            If the filter is a residual, or its last layer has groups.
+            If the filter is a residual or has a tone curve, or its last layer has groups.
         """
         layer = self.layers[-1]
-        if self.residual or self.each_channel or layer.groups > 1:
+        if self.residual or self.each_channel or layer.groups > 1 or self.curve is not None:
             raise ParameterError("maps of a residual or of groups of channels cannot be computed apart")
         bias = None if layer.bias is None else layer.bias[first:last]
         part = ConvolutionLayer(layer.weights[first:last], bias, layer.activation)
-        return LearnedFilter((*self.layers[:-1], part), notes=self.notes)
+        return replace(self, layers=(*self.layers[:-1], part))
 
     def maps(
         self,
@@ -197,12 +166,14 @@ class LearnedFilter:
         """
         pixels = self._checked(image)
         scale = full_scale(pixels.dtype)
-        if self._is_plain:
+        if self._is_plain and self._as_coded:
             values = self._correlated(pixels, boundary, constant, padding, threads)
             values /= values.dtype.type(scale)
-            if self.layers[0].bias is not None:
-                values += self.layers[0].bias.astype(values.dtype)
-            return values
+            return self._biased(values)
+        if self._is_plain:
+            shares = self._opened(pixels.astype(_floats(pixels)) / _floats(pixels)(scale))
+            beside = float(self._opened(np.full((1, 1, 1), constant / scale))[0, 0, 0])
+            return self._closed(self._biased(self._correlated(shares, boundary, beside, padding, threads)))
         if check_boundary(boundary) == "renormalize":
             raise ParameterError("boundary 'renormalize' has no meaning for layers: use reflect")
         return self._layered(
@@ -254,9 +225,13 @@ class LearnedFilter:
             filterfile.StoredLayer(layer.weights, layer.bias, layer.activation, layer.groups)
             for layer in self.layers
         )
-        filterfile.save(
-            filterfile.StoredFilter(layers, self.each_channel, self.residual, dict(self.notes)), path
+        curve = None
+        if self.curve is not None:
+            curve = filterfile.StoredCurve(self.curve.place, self.curve.knots, self.curve.values)
+        stored = filterfile.StoredFilter(
+            layers, self.each_channel, self.residual, dict(self.notes), self.linear, curve
         )
+        filterfile.save(stored, path)
 
     @classmethod
     def load(
@@ -270,6 +245,8 @@ class LearnedFilter:
                 stored.each_channel,
                 stored.residual,
                 stored.notes,
+                stored.linear,
+                stored.curve and ToneCurve(*stored.curve),
             )
         except CnnFilterError as error:
             raise FilterFileError(f"{os.fspath(path)}: {error}") from error
@@ -286,8 +263,34 @@ class LearnedFilter:
 
     @property
     def is_kernel(self) -> bool:
-        """Whether the filter is one kernel for every channel, perhaps with a bias."""
-        return self._is_plain and self.each_channel
+        """Whether the filter is one kernel for every channel, perhaps with a bias, and nothing else."""
+        return self._is_plain and self.each_channel and self._as_coded
+
+    @property
+    def _as_coded(self) -> bool:
+        """Whether the layers are given the values as they are."""
+        return not self.linear and self.curve is None
+
+    def _opened(self, shares: Array) -> Array:
+        """Bring shares of white (..., C) to what the layers work on."""
+        if self.linear:
+            return srgb_to_linear(shares)
+        if self.curve is not None and self.curve.place == "before":
+            return self.curve(shares)
+        return shares
+
+    def _closed(self, values: Array) -> Array:
+        """Bring what the layers made (..., C) to shares of white."""
+        if self.linear:
+            return linear_to_srgb(values)
+        if self.curve is not None and self.curve.place == "after":
+            return self.curve(values)
+        return values
+
+    def _biased(self, values: Array) -> Array:
+        if self.layers[0].bias is not None:
+            values += self.layers[0].bias.astype(values.dtype)
+        return values
 
     @property
     def _is_plain(self) -> bool:
@@ -318,7 +321,7 @@ class LearnedFilter:
         strip: int | None,
         threads: int | None,
     ) -> Array:
-        dtype = np.float64 if pixels.dtype == np.float64 else np.float32
+        dtype = _floats(pixels)
         (top, bottom), (left, right) = self.reach
         edges = padding or self.reach
         rows, columns = (
@@ -334,12 +337,13 @@ class LearnedFilter:
         def make(first: int) -> None:
             last = min(first + rows_at_once, height)
             x = _extended(pixels, rows[first : last + top + bottom], columns, dtype, constant)
+            x = np.ascontiguousarray(self._opened(x).transpose(2, 0, 1))[None]
             if self.each_channel:  # the channels are a batch of planes
                 x = x.transpose(1, 0, 2, 3)
             y = layers.forward(x)
             if self.residual:
                 y = y + x[..., top : x.shape[2] - bottom, left : x.shape[3] - right]
-            out[first:last] = y.reshape(-1, last - first, width).transpose(1, 2, 0)
+            out[first:last] = self._closed(y.reshape(-1, last - first, width).transpose(1, 2, 0))
 
         def work(first: int, last: int) -> None:
             for strip in range(first, last):
@@ -356,10 +360,15 @@ class LearnedFilter:
         return max(8, _STRIP_BYTES // max(1, row))
 
 
+def _floats(pixels: Array) -> Any:
+    """Return the type that an image is filtered in."""
+    return np.float64 if pixels.dtype == np.float64 else np.float32
+
+
 def _extended(pixels: Array, rows: Array, columns: Array, dtype: Any, constant: float) -> Array:
-    """Part of an image with its halo as a batch (1, C, H, W) in shares of the full range."""
+    """Part of an image (H, W, C) with its halo, in shares of the full range."""
     part = pixels[rows.clip(0)][:, columns.clip(0)].astype(dtype)
     part /= dtype(full_scale(pixels.dtype))
     part[rows < 0] = constant
     part[:, columns < 0] = constant
-    return np.ascontiguousarray(part.transpose(2, 0, 1))[None]
+    return np.asarray(part)

@@ -117,8 +117,12 @@ def _uncentred(total: Array, offset: int) -> Array:
 
 
 def _piece(pair: Pair, size: tuple[int, int], inputs: list[int], targets: list[int], rows: slice) -> Array:
+    usable = pair.usable(size, targets, rows)
+    if pair.stride > 1:  # few have a value
+        i, j = np.nonzero(usable)
+        return _some_pixels(pair, size, inputs, targets, i + rows.start, j)
     total = _all_pixels(pair, size, inputs, targets, rows)
-    left_out = ~pair.usable(size, targets, rows)
+    left_out = ~usable
     if left_out.any():
         i, j = np.nonzero(left_out)
         total -= _some_pixels(pair, size, inputs, targets, i + rows.start, j)

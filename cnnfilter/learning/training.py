@@ -17,9 +17,11 @@ import numpy as np
 
 from cnnfilter.core.threads import Workers, count, run_strips
 from cnnfilter.errors import FilterFileError, ParameterError
+from cnnfilter.learning.convolutionlayer import ConvolutionLayer, sequence_of
 from cnnfilter.learning.evaluation import decibels
-from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter, sequence_of
-from cnnfilter.learning.pairs import Array, Pair, Split
+from cnnfilter.learning.learnedfilter import LearnedFilter
+from cnnfilter.learning.pairs import Array, Pair
+from cnnfilter.learning.patches import PatchSource, shares, turned
 from cnnfilter.nn.blas import single_threaded
 from cnnfilter.nn.fit import DivergenceError
 from cnnfilter.nn.functional import activation
@@ -29,6 +31,7 @@ from cnnfilter.nn.losses import squared_error
 from cnnfilter.nn.optimisers import Adam, half_cosine
 from cnnfilter.pixels.kinds import full_scale
 
+MEAN = "mean."
 CHECKPOINT, VERSION = "cnnfilter-checkpoint", "1"
 _LOOKS = 40  # at the held-out region, about
 _JUDGED_PIXELS = 1 << 19  # at most, at each look at the held-out region
@@ -59,6 +62,11 @@ class StackOptions:
     patience : int
         Looks at the held-out region without a better PSNR after which to stop.
     seed : int
+    augment : bool
+        Mirror and turn each patch in one of eight ways.
+    average : float
+        Share that a running mean of the weights keeps at each step, such as 0.999; the mean is judged and
+        kept. 0: the weights themselves.
     """
 
     layers: int = 3
@@ -73,6 +81,8 @@ class StackOptions:
     rate: float = 3e-3
     patience: int = 10
     seed: int = 0
+    augment: bool = False
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         for name, most in (("layers", 64), ("maps", 1024), ("size", 31), ("steps", 10**8), ("batch", 4096)):
@@ -88,6 +98,8 @@ class StackOptions:
                 f"seed {self.seed}, patience {self.patience}, rate {self.rate}: give a seed >= 0, a patience "
                 ">= 1 and a rate between 0 and 1"
             )
+        if not 0 <= self.average < 1:
+            raise ParameterError(f"average is {self.average!r}: give a share from 0 to less than 1, as 0.999")
         if self.activation in ("softmax", "log_softmax"):
             raise ParameterError(
                 f"activation {self.activation!r} couples the maps: use relu, tanh or another"
@@ -109,22 +121,22 @@ class Run(TrainingLoop[tuple[Array, Array]]):
     PARTS = "now.", "best.", "adam."
 
     def __init__(
-        self, options: StackOptions, splits: list[Split], reach: int, threads: int | None = None
+        self, options: StackOptions, source: PatchSource, reach: int, threads: int | None = None
     ) -> None:
         super().__init__(Adam(options.rate), options.patience)
-        self.options, self.reach, self.threads = options, reach, count(threads)
-        self.depth = 1 if options.channels == "shared" else splits[0].pair.before.shape[2]
-        dtype = splits[0].pair.before.dtype
+        self.options, self.source, self.reach, self.threads = options, source, reach, count(threads)
+        self.depth = 1 if options.channels == "shared" else source.channels
+        dtype = source.dtype
         self.peak = full_scale(dtype)
         self.ends: Ends | None = None
         if np.issubdtype(dtype, np.integer):
             low, high = (np.float32(end) / np.float32(self.peak) for end in _ends(dtype))
             self.ends = float(low), float(high)
-        self.learn = [(split.pair, band) for split in splits for band in split.learn]
-        self.judge = [(split.pair, band) for split in splits for band in split.judge]
-        self.shifts = [split.pair.shift for split in splits]
+        self.judge, self.shifts = source.judge, source.shifts
         self.generator = np.random.default_rng(options.seed)
         self.parameters = first_parameters(options, self.depth, self.generator)
+        averaged = self.parameters if options.average else {}
+        self.means = {f"{MEAN}{name}": value.copy() for name, value in averaged.items()}
         self.step = 0
         self.curve: list[tuple[int, float]] = []
 
@@ -143,8 +155,8 @@ class Run(TrainingLoop[tuple[Array, Array]]):
         self._keep()
 
     def tensors(self) -> Parameters:
-        """Weights and biases of all layers."""
-        return self.parameters
+        """Weights and biases of all layers, and their running means."""
+        return self.parameters | self.means
 
     def gradients(self, batch: tuple[Array, Array]) -> tuple[float, Parameters]:
         """Of the squared error of a batch, whose parts are worked on beside each other."""
@@ -185,15 +197,20 @@ class Run(TrainingLoop[tuple[Array, Array]]):
         """Whether all steps are done."""
         return self.step >= self.options.steps
 
-    def filter(self, parameters: Parameters) -> LearnedFilter:
-        """Make a filter of parameters."""
-        options, layers = self.options, layers_of(parameters, self.options)
+    def filter(self, tensors: Parameters) -> LearnedFilter:
+        """Make a filter of `tensors`: of the running means, if there are any."""
+        means = {n.removeprefix(MEAN): value for n, value in tensors.items() if n.startswith(MEAN)}
+        options, layers = self.options, layers_of(means or tensors, self.options)
         notes = {"options": vars(options), "steps": self.step, "shifts": [*map(list, self.shifts)]}
         return LearnedFilter(layers, options.channels == "shared", options.residual, notes)
 
     def _quality(self) -> float:
-        """Return the PSNR of the parameters on the held-out region."""
-        learned, error, size, room = self.filter(self.parameters), 0.0, 0, _JUDGED_PIXELS
+        """Return the PSNR of what is trained on the held-out region."""
+        return self.quality_of(self.filter(self.tensors()))
+
+    def quality_of(self, learned: LearnedFilter) -> float:
+        """Return the PSNR of a filter on the held-out region."""
+        error, size, room = 0.0, 0, _JUDGED_PIXELS
         for pair, band in self.judge:
             rows = max(1, min(band.stop - band.start, room // pair.before.shape[1]))
             guess, _, wanted = shown(learned, pair, slice(band.start, band.start + rows), self.reach)
@@ -205,8 +222,19 @@ class Run(TrainingLoop[tuple[Array, Array]]):
 
     def _batches(self, steps: int) -> Iterator[tuple[Array, Array]]:
         for _ in range(steps):
-            yield self._patches()
+            batch = self.source.drawn(self.options, self.reach, self.step, self.generator)
+            if self.options.augment:
+                batch = turned(batch, self.generator)
+            yield shares(batch, self.source.dtype)
             self.step += 1
+            self._follow()
+
+    def _follow(self) -> None:
+        """Let the running means of the parameters follow them: faster at first, when those are far off."""
+        kept = min(self.options.average, (1 + self.step) / (10 + self.step))
+        for name, mean in self.means.items():
+            mean *= np.float32(kept)
+            mean += np.float32(1 - kept) * self.parameters[name.removeprefix(MEAN)]
 
     def _metadata(self) -> dict[str, str]:
         state = {
@@ -230,36 +258,11 @@ class Run(TrainingLoop[tuple[Array, Array]]):
         self.curve = [(int(step), float(quality)) for step, quality in state["curve"]]
 
     def _load(self, tensors: Mapping[str, Array]) -> None:
-        for name, value in self.parameters.items():
+        for name, value in self.tensors().items():
             value[...] = tensors[name]
 
     def _fits(self) -> dict[str, Any]:
-        images = [[int(x.sum(dtype=np.float64)) for x in (p.before, p.after)] for p, _ in self.learn[:20]]
-        return {"options": vars(self.options), "depth": self.depth, "images": images}
-
-    def _patches(self) -> tuple[Array, Array]:
-        """Draw a batch of inputs (N, D, S + reach - 1, ...) and wanted results (N, D, S, S)."""
-        options, generator = self.options, self.generator
-        areas = np.array(
-            [(band.stop - band.start) * pair.before.shape[1] for pair, band in self.learn], float
-        )
-        side, margin = options.patch, self.reach - 1
-        x = np.empty((options.batch, self.depth, side + margin, side + margin), np.float32)
-        wanted = np.empty((options.batch, self.depth, side, side), np.float32)
-        for n, k in enumerate(generator.choice(len(areas), options.batch, p=areas / areas.sum())):
-            pair, band = self.learn[k]
-            targets = pair.targets((self.reach, self.reach))
-            top = band.start + generator.integers(max(1, band.stop - band.start - side + 1))
-            top = min(int(top), targets.shape[0] - side)
-            left = int(generator.integers(targets.shape[1] - side + 1))
-            channels = slice(None)
-            if options.channels == "shared":
-                channel = int(generator.integers(pair.before.shape[2]))
-                channels = slice(channel, channel + 1)
-            source = pair.before[top : top + side + margin, left : left + side + margin, channels]
-            x[n] = source.transpose(2, 0, 1)
-            wanted[n] = targets[top : top + side, left : left + side, channels].transpose(2, 0, 1)
-        return x / np.float32(self.peak), wanted / np.float32(self.peak)
+        return {"options": vars(self.options), "depth": self.depth, "images": self.source.marks()}
 
 
 def first_parameters(options: StackOptions, depth: int, generator: np.random.Generator) -> Parameters:
@@ -317,7 +320,7 @@ def gradients_of(
 
 def shown(learned: LearnedFilter, pair: Pair, rows: slice, reach: int) -> tuple[Array, Array, Array]:
     """Our result, the given and the wanted image on some target rows, rounded and clipped."""
-    before = Pair(pair.after, pair.before).targets((reach, reach))
+    before = pair.given((reach, reach))
     source = pair.before[rows.start : rows.stop + reach - 1]
     top = (reach - 1) // 2
     width = before.shape[1]

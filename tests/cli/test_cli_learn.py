@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -163,7 +164,87 @@ def test_reports_are_drawn(folder, tmp_path):
         assert len(np.unique(shown.reshape(-1, shown.shape[2]), axis=0)) > 1000
 
 
+def test_the_first_line_names_what_explains_the_pair_and_its_command_does(folder, tmp_path):
+    pair = folder / "before.png", folder / "turned.png"
+    run = cnnfilter("learn", *pair, "-o", tmp_path / "f.json", "--size", 3)
+    first = run.stdout.decode().splitlines()[0]
+    said = "A linear filter that mixes the channels explains this pair"
+    assert first.startswith(f"{said} (a matrix of colours)")
+    command = shlex.split(first.partition("Learn it with: ")[2])
+    assert command[-2:] == ["--colour", "mixed"]
+    again = cnnfilter(*command[1:])
+    assert again.stdout.decode().startswith(said)
+    cnnfilter("learned", "--filter", tmp_path / "f.safetensors", pair[0], "-o", tmp_path / "out.png")
+    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), pixels(pair[1]))
+
+
+def test_a_curve_is_learned_and_applied_beside_transparency(folder, tmp_path):
+    bright = np.clip(np.rint(255 * (PHOTO / 255) ** (1 / 2.2)), 0, 255).astype(np.uint8)
+    save(tmp_path / "bright.png", bright)
+    found = tmp_path / "f.safetensors"
+    run = cnnfilter("learn", folder / "before.png", tmp_path / "bright.png", "-o", found, "--curve")
+    assert "explains this pair (a gamma curve: values to the power 0.45" in run.stdout.decode()
+    alpha = np.full(PHOTO.shape[:2], 255, np.uint8)
+    alpha[50:120, 60:150] = 0
+    save(tmp_path / "a.png", np.dstack((PHOTO, alpha)))
+    cnnfilter("learned", "--filter", found, tmp_path / "a.png", "-o", tmp_path / "out.png")
+    out = pixels(tmp_path / "out.png").astype(int)
+    np.testing.assert_array_equal(out[..., 3], alpha)
+    assert np.abs(out[..., :3] - bright)[alpha > 0].max() <= 2
+    run = cnnfilter("learned", "--filter", found, tmp_path / "a.png", "--explain")
+    assert b"a tone curve after them" in run.stdout
+
+
+def test_a_stride_is_said_and_applied(folder, tmp_path):
+    save(tmp_path / "half.png", filtered(PHOTO, MEAN)[::2, ::2])
+    options = "-o", tmp_path / "f.json", "--size", 3
+    run = cnnfilter("learn", folder / "before.png", tmp_path / "half.png", *options, "--stride", 2)
+    assert b"apply it with --stride 2" in run.stdout
+    out = tmp_path / "out.png"
+    cnnfilter("learned", "--filter", tmp_path / "f.json", folder / "before.png", "--stride", 2, "-o", out)
+    assert np.abs(pixels(out).astype(int) - pixels(tmp_path / "half.png")).max() <= 1
+
+
+def test_names_that_differ_in_the_suffix_are_pairs(tmp_path):
+    for side in ("x", "y"):
+        (tmp_path / side).mkdir()
+    save(tmp_path / "x" / "a.png", PHOTO)
+    save(tmp_path / "y" / "a.bmp", filtered(PHOTO, MEAN))
+    for name in ("b.png", "b.bmp"):  # which of the two?
+        save(tmp_path / "x" / name, PHOTO)
+    save(tmp_path / "y" / "b.tif", PHOTO)
+    options = "-o", tmp_path / "f.json", "--size", 3
+    run = cnnfilter("learn", "--pairs", tmp_path / "x", tmp_path / "y", *options)
+    assert complaint(run).startswith("note: 3 of the files have no partner")
+    np.testing.assert_allclose(LearnedFilter.load(tmp_path / "f.json").kernel().array, MEAN, atol=2e-3)
+
+
+def test_an_opaque_result_of_a_transparent_picture_is_refused(folder, tmp_path):
+    alpha = np.full(PHOTO.shape[:2], 255, np.uint8)
+    alpha[:10, :10] = 0
+    save(tmp_path / "a.png", np.dstack((PHOTO, alpha)))
+    run = cnnfilter("learn", tmp_path / "a.png", folder / "mean.png", "-o", tmp_path / "f.json", status=1)
+    assert "before is transparent in 100 pixels, after is opaque: flatten before" in complaint(run)
+
+
 class TestStack:
+    def test_is_trained_on_clean_pictures(self, tmp_path):
+        (tmp_path / "clean").mkdir()
+        for k in range(3):
+            save(tmp_path / "clean" / f"{k}.png", PHOTO[40 * k :, 40 * k :])
+        found = tmp_path / "s.safetensors"
+        run = cnnfilter(
+            "learn", "--clean", tmp_path / "clean", "--degrade", "noise:30", *self.OPTIONS, "--augment",
+            "--average", "0.9", "--rate", "0.01", "--patch", 16, "--memory", "100KiB", "-o", found, "--json",
+        )  # fmt: skip
+        report = json.loads(run.stdout)
+        assert report["options"]["augment"] is True and report["options"]["average"] == 0.9
+        assert report["psnr"] > report["psnr_identity"] and names(tmp_path) == ["clean", "s.safetensors"]
+        run = cnnfilter(
+            "learn", "--clean", tmp_path, "--degrade", "fog:3", "--layers", 2, "-o", found, status=2
+        )
+        assert "--degrade 'fog:3' is not noise:5-50" in complaint(run)
+
     OPTIONS = ("--layers", "2", "--channels", "2", "--steps", "40")
 
     def test_is_trained_applied_and_leaves_no_checkpoint(self, folder, tmp_path):
@@ -221,9 +302,11 @@ def noisy(array):
 
 
 BAD_PAIRS = {
-    "size": (PHOTO, PHOTO[:100], r"shape \(240, 260, 3\), after \(100, 260, 3\)"),
-    "depth": (PHOTO.astype(np.uint16), PHOTO, "before is uint16, after is uint8"),
-    "channels": (PHOTO, PHOTO[..., 0], r"after \(240, 260\): give equal sizes and channels"),
+    "size": (PHOTO, PHOTO[:100], "before has 240x260 pixels, after 100x260: give equal sizes"),
+    "depth": (PHOTO.astype(np.uint16), PHOTO, "before is uint16, after is uint8, and the one of 16 bits"),
+    "types": (PHOTO.astype(np.float32), PHOTO, "before is float32, after is uint8: give equal depths"),
+    "channels": (PHOTO[..., 0], PHOTO, "before has 1 channels, after 3: convert before"),
+    "half the size": (PHOTO, PHOTO[::2, ::2], "--stride 2 learns what makes it smaller"),
     "identical": (PHOTO, PHOTO, "before and after are identical"),
     "flat before": (np.full_like(PHOTO, 9), PHOTO, "before is flat, every value is 9"),
     "flat after": (PHOTO, np.full_like(PHOTO, 255), "after is flat, every value is 255"),
@@ -278,6 +361,16 @@ def test_pictures_that_cannot_be_read(folder, tmp_path, options):
         (["-o", "f.json", "--ridge", "-1"], "-1.0 is not a number of 0 or more"),
         (["-o", "f.json", "--report", "r.doc"], "give a name that ends in .png"),
         (["-o", "f.json", "--pairs", ".", "."], "not both"),
+        (["-o", "f.json", "--linear"], "give a name that ends in .safetensors"),
+        (["-o", "f.json", "--curve"], "give a name that ends in .safetensors"),
+        (["-o", "f.safetensors", "--curve", "--bias"], "--bias is for a kernel alone, not with --curve"),
+        (["-o", "f.safetensors", "--curve", "--colour", "mixed"], "not with --colour mixed"),
+        (["-o", "f.safetensors", "--curve", "--layers", "2"], "not with --layers"),
+        (["-o", "f.json", "--stride", "0"], "0 is not in the range"),
+        (["-o", "f.json", "--patience", "9"], "--patience needs --layers"),
+        (["-o", "f.safetensors", "--layers", "2", "--linear"], "--linear is for one kernel"),
+        (["-o", "f.safetensors", "--layers", "2", "--clean", ".", "--degrade", "noise:9"], "makes the pairs"),
+        (["-o", "f.safetensors", "--layers", "2", "--degrade", "noise:9"], "go together"),
     ],
 )
 def test_usage(folder, tmp_path, options, said):

@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_image
 from cnnfilter.drawing.reports import draw_report
 from cnnfilter.errors import ParameterError
 from cnnfilter.learning.evaluation import decibels, psnr, ssim
-from cnnfilter.learning.linear import _smallest_of_the_best, learn_kernel
+from cnnfilter.learning.linear import learn_kernel, smallest_of_the_best
 from cnnfilter.learning.moments import gather_moments
 from cnnfilter.learning.pairs import Pair
 from cnnfilter.learning.solution import determination, solve
@@ -146,12 +146,12 @@ def test_auto_takes_the_smallest_of_the_best():
     motion = np.zeros((7, 7))
     motion[3] = 1 / 7
     report = learn_kernel(CHINA, filtered(CHINA, motion), size="auto").report
-    assert report.weights.shape[2:] == (7, 7) and set(report.sizes) == {"3x3", "5x5", "7x7"}
+    assert report.weights.shape[2:] == (7, 7) and list(report.sizes)[2:4] == ["7x7", "9x9"]
 
 
 @pytest.mark.parametrize(("quality", "chosen"), [(39.0, 3), (40.04, 3), (40.06, 5), (50.0, 5)])
 def test_larger_kernels_have_to_be_better_by_a_twentieth_of_a_decibel(quality, chosen):
-    assert _smallest_of_the_best({3: 40.0, 5: quality, 7: max(40.0, quality)}) == chosen
+    assert smallest_of_the_best({3: 40.0, 5: quality, 7: max(40.0, quality)}) == chosen
 
 
 def test_a_shift_is_taken_out_and_told():
@@ -207,12 +207,13 @@ def test_the_verdict_of_changes_that_are_small_or_none():
     report = learn_kernel(CHINA, np.roll(CHINA, (3, -5), (0, 1)), size=3).report
     assert report.shifts == [(3, -5)] and "nothing was changed" in report.verdict
     json.dumps(report.record(), allow_nan=False)
-    assert "of the change -" in report.text()
+    assert "explained     -, held out" in report.text()
 
 
 def test_another_picture_is_not_explained():
     report = learn_kernel(CHINA, FLOWER, size=3, register=False).report
-    assert report.explained > 0.7 > 0 > report.r2  # nearer than before, but worse than one grey
+    assert report.psnr > report.psnr_identity + 5  # nearer than before, but worse than one grey
+    assert report.explained < 0 and report.r2 < 0
     assert "does not explain" in report.verdict
 
 

@@ -87,7 +87,7 @@ def test_shifts_are_found(shift):
     blurred = np.mean([np.roll(image, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)], axis=0)
     after = np.roll(np.rint(blurred), shift, (0, 1)).astype(np.uint8)
     pair = Pair.of(image, after)
-    assert find_shift(pair, (3, 3), False) == shift
+    assert find_shift(pair, (3, 3)) == shift
     moved = pair.moved(shift)
     assert moved.shift == shift
     error = (
@@ -110,14 +110,17 @@ def test_a_shift_is_taken_where_it_more_than_halves_the_squared_error(noise, shi
     before = random.standard_normal((300, 300))
     after = sum(weight * np.roll(before, place, 1) for place, weight in ((1, 0.6), (2, 0.32), (3, 0.24)))
     after += random.standard_normal(before.shape) * noise**0.5
-    assert find_shift(Pair.of(before, after), (1, 3), False) == shift
+    assert find_shift(Pair.of(before, after), (1, 3)) == shift
 
 
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        (np.zeros((9, 9)), np.zeros((9, 8)), r"shape \(9, 9\), after \(9, 8\): give equal sizes"),
-        (np.zeros((9, 9)), np.zeros((9, 9, 3)), "give equal sizes and channels"),
+        (np.zeros((9, 9)), np.zeros((9, 6)), "before has 9x9 pixels, after 9x6: give equal sizes"),
+        (np.zeros((9, 9)), np.zeros((4, 5)), "after 4x5: --stride 2 learns what makes it smaller"),
+        (np.zeros((9, 9)), np.arange(243.0).reshape(9, 9, 3), "1 channels, after 3: convert before"),
+        (np.zeros((9, 9, 2)), np.zeros((9, 9, 3)), "2 channels, after 3: give equal channels"),
+        (np.zeros((9, 9), np.uint16), np.eye(9, dtype=np.uint8), "no value above 255: convert it to 8 bits"),
         (np.zeros((9, 9)), np.zeros((9, 9), np.float32), "before is float64, after is float32"),
         (np.zeros((9, 9), np.int64), np.ones((9, 9), np.int64), "before is int64: give one of uint8"),
         (np.eye(9), np.eye(9), "identical: there is no filter to learn"),

@@ -102,7 +102,8 @@ def kernels(
     if output.endswith(".npy"):
         _write_array(bank.transpose(2, 3, 1, 0), output)
     elif output.endswith(".safetensors"):
-        from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
+        from cnnfilter.learning.convolutionlayer import ConvolutionLayer
+        from cnnfilter.learning.learnedfilter import LearnedFilter
 
         groups = getattr(found, "groups", 1)
         notes = {"network": loaded.name, "layer": layer}

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commandline import COMMAND, PHOTOS, cnnfilter, large, lines, names, pixels, unprivileged
+from commandline import COMMAND, PHOTOS, cnnfilter, large, lines, names, picture, pixels, unprivileged
 
 
 class TestClosedPipe:

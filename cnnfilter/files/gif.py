@@ -19,7 +19,7 @@ _SORTED = 1 << 16
 """Most pixels that the 256 colours are sought among; of more, some in each row and column stand for all.
 
 Median cut sorts every distinct colour: 512 x 512 of a photograph take 299 ms, a ninth of them 44, and the
-colours found are as near (4.9 and 5.0 of 255 root mean square, 3.5 and 3.4, 4.3 and 4.3 on three photographs).
+colours found are as near (4.9 and 5.0 of 255 root mean square, 3.5 and 3.4, 4.3 and 4.3).
 """
 
 

@@ -251,6 +251,18 @@ def require_output(out: object, shape: tuple[int, ...], dtype: Dtype, *, masked:
         raise DtypeError("out is no masked array, but the result has missing values; give a masked array")
 
 
+def takes_sums(out: Array | None, dtype: Dtype, image: Array) -> bool:
+    """Tell whether the core can write its sums of a type into `out` itself, while it reads the image."""
+    return (
+        out is not None
+        and not is_masked(out)
+        and out.dtype == dtype
+        and out.flags.c_contiguous
+        and out.flags.aligned
+        and not np.may_share_memory(out, image)
+    )
+
+
 def delivered(result: Array, out: Array | None) -> Array:
     """Return the result, in `out` if there is one, which may overlap the image: it is read no more."""
     if out is None:

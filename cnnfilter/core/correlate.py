@@ -79,8 +79,12 @@ def filtered(
     accuracy: str,
     method: str,
     threads: int | None,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """Correlate an image of a native type; `core.linear` takes every type and every other argument."""
+    """Correlate an image of a native type; `core.linear` takes every type and every other argument.
+
+    The result is made in `out`, if there is one: contiguous, of its shape and type, apart from the image.
+    """
     typed = None
     if not (type(stride) is type(dilation) is int and type(padding) is str and type(constant) is float):
         # A list cannot be looked up. What cannot either is wrong, and is told without the look-up.
@@ -89,7 +93,8 @@ def filtered(
         typed = types_of(stride, padding, dilation, constant)
     laid = (stride, padding, boundary, constant, dilation)
     chosen = (accuracy, method, kernel.sigmas)
-    return _filtering(typed, kernel, pixels.shape, pixels.dtype, laid, dtype, chosen).run(pixels, threads)
+    made = _filtering(typed, kernel, pixels.shape, pixels.dtype, laid, dtype, chosen)
+    return made.run(pixels, threads, out)
 
 
 def types_of(*values: Any) -> tuple[Any, ...]:
@@ -110,10 +115,10 @@ class Filtering(NamedTuple):
     dtype: np.dtype[Any]
     cost: float
 
-    def run(self, pixels: NDArray[Any], threads: int | None) -> NDArray[Any]:
+    def run(self, pixels: NDArray[Any], threads: int | None, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Filter an image of the shape and type that this was made for."""
         image = three_dimensional(pixels)
-        out = aligned_empty(self.shape, self.dtype)
+        out = aligned_empty(self.shape, self.dtype) if out is None else np.asarray(out).reshape(self.shape)
         useful = max(1, int(self.cost / LEAST_WORK))
         if useful > 1 or threads is not None or threading.VARIABLE in os.environ:
             useful = min(threading.count(threads), useful)

@@ -23,6 +23,7 @@ from cnnfilter.core.arguments import (
     require_output,
     result_type,
     stored,
+    takes_sums,
 )
 from cnnfilter.core.boundary import boundary_pair, one_boundary
 from cnnfilter.core.correlate import DtypeLike, KernelLike, as_kernel, filtered
@@ -291,10 +292,13 @@ def filter_image(
     planes = in_planes(values)
     geometry = make_geometry(planes.shape[:2], plan.kernel.shape, plan.stride, plan.padding, plan.dilation)
     laid, sides, name = one_boundary(planes, geometry, boundaries, constant)
+    room = out if missed is None and takes_sums(out, core_type(target), laid) else None
     sums = filtered(
         laid, plan.kernel, stride=plan.stride, padding=sides, boundary=name, constant=constant,
-        dilation=plan.dilation, dtype=core_type(target), **how,
+        dilation=plan.dilation, dtype=core_type(target), out=room, **how,
     )  # fmt: skip
+    if room is not None:
+        return room
     if missed is None:
         return delivered(stored(sums, target).reshape(plan.output_shape), out)
     from cnnfilter.core.normalised import completed

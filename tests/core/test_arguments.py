@@ -1,5 +1,7 @@
 """What the filters take: types, lists, outputs, a boundary for each axis, constants, sigma 0."""
 
+import tracemalloc
+
 import naive
 import numpy as np
 import promise
@@ -114,6 +116,18 @@ def test_output_array(dtype):
     assert np.array_equal(cf.gaussian(room[:-1], 2, out=room[1:]), wanted)
     pooled = np.zeros((15, 20, 3), dtype)
     assert cf.max_pool(image, out=pooled) is pooled and pooled.any()
+
+
+def test_the_result_is_made_in_the_output_array():
+    image, out = np.ones((1000, 1000, 3), np.float32), np.zeros((1000, 1000, 3), np.float32)
+    cf.gaussian(image, 2, out=out)
+    cf.release_memory()
+    tracemalloc.start()
+    try:
+        cf.gaussian(image, 2, out=out)
+        assert tracemalloc.get_traced_memory()[1] < out.nbytes / 2
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_hard_mask_is_no_place_for_a_result():

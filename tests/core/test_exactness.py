@@ -217,3 +217,9 @@ def test_ties_of_means_go_to_the_even_neighbour(dtype, size, stride):
         whole = promise.exact(image, np.ones(kernel.shape), boundary="reflect", stride=steps)
         result = cf.mean(image, size, stride=stride)
         np.testing.assert_array_equal(result, np.rint(whole / kernel.weights.size))
+
+
+def test_what_float32_does_not_hold_is_infinite_without_a_warning():
+    image = np.float32([[0.5, 2, 3, -3.4e38]])
+    sums = cf.correlate(image, [[0.35, 0.82]], boundary="renormalize")
+    assert np.isfinite(sums[0, :3]).all() and sums[0, 3] == -np.inf

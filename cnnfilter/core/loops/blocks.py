@@ -182,22 +182,10 @@ def _four_rows(jit: Callable[..., Any], target: str, real: str) -> SimpleNamespa
     from cnnfilter.core.loops import vectors
 
     count = STEP_REGISTERS * vectors.register_lanes(real)
-    splat = vectors.arithmetic(real, STEPS * count).splat
-    one, two, three, four = (
-        vectors.stair(real, STEPS, STEP_REGISTERS, rungs) for rungs in range(1, STEPS + 1)
-    )
+    sum_up = _climber(jit, real, STEPS, STEP_REGISTERS)
     rows = [vectors.row_of(real, STEPS, STEP_REGISTERS, row) for row in range(STEPS)]
     first_row, second_row, third_row, fourth_row = rows
-    load = vectors.loader(real, real, count)
-    store = vectors.storer(target, real, count)
-    snap = vectors.snapper(real, count)
-    zero = np.float32(0) if real == "f32" else np.float64(0)
-
-    @jit
-    def give(sums, row, lines, x, places, at, middle, centre, tolerance, out, to):
-        if tolerance > 0:
-            sums = snap(sums, load(lines, x + centre + places[at + row + middle]), tolerance)
-        store(sums, out, to)
+    give = _giver(jit, target, real, count)
 
     @jit
     def find(offsets, taps, middle, centre, down, first, held, line, places, at):
@@ -207,6 +195,59 @@ def _four_rows(jit: Callable[..., Any], target: str, real: str) -> SimpleNamespa
     @jit
     def block(lines, x, places, at, weights, skip, runs, taps, columns, apart, middle, centre, tolerance,
               out, to, down):  # fmt: skip
+        a = sum_up(lines, x, places, at, weights, skip, taps, columns, apart)
+        give(first_row(a), 0, lines, x, places, at, middle, centre, tolerance, out, to)
+        give(second_row(a), 1, lines, x, places, at, middle, centre, tolerance, out, to + down)
+        give(third_row(a), 2, lines, x, places, at, middle, centre, tolerance, out, to + 2 * down)
+        give(fourth_row(a), 3, lines, x, places, at, middle, centre, tolerance, out, to + 3 * down)
+
+    return SimpleNamespace(rows=STEPS, count=count, find=find, block=block)
+
+
+def rows_in_place(jit: Callable[..., Any], dense: bool, target: str, real: str) -> SimpleNamespace:
+    """Return how two output rows are computed together from an image where it stands.
+
+    Rows that lie a power of two apart share one set of the nearest cache, and four rows would read from more
+    of them at once than it holds. Measured on AVX2, 3 x 3 float32: 4096 x 4096 0.47 ns a pixel by two rows
+    and 0.68 by four; 4096 x 4000 0.42 and 0.38.
+
+    Returns
+    -------
+    SimpleNamespace
+        `rows`, `count` and `block` as those of `rows_together`, with the same sums to the last bit.
+    """
+    return _pair_of_rows(jit, target, real) if dense else _two_rows(jit, target, real)
+
+
+def _pair_of_rows(jit: Callable[..., Any], target: str, real: str) -> SimpleNamespace:
+    """Two output rows, by a kernel without holes; else as `_four_rows`."""
+    from cnnfilter.core.loops import vectors
+
+    count = REGISTERS * vectors.register_lanes(real)
+    sum_up = _climber(jit, real, ROWS, REGISTERS)
+    first_row, second_row = (vectors.row_of(real, ROWS, REGISTERS, row) for row in range(ROWS))
+    give = _giver(jit, target, real, count)
+
+    @jit
+    def block(lines, x, places, at, weights, skip, runs, taps, columns, apart, middle, centre, tolerance,
+              out, to, down):  # fmt: skip
+        a = sum_up(lines, x, places, at, weights, skip, taps, columns, apart)
+        give(first_row(a), 0, lines, x, places, at, middle, centre, tolerance, out, to)
+        give(second_row(a), 1, lines, x, places, at, middle, centre, tolerance, out, to + down)
+
+    return SimpleNamespace(rows=ROWS, count=count, block=block)
+
+
+def _climber(jit: Callable[..., Any], real: str, rows: int, registers: int) -> Any:
+    """Return `sum_up`, which correlates some rows with a kernel without holes, column by column."""
+    from cnnfilter.core.loops import vectors
+
+    splat = vectors.arithmetic(real, rows * registers * vectors.register_lanes(real)).splat
+    one, two, three, four = (vectors.stair(real, rows, registers, rungs) for rungs in range(1, STEPS + 1))
+    zero = NUMBERS[real](0)
+
+    @jit
+    def sum_up(lines, x, places, at, weights, skip, taps, columns, apart):
         a = splat(zero)
         for column in range(columns):
             here = x + column * apart
@@ -221,9 +262,23 @@ def _four_rows(jit: Callable[..., Any], target: str, real: str) -> SimpleNamespa
                 a = two(a, lines, here, places, at + tap, weights, first + tap)
             elif taps - tap == 1:
                 a = one(a, lines, here, places, at + tap, weights, first + tap)
-        give(first_row(a), 0, lines, x, places, at, middle, centre, tolerance, out, to)
-        give(second_row(a), 1, lines, x, places, at, middle, centre, tolerance, out, to + down)
-        give(third_row(a), 2, lines, x, places, at, middle, centre, tolerance, out, to + 2 * down)
-        give(fourth_row(a), 3, lines, x, places, at, middle, centre, tolerance, out, to + 3 * down)
+        return a
 
-    return SimpleNamespace(rows=STEPS, count=count, find=find, block=block)
+    return sum_up
+
+
+def _giver(jit: Callable[..., Any], target: str, real: str, count: int) -> Any:
+    """Return `give`, which writes one row of sums, or the constant that they are but for rounding."""
+    from cnnfilter.core.loops import vectors
+
+    load = vectors.loader(real, real, count)
+    store = vectors.storer(target, real, count)
+    snap = vectors.snapper(real, count)
+
+    @jit
+    def give(sums, row, lines, x, places, at, middle, centre, tolerance, out, to):
+        if tolerance > 0:
+            sums = snap(sums, load(lines, x + centre + places[at + row + middle]), tolerance)
+        store(sums, out, to)
+
+    return give

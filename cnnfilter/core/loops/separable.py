@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+from cnnfilter.core.loops.blocks import NUMBERS
 
 RUNGS = 4
 """Most taps of a ladder: their weights, the sums and the pixels share 16 registers."""
@@ -28,54 +28,12 @@ def strip(
 
     Tolerances above 0 say that the factors sum to 1: see `vectors.snapper`.
     """
-    from cnnfilter.core.loops import vectors
     from cnnfilter.core.loops.blocks import BEHIND, line_filler, rows_together
 
-    lanes = vectors.register_lanes(real)
-    count = REGISTERS * lanes
     fill = line_filler(jit, source, real)
     together = rows_together(jit, dense, real, real)
     steps, down_count, find, block = together.rows, together.count, together.find, together.block
-    one, two, three, four = (vectors.ladder(real, REGISTERS, rungs, apart) for rungs in range(1, RUNGS + 1))
-    splat = vectors.arithmetic(real, count).splat
-    load = vectors.loader(real, real, count)
-    store = vectors.storer(target, real, count)
-    snap = vectors.snapper(real, count)
-    zero = np.float32(0) if real == "f32" else np.float64(0)
-
-    @jit
-    def along(lines, at, offsets, weights, ends, centre, tolerance, out, to):
-        a = splat(zero)
-        tap = 0
-        while tap < ends[0]:
-            a = one(a, lines, at + offsets[tap], weights, tap)
-            tap += 1
-        while tap < ends[1]:
-            a = two(a, lines, at + offsets[tap], weights, tap)
-            tap += 2
-        while tap < ends[2]:
-            a = three(a, lines, at + offsets[tap], weights, tap)
-            tap += 3
-        while tap < ends[3]:
-            a = four(a, lines, at + offsets[tap], weights, tap)
-            tap += 4
-        if tolerance > 0:
-            a = snap(a, load(lines, at + centre), tolerance)
-        store(a, out, to)
-
-    @jit
-    def whole_line(lines, start, offsets, weights, ends, centre, tolerance, spare, out, to, elements):
-        x = 0
-        while x < elements:
-            if elements >= count:
-                at = min(x, elements - count)
-                along(lines, start + at, offsets, weights, ends, centre, tolerance, out, to + at)
-            else:
-                # Less than a block: what has no room in the output goes to `spare` first.
-                along(lines, start, offsets, weights, ends, centre, tolerance, spare, 0)
-                for i in range(elements):
-                    out[to + i] = spare[i]
-            x += count
+    whole_line = _along_a_line(jit, target, real, apart)
 
     def run(
         image, image_stride, row_map, column_map, before, length, channels, step, reach, constant,
@@ -121,3 +79,115 @@ def strip(
                                spare, out, (top + y) * out_stride + left * channels, elements)  # fmt: skip
 
     return run
+
+
+def in_place(jit: Callable[..., Any], target: str, real: str, dense: bool, apart: int) -> Callable[..., None]:
+    """Return the loop of `strip` for images of type `real`, which are read where they stand.
+
+    Two output rows at a time are summed down the columns of the image; the sums beside it are those of the
+    columns that the boundary names, so nothing of the image is copied. A row beside it is one that the
+    boundary names, or `empty`, which lies `nowhere` elements from the image and is `filled` with the
+    constant. `rows` says how far down the taps lie, and the pixels that a constant is recognised by, `noted`
+    of them. There are two rows at least, and as many elements as a block has.
+    """
+    from cnnfilter.core.loops.blocks import rows_in_place
+
+    pair = rows_in_place(jit, dense, real, real)
+    steps, count, block = pair.rows, pair.count, pair.block
+    whole_line = _along_a_line(jit, target, real, apart)
+
+    @jit
+    def beside(sums, start, begin, end, column_map, before, length, channels, constant):
+        """Fill in the sums of the padded columns `[begin, end)`, which lie beside the image."""
+        for place in range(begin, end):
+            column = column_map[place]
+            for channel in range(channels):
+                at = start + (before + column) * channels + channel
+                sums[start + place * channels + channel] = constant if column < 0 else sums[at]
+
+    def run(
+        image, image_stride, row_map, column_map, before, length, padded, channels, row_step, rows, noted,
+        terms, weights_down, runs, taps_down, middle_down, tolerance_down,
+        offsets_along, weights_along, ends, centre_along, tolerance_along,
+        empty, filled, constant, nowhere, table, sums, line, spare, out, out_stride, first, last, width,
+    ):  # fmt: skip
+        constants = 2 * terms * line
+        for i in range(filled):
+            empty[i] = constant
+        for i in range(noted):
+            table[i] = nowhere
+        for term in range(terms):
+            block(image, 0, table, 0, weights_down, term * taps_down, runs, taps_down, 1, 0, middle_down, 0,
+                  tolerance_down, sums, constants + term * 2 * count, count)  # fmt: skip
+        for top in range(first, last, steps):
+            # The last two rows, and the last block of a row, may be made twice.
+            y = min(top, last - steps)
+            for i in range(noted):
+                row = row_map[y * row_step + rows[i]]
+                table[i] = row * image_stride if row >= 0 else nowhere
+            for x in range(0, length * channels, count):
+                at = min(x, length * channels - count)
+                for term in range(terms):
+                    block(image, at, table, 0, weights_down, term * taps_down, runs, taps_down, 1, 0,
+                          middle_down, 0, tolerance_down, sums, term * 2 * line + before * channels + at,
+                          line)  # fmt: skip
+            for row in range(steps):
+                for term in range(terms):
+                    start = (2 * term + row) * line
+                    of_constant = sums[constants + term * 2 * count]
+                    beside(sums, start, 0, before, column_map, before, length, channels, of_constant)
+                    beside(sums, start, before + length, padded, column_map, before, length, channels,
+                           of_constant)  # fmt: skip
+                whole_line(sums, row * line, offsets_along, weights_along, ends, centre_along,
+                           tolerance_along, spare, out, (y + row) * out_stride, width)  # fmt: skip
+
+    return run
+
+
+def _along_a_line(jit: Callable[..., Any], target: str, real: str, apart: int) -> Any:
+    """Return `whole_line`, which sums up one output row along a line of sums, and writes it."""
+    from cnnfilter.core.loops import vectors
+
+    count = REGISTERS * vectors.register_lanes(real)
+    one, two, three, four = (vectors.ladder(real, REGISTERS, rungs, apart) for rungs in range(1, RUNGS + 1))
+    splat = vectors.arithmetic(real, count).splat
+    load = vectors.loader(real, real, count)
+    store = vectors.storer(target, real, count)
+    snap = vectors.snapper(real, count)
+    zero = NUMBERS[real](0)
+
+    @jit
+    def along(lines, at, offsets, weights, ends, centre, tolerance, out, to):
+        a = splat(zero)
+        tap = 0
+        while tap < ends[0]:
+            a = one(a, lines, at + offsets[tap], weights, tap)
+            tap += 1
+        while tap < ends[1]:
+            a = two(a, lines, at + offsets[tap], weights, tap)
+            tap += 2
+        while tap < ends[2]:
+            a = three(a, lines, at + offsets[tap], weights, tap)
+            tap += 3
+        while tap < ends[3]:
+            a = four(a, lines, at + offsets[tap], weights, tap)
+            tap += 4
+        if tolerance > 0:
+            a = snap(a, load(lines, at + centre), tolerance)
+        store(a, out, to)
+
+    @jit
+    def whole_line(lines, start, offsets, weights, ends, centre, tolerance, spare, out, to, elements):
+        x = 0
+        while x < elements:
+            if elements >= count:
+                at = min(x, elements - count)
+                along(lines, start + at, offsets, weights, ends, centre, tolerance, out, to + at)
+            else:
+                # Less than a block: what has no room in the output goes to `spare` first.
+                along(lines, start, offsets, weights, ends, centre, tolerance, spare, 0)
+                for i in range(elements):
+                    out[to + i] = spare[i]
+            x += count
+
+    return whole_line

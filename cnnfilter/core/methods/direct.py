@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from cnnfilter.core import threads
 from cnnfilter.core.geometry import Pair
 from cnnfilter.core.jit import compiled
-from cnnfilter.core.loops.blocks import BEHIND
+from cnnfilter.core.jit.processor import register_bytes
+from cnnfilter.core.loops.blocks import BEHIND, REGISTERS, ROWS
 from cnnfilter.core.memory import Scratch
 from cnnfilter.core.methods.work import (
+    LINE_BYTES,
     SLACK,
     Array,
+    Places,
     Task,
     address,
     rounding_of_a_constant,
@@ -23,6 +26,12 @@ from cnnfilter.core.methods.work import (
     two_rows,
 )
 from cnnfilter.core.threads import Workers
+
+LEAST_ELEMENTS = 1 << 19
+"""Fewest outputs for which the image is read where it stands: copies of less stay in the caches."""
+
+CACHE_WAYS = 8
+"""Rows of an image that the nearest cache holds where they lie a power of two apart."""
 
 
 def prepare(task: Task, weights: NDArray[np.float64], snapping: bool) -> Correlation:
@@ -55,10 +64,16 @@ class Correlation:
             self.offsets, self.runs = np.zeros(0, np.int64), np.zeros(0, np.int64)
             self.weights = values.astype(task.real_type)
             self.taps, centre = rows.kernel, at[1] * channels
+            places = np.arange(self.taps + ROWS - 1), np.zeros(self.taps + ROWS - 1, np.int64)
         else:
             taps = two_rows(u * rows.dilation, v * columns.dilation, values, rows.stride, task.real_type)
             self.offsets, self.runs, self.weights = offset(taps.rows, taps.columns), taps.runs, taps.weights
-            self.taps, centre = len(taps.rows), offset(at[0] * rows.dilation, at[1] * columns.dilation)
+            middle_row, middle_column = at[0] * rows.dilation, at[1] * columns.dilation
+            self.taps, centre = len(taps.rows), offset(middle_row, middle_column)
+            places = (
+                np.append(taps.rows, [middle_row, middle_row + rows.stride]),
+                np.append(taps.columns, [middle_column, middle_column]),
+            )
         tolerance = rounding_of_a_constant(values.astype(task.real_type)) if snapping else 0.0
         source, target, real = task.source, task.target, task.real
         self.loop = compiled.function(
@@ -71,6 +86,11 @@ class Correlation:
                 f"{target}*, {target}*, i64, i64, i64, i64, i64)",
             )
         )
+        known = (
+            address(self.weights), address(self.runs), self.taps, columns.kernel, channels, at[0], centre,
+            tolerance,
+        )  # fmt: skip
+        self.inside = _Inside(task, self.dense, *places, known) if _Inside.suits(task) else None
         self.before = (
             address(task.row_map), address(task.column_map), columns.before, columns.length, channels, step,
             columns.reach, task.constant, rows.stride, rows.reach, address(self.offsets),
@@ -86,12 +106,14 @@ class Correlation:
 
     def run(self, image: Array, out: Array, workers: int | Workers) -> None:
         """Filter an image into `out`."""
+        width = self.task.geometry.columns.output
 
         def strip(first: int, last: int) -> None:
-            self.run_part(image, out, (first, last), (0, geometry.columns.output))
+            parts = self.inside.run(image, out, first, last) if self.inside else [((first, last), (0, width))]
+            for rows, columns in parts:
+                self.run_part(image, out, rows, columns)
 
-        geometry = self.task.geometry
-        threads.run_strips(strip, geometry.rows.output, workers, self.tiles.chunk)
+        threads.run_strips(strip, self.task.geometry.rows.output, workers, self.tiles.chunk)
 
     def run_part(self, image: Array, out: Array, rows: Pair, columns: Pair) -> None:
         """Compute the output rows and columns `[first, last)` alone."""
@@ -101,3 +123,62 @@ class Correlation:
             address(image), row_stride(image), *self.before, lines, tiles.line, tiles.plane, table, spare,
             address(out), row_stride(out), *rows, *columns,
         )  # fmt: skip
+
+
+class _Inside:
+    """Outputs whose windows lie within the image, which is read where it stands (`loops.direct.inside`).
+
+    `rows` and `columns` are where the taps lie from the first, and `known` what else the loop is to know.
+    """
+
+    def __init__(
+        self, task: Task, dense: bool, rows: Places, columns: Places, known: tuple[Any, ...]
+    ) -> None:
+        down, along = task.geometry.rows, task.geometry.columns
+        self.rows, self.columns, self.channels = down.interior, along.interior, task.channels
+        self.tap_rows, self.tap_elements = rows, columns * task.channels
+        block = REGISTERS * register_bytes() // task.real_type.itemsize
+        self.narrowest = -(-block // task.channels)
+        # The lines that two rows need, and the two written, stay in the second cache until the next two come.
+        span = LINE_BYTES // ((down.reach + down.stride + ROWS) * task.real_type.itemsize)
+        target, real = task.target, task.real
+        self.loop = compiled.function(
+            compiled.Loop(
+                "direct",
+                "inside",
+                (target, real, dense),
+                f"void({real}*, i64, i64, i64, i64, i64*, i64*, i64, {real}*, i64*, i64, i64, i64, i64, i64, "
+                f"{real}, i64, i64*, {target}*, i64, i64, i64, i64, i64)",
+            )
+        )
+        self.before = (
+            down.stride, down.before, along.before * task.channels, address(self.tap_rows),
+            address(self.tap_elements), len(rows), *known, max(span // block, 1) * block,
+        )  # fmt: skip
+        self.scratch = Scratch((len(rows), np.dtype(np.int64)))
+
+    @staticmethod
+    def suits(task: Task) -> bool:
+        """Tell whether the image has the type of the sums, and copies of its pixels would cost."""
+        rows, columns = task.geometry.rows, task.geometry.columns
+        if task.source != task.real or columns.stride != 1 or rows.reach + rows.stride + ROWS > CACHE_WAYS:
+            return False
+        return rows.output * columns.output * task.channels >= LEAST_ELEMENTS
+
+    def run(self, image: Array, out: Array, first: int, last: int) -> list[tuple[Pair, Pair]]:
+        """Compute what can be of the output rows `[first, last)`; return rows and columns that are left."""
+        top, bottom = max(self.rows[0], first), min(self.rows[1], last)
+        left, right = self.columns
+        width = out.shape[1]
+        if bottom - top < ROWS or right - left < self.narrowest:
+            return [((first, last), (0, width))]
+        _held, (table,) = self.scratch.places()
+        self.loop(
+            address(image), row_stride(image), *self.before, table, address(out), row_stride(out),
+            top, bottom, left * self.channels, right * self.channels,
+        )  # fmt: skip
+        around = [
+            ((first, top), (0, width)), ((bottom, last), (0, width)),
+            ((top, bottom), (0, left)), ((top, bottom), (right, width)),
+        ]  # fmt: skip
+        return [(rows, columns) for rows, columns in around if rows[0] < rows[1] and columns[0] < columns[1]]

@@ -50,8 +50,9 @@ class Border(NamedTuple):
 
     def run(self, image: Array, out: Array) -> None:
         """Write the border of `out`."""
-        for piece in self.pieces:
-            piece.run(image, out)
+        with np.errstate(over="ignore", invalid="ignore"):  # what a type does not hold is infinite in it
+            for piece in self.pieces:
+                piece.run(image, out)
 
 
 class _Piece(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cnnfilter.core import threads
 from cnnfilter.core.jit import compiled
 from cnnfilter.core.jit.processor import register_bytes
-from cnnfilter.core.loops.blocks import BEHIND
+from cnnfilter.core.loops.blocks import BEHIND, REGISTERS, ROWS
 from cnnfilter.core.loops.separable import RUNGS
 from cnnfilter.core.memory import Scratch
 from cnnfilter.core.methods.work import (
@@ -33,6 +33,12 @@ Terms: TypeAlias = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 FAR = 2**40
 """Farther than any two taps of one line."""
 
+MOST_ROWS = 10
+"""Rows of the image that two output rows may need, to be read where they stand: see `rows_in_place`."""
+
+LONGEST_ROW = 1 << 14
+"""Most elements of a row of which two lines of sums stay in the caches."""
+
 MOST_APART = 3
 """Registers between the taps of a ladder, at most; beyond, taps are summed one by one."""
 
@@ -53,12 +59,15 @@ class _Correlation:
         self.task, self.tiles, self.terms = task, tiling(task, 0 if self.flat else len(terms)), len(terms)
         tiles = self.tiles
 
+        column, row = terms[0]
+        u, v = int(np.abs(column).argmax()), int(np.abs(row).argmax())
         used = np.flatnonzero(np.any([column for column, _ in terms], axis=0))
         self.dense = len(used) == rows.kernel and rows.stride == rows.dilation == 1
         if self.dense:
             self.offsets_down, self.runs = np.zeros(0, np.int64), np.zeros(0, np.int64)
             self.weights_down = np.concatenate([column for column, _ in terms]).astype(real_type)
             self.taps_down = rows.kernel
+            noted = np.arange(rows.kernel + ROWS - 1)
         else:
             places = used * rows.dilation
             nowhere = np.zeros_like(places)
@@ -66,6 +75,7 @@ class _Correlation:
             self.offsets_down, self.runs = down[0].rows * tiles.line, down[0].runs
             self.weights_down = np.concatenate([taps.weights for taps in down])
             self.taps_down = len(down[0].rows)
+            noted = np.append(down[0].rows, [u * rows.dilation, u * rows.dilation + rows.stride])
 
         along = np.arange(columns.kernel, dtype=np.int64) * columns.dilation
         offsets = along % step * tiles.plane + along // step * channels
@@ -79,10 +89,9 @@ class _Correlation:
         kept = np.flatnonzero(weights)
         order, self.ends = ladders(places_along.ravel()[kept], self.apart * lanes)
         self.offsets_along = (offsets + term * tiles.chunk * tiles.line).ravel()[kept][order]
+        along_in_place = (along * channels + term * ROWS * line_in_place(task)).ravel()[kept][order]
         self.weights_along = weights[kept][order].astype(real_type)
 
-        column, row = terms[0]
-        u, v = int(np.abs(column).argmax()), int(np.abs(row).argmax())
         tolerances = [
             rounding_of_a_constant(weights) if snapping else 0.0
             for weights in (column[used].astype(real_type), self.weights_along)
@@ -98,6 +107,18 @@ class _Correlation:
                 f"i64, i64, i64, {real}*, i64, i64, i64*, {real}*, {target}*, {target}*, i64, i64, i64, i64)",
             )
         )
+        self.in_place = None
+        if not self.flat and _InPlace.suits(task):
+            vertical = (
+                self.terms, address(self.weights_down), address(self.runs), self.taps_down, u, tolerances[0]
+            )  # fmt: skip
+            horizontal = (
+                address(self.weights_along), address(self.ends), v * columns.dilation * channels,
+                tolerances[1],
+            )  # fmt: skip
+            self.in_place = _InPlace(
+                task, self.dense, self.apart, noted, vertical, along_in_place, horizontal
+            )  # fmt: skip
         self.before = (
             address(task.row_map), address(task.column_map), columns.before, columns.length, channels, step,
             columns.reach, task.constant, rows.stride, rows.reach, int(self.flat), self.terms,
@@ -119,6 +140,9 @@ class _Correlation:
         start, stride, to, to_stride = address(image), row_stride(image), address(out), row_stride(out)
 
         def strip(first: int, last: int) -> None:
+            if self.in_place and last - first >= ROWS:
+                self.in_place.run(image, out, first, last)
+                return
             _held, (lines, table, sums, spare) = self.scratch.places()
             self.loop(
                 start, stride, *self.before, lines, tiles.line, tiles.plane, table, sums, spare, to,
@@ -126,6 +150,72 @@ class _Correlation:
             )  # fmt: skip
 
         threads.run_strips(strip, geometry.rows.output, workers, tiles.chunk)
+
+
+class _InPlace:
+    """Images of the type of the sums, which are read where they stand (`loops.separable.in_place`).
+
+    `rows` is how far down the taps lie and what a constant is recognised by, `offsets` where those along a
+    line of sums lie, `down` and `along` what else the loop is to know of the kernel's columns and rows.
+    """
+
+    def __init__(
+        self, task: Task, dense: bool, apart: int, rows: Places, down: tuple[Any, ...],
+        offsets: Places, along: tuple[Any, ...],
+    ) -> None:  # fmt: skip
+        axis, columns, channels = task.geometry.rows, task.geometry.columns, task.channels
+        self.task, self.rows, self.offsets = task, rows, offsets
+        self.line = line_in_place(task)
+        self.elements = columns.length * channels
+        outside = bool((task.row_map < 0).any() or (task.column_map < 0).any())
+        target, real = task.target, task.real
+        self.loop = compiled.function(
+            compiled.Loop(
+                "separable",
+                "in_place",
+                (target, real, dense, apart),
+                f"void({real}*, i64, i64*, i64*, i64, i64, i64, i64, i64, i64*, i64, "
+                f"i64, {real}*, i64*, i64, i64, {real}, i64*, {real}*, i64*, i64, {real}, "
+                f"{real}*, i64, {real}, i64, i64*, {real}*, i64, {target}*, {target}*, i64, i64, i64, i64)",
+            )
+        )
+        self.before = (
+            address(task.row_map), address(task.column_map), columns.before, columns.length, columns.padded,
+            channels, axis.stride, address(rows), len(rows), *down, address(offsets), *along,
+        )  # fmt: skip
+        self.filled = self.elements if outside else 0
+        terms = down[0]
+        real_type = task.real_type
+        self.scratch = Scratch(
+            (self.elements + SLACK, real_type),
+            (len(rows), np.dtype(np.int64)),
+            (2 * terms * self.line + 2 * terms * SLACK, real_type),
+            (SLACK, task.target_type),
+        )
+
+    @staticmethod
+    def suits(task: Task) -> bool:
+        """Tell whether the image has the type of the sums, and as many rows are read as suit the caches."""
+        rows, columns = task.geometry.rows, task.geometry.columns
+        if task.source != task.real or columns.stride != 1 or rows.reach + rows.stride > MOST_ROWS:
+            return False
+        block = REGISTERS * register_bytes() // task.real_type.itemsize
+        return block <= columns.length * task.channels <= LONGEST_ROW
+
+    def run(self, image: Array, out: Array, first: int, last: int) -> None:
+        """Compute the output rows `[first, last)`, two at least."""
+        _held, (empty, table, sums, spare) = self.scratch.places()
+        start, width = address(image), self.task.geometry.columns.output * self.task.channels
+        self.loop(
+            start, row_stride(image), *self.before, empty, self.filled, self.task.constant,
+            (empty - start) // self.task.real_type.itemsize, table, sums, self.line, spare,
+            address(out), row_stride(out), first, last, width,
+        )  # fmt: skip
+
+
+def line_in_place(task: Task) -> int:
+    """Elements from one line of sums to the next: an odd number of cache lines."""
+    return ((task.geometry.columns.padded * task.channels + SLACK) // 16 | 1) * 16
 
 
 def ladders(places: Places, apart: int) -> tuple[Places, Places]:

@@ -11,6 +11,7 @@ Needs the ``bench`` extra, pyvips, ImageMagick and exiftool; what is missing is 
 import argparse
 import contextlib
 import faulthandler
+import itertools
 import json
 import os
 import random
@@ -27,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.corpuspeers import LOSSY, PEERS, Array, close, in_colours, versions
+from benchmarks.corpuspeers import LOSSY, PEERS, Array, close, in_colours, kept, versions
 from benchmarks.mutations import MEBIBYTES, SECONDS, mutated
 from cnnfilter import filter_files, read
 from cnnfilter.errors import CnnFilterError
@@ -81,45 +82,40 @@ def pixels_of(path: str) -> tuple[Array | None, np.ndarray | None]:
     return (in_colours(frame) if channels in (1, 3) and picture.model != "cmyk" else None), opaque
 
 
-def judged(path: str, form: str, folder: str) -> dict[str, Any]:
-    """Open a file by all, and compare."""
-    found = {"path": path, "form": form, **ours(path, form, folder), "peers": []}
-    decoded: dict[str, Array] = {}
-    for name, decode in PEERS.items():
-        try:
-            pixels = decode(path)
-        except Exception:  # whatever they raise
-            continue
-        found["peers"].append(name)
-        if pixels is not None:
-            decoded[name] = pixels
+def judged(path: str, form: str, folder: str) -> Iterator[dict[str, Any]]:
+    """Yield what came of a file by us, and once more when the others have opened it too."""
+    found: dict[str, Any] = {"path": path, "form": form, **ours(path, form, folder), "peers": []}
+    colours, opaque = None, None
     try:
         colours, opaque = pixels_of(path)
         found["read"] = True
+        if found["state"] == "refused":
+            found["state"] = "unwritten"
     except CnnFilterError as error:
         found.setdefault("why", str(error))
-        return found
-    if found["state"] == "refused":
-        found["state"] = "unwritten"
-    if colours is None:
-        return found
     lossy = form in LOSSY or _jpeg_inside(path, form)
-    agree = [name for name, pixels in decoded.items() if close(colours, pixels, lossy, opaque)]
-    rest = [decoded[name] for name in decoded if name not in agree]
-    if not agree and any(
-        close(a, b, lossy, opaque if a.shape == colours.shape else None)
-        for a in rest
-        for b in rest
-        if a is not b
-    ):
-        found["wrong"] = True
-    elif rest and not agree:
-        found["apart"] = list(decoded)
-    if found["state"] == "opened" and form not in _UNWRITTEN:
+    if colours is not None and found["state"] == "opened" and form not in _UNWRITTEN:
         after, _ = pixels_of(found["output"])
-        if after is None or not close(after, colours, lossy or form == "GIF", opaque):
-            found["changed"] = True
-    return found
+        found["changed"] = after is None or not kept(after, colours, lossy or form == "GIF", opaque)
+    yield found
+    decoded = decoded_by_others(path, found["peers"])
+    if colours is not None:
+        agree = [close(colours, pixels, lossy, opaque) for pixels in decoded]
+        pairs = itertools.combinations([pixels for pixels in decoded if pixels.shape == colours.shape], 2)
+        found["wrong"] = not any(agree) and any(close(*pair, lossy, opaque) for pair in pairs)
+        found["apart"] = bool(decoded) and not any(agree) and not found["wrong"]
+    yield found
+
+
+def decoded_by_others(path: str, opened: list[str]) -> list[Array]:
+    """Return the pixels of those that give some; the names of all that open the file go into `opened`."""
+    decoded = []
+    for name, decode in PEERS.items():
+        with contextlib.suppress(Exception):  # whatever they raise
+            pixels = decode(path)
+            opened.append(name)
+            decoded += [pixels] if pixels is not None else []
+    return decoded
 
 
 def _jpeg_inside(path: str, form: str) -> bool:
@@ -140,17 +136,14 @@ def work(folder: str) -> None:
         print(json.dumps({"at": path, "form": form}), flush=True)
         signal.alarm(_FILE_SECONDS)
         try:
-            found = judged(path, form, folder)
+            for found in judged(path, form, folder):
+                print(json.dumps(found), flush=True)
         except BaseException as error:
-            found = {
-                "path": path,
-                "form": form,
-                "state": "own",
-                "why": f"{type(error).__name__}: {error}",
-                "peers": [],
-            }
+            why = f"{type(error).__name__}: {error}"
+            print(
+                json.dumps({"path": path, "form": form, "state": "own", "why": why, "peers": []}), flush=True
+            )
         signal.alarm(0)
-        print(json.dumps(found), flush=True)
 
 
 def run(files: list[tuple[str, Path]]) -> Iterator[dict[str, Any]]:
@@ -164,20 +157,13 @@ def run(files: list[tuple[str, Path]]) -> Iterator[dict[str, Any]]:
                 text=True, check=False, errors="replace",
             )  # fmt: skip
             lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-            results = [line for line in lines if "path" in line]
-            _tell_losses(results)
-            yield from results
-        started = sum("at" in line for line in lines)
-        if done.returncode and started > len(results):
-            at = lines[-1]
-            yield {
-                "path": at["at"],
-                "form": at["form"],
-                "state": "died",
-                "why": str(done.returncode),
-                "peers": [],
-            }
-        files = files[max(started, 1) :]
+            begun = {line["at"]: line["form"] for line in lines if "at" in line}
+            died = {"state": "died", "why": str(done.returncode), "peers": []}
+            results = {path: {"path": path, "form": form, **died} for path, form in begun.items()}
+            results |= {line["path"]: line for line in lines if "path" in line}
+            _tell_losses([*results.values()])
+            yield from results.values()
+        files = files[max(len(begun), 1) :]
         print(f"\r{len(files)} left  ", end="", file=sys.stderr, flush=True)
 
 

@@ -36,7 +36,9 @@ def pillow(path: str) -> Array | None:
             if image.mode in ("CMYK", "LAB", "HSV"):
                 return None
             if image.mode in ("I;16", "I;16B", "I", "F"):
-                return in_colours(np.asarray(image))
+                grey = np.asarray(image)
+                deep = image.mode == "I" and grey.min() >= 0 and grey.max() < 65536
+                return in_colours(grey.astype(np.uint16) if deep else grey)
             return in_colours(np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))[..., :3])
 
 
@@ -94,6 +96,13 @@ def close(one: Array, other: Array, lossy: bool, where: NDArray[np.bool_] | None
     if lossy:
         return bool(np.nanmean(difference) < 4 / 255 and np.nanmean(difference > 16 / 255) < 0.03)
     return bool(np.nanmax(difference) < 1.1 / 255)
+
+
+def kept(after: Array, before: Array, lossy: bool, where: NDArray[np.bool_] | None = None) -> bool:
+    """Tell whether a file that was written anew shows the same; a lossy one was lossy twice."""
+    if not lossy or after.shape != before.shape:
+        return close(after, before, False, where)
+    return float(np.abs(after - before)[... if where is None else where].mean() or 0) < 16 / 255
 
 
 def versions() -> str:

@@ -19,11 +19,12 @@ from cnnfilter.files.picture import Array, Picture, stand_upright
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     """Read every frame as RGB, or as RGBA if one of them is transparent somewhere."""
     encoding: dict[str, Any] = {}
+    losses: list[str] = []
     if form == "GIF":
-        gif.check_whole(file)
+        losses = gif.check_whole(file)
     elif form == "WEBP":
         encoding["lossless"] = _check_webp(file)
-    picture = Picture([], "rgb", encoding=encoding)
+    picture = Picture([], "rgb", encoding=encoding, losses=losses)
     deep = _deep_avif(file, limit, picture.notes) if form == "AVIF" else None
     with pillow.decoding(form):
         image = pillow.plugin(form)(file)

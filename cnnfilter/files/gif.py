@@ -13,6 +13,9 @@ from cnnfilter.errors import ImageFileError
 from cnnfilter.files.picture import Array, Picture
 
 _EXTENSION, _FRAME, _TRAILER = 0x21, 0x2C, 0x3B
+_APPLICATION = 0xFF
+_OF_THE_FRAMES = {b"NETSCAPE2.0", b"ANIMEXTS1.0"}
+_WORDS = {b"XMP DataXMP": "XMP", b"ICCRGBG1012": "colour profile"}
 _KEEP, _CLEAR = 1, 2
 _SEEN = 128  # the least alpha of a pixel that is shown
 _SORTED = 1 << 16
@@ -23,29 +26,39 @@ colours found are as near (4.9 and 5.0 of 255 root mean square, 3.5 and 3.4, 4.3
 """
 
 
-def check_whole(file: IO[bytes]) -> None:
+def check_whole(file: IO[bytes]) -> list[str]:
     """Refuse a file that ends before its trailer; Pillow would silently leave out the last frames.
 
-    The file is put back to its beginning.
+    What applications wrote down beside the frames is returned in words: it is left out. The file is put back
+    to its beginning.
     """
-    for _ in _frames(file.read()):
-        pass
+    data = file.read()
     file.seek(0)
+    blocks = [start for kind, start, _ in _parts(data) if kind == _EXTENSION]
+    names = {data[start + 3 : start + 14] for start in blocks if data[start + 1] == _APPLICATION}
+    words = [_WORDS.get(name, f"block {name.decode('latin-1')!r}") for name in sorted(names - _OF_THE_FRAMES)]
+    return [f"{', '.join(words)} of a GIF file left out"] if words else []
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield where the blocks of pixels of each frame begin and end."""
+    return ((start, end) for kind, start, end in _parts(data) if kind == _FRAME)
+
+
+def _parts(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield extensions and frames: which it is, where it begins (the pixels of a frame), and ends."""
     place = 13 + _table_size(data, 10)
     while True:
         kind = _byte(data, place)
         if kind == _TRAILER:
             return
         if kind == _EXTENSION:
-            place = _after_blocks(data, place + 2)
+            start, place = place, _after_blocks(data, place + 2)
+            yield kind, start, place
         elif kind == _FRAME:
             start = place + 10 + _table_size(data, place + 9)
             place = _after_blocks(data, start + 1)
-            yield start, place
+            yield kind, start, place
         else:
             raise ImageFileError("damaged GIF file (an unknown block); get a whole copy")
 

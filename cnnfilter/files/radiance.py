@@ -13,6 +13,7 @@ from cnnfilter.files.picture import Array
 _LONGEST = 1 << 16
 _LEAST = 1e-30  # exposure of which floats of 32 bits hold the quotient
 _RGB = "32-bit_rle_rgbe"
+_SIZE = re.compile(rb"([+-])([XY]) +(\d{1,9}) +([+-])([XY]) +(\d{1,9})\n")
 
 
 def header(data: bytes) -> Header:
@@ -20,15 +21,29 @@ def header(data: bytes) -> Header:
     kinds = _values(data, "FORMAT")
     if kinds and kinds[-1] != _RGB:
         raise ImageFileError(f"HDR of the kind {kinds[-1][:40]} is not read; convert it to {_RGB}")
-    found = re.match(rb"-Y (\d{1,9}) \+X (\d{1,9})\n", data[_end(data) : _end(data) + 40])
-    if found is None:
-        raise ImageFileError("HDR that does not begin at the upper left is not read; turn it first")
-    return Header(int(found[2]), int(found[1]), 0)
+    lines = _lines_of_pixels(data)
+    return Header(int(lines[6]), int(lines[3]), 0)
+
+
+def _lines_of_pixels(data: bytes) -> re.Match[bytes]:
+    """Return direction, axis and length of the order of the lines, and of that of the pixels in them."""
+    found = _SIZE.match(data, _end(data))
+    if found is None or found[2] == found[5]:
+        raise ImageFileError("damaged HDR file (no size); get a whole copy")
+    return found
 
 
 def decode(data: bytes) -> Array:
     """Return the pixels as the light that they stand for: divided by the product of all exposures."""
-    image: Array = imagecodecs.rgbe_decode(data)
+    lines = _lines_of_pixels(data)
+    usual = b"-Y %s +X %s\n" % (lines[3], lines[6])
+    image: Array = imagecodecs.rgbe_decode(data[: lines.start()] + usual + data[lines.end() :])
+    if lines[2] == b"X":
+        image = image.swapaxes(0, 1)
+    signs = {lines[2]: lines[1], lines[5]: lines[4]}
+    image = np.ascontiguousarray(
+        image[:: -1 if signs[b"Y"] == b"+" else 1, :: -1 if signs[b"X"] == b"-" else 1]
+    )
     try:
         exposure = math.prod(map(float, _values(data, "EXPOSURE")))
     except ValueError:

@@ -6,7 +6,8 @@ those of imagecodecs but deflate, whose checksum it would not compare.
 """
 
 import zlib
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -183,7 +184,17 @@ class Page:
             sizes = (len(self.block.data) - offsets[0],)
         if len(sizes) != len(offsets):
             raise ImageFileError("damaged TIFF file (sizes of strips are missing); get a whole copy")
+        if any(offset and not size for offset, size in zip(offsets, sizes, strict=True)):
+            sizes = self._up_to_the_next(offsets, sizes)
         return list(zip(offsets, sizes, strict=True))
+
+    def _up_to_the_next(self, offsets: Sequence[int], sizes: Sequence[int]) -> tuple[int, ...]:
+        """Return sizes in place of those that a writer left at 0, though the segment is there."""
+        ends = [*sorted(offsets), len(self.block.data)]
+        return tuple(
+            size if size or not offset else max(0, ends[bisect_right(ends, offset, hi=len(offsets))] - offset)
+            for offset, size in zip(offsets, sizes, strict=True)
+        )
 
     def check(self, limit: Limit) -> None:
         """Refuse a page without pixels, with more than is allowed, or with pixels beyond the end."""
@@ -267,6 +278,8 @@ class Page:
         }.get(self.photometric, (None, None))  # fmt: skip
         if b"JFIF" in data[:32]:
             space = None
+        if self.photometric == RGB and self.samples == 4 and self.number(PLANAR, 1) == 1:
+            space = out = "CMYK"  # four samples as they are, the last of which is alpha
         if b"\xff\xd9" not in data[-64:]:  # libjpeg would go on in grey
             raise ImageFileError("truncated TIFF file (a JPEG without end); get a whole copy")
         decoded: Array = imagecodecs.jpeg_decode(

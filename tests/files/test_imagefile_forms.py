@@ -132,3 +132,29 @@ def test_every_form_has_suffixes_of_its_own_which_the_documentation_names():
     words = (Path(__file__).parents[2] / "docs/files.md").read_text().replace("|", " ").split()
     missing = set(suffixes) - set(words)
     assert missing <= {".rgb", ".bw", ".rgba"}  # further names of .sgi
+
+
+@pytest.mark.parametrize(
+    ("order", "turned"),
+    [
+        (b"-Y    8 +X   10", lambda image: image),
+        (b"+Y 8 +X 10", np.flipud),
+        (b"-Y 8 -X 10", np.fliplr),
+        (b"+X 8 -Y 10", lambda image: image.swapaxes(0, 1)),
+        (b"-X 8 +Y 10", lambda image: np.rot90(image.swapaxes(0, 1), 2)),
+    ],
+    ids=str,
+)
+def test_radiance_of_any_order(order, turned):
+    image = np.random.default_rng(0).random((8, 10, 3)).astype(np.float32)
+    data = written(Picture([image], "rgb"), "HDR")
+    assert data.count(b"-Y 8 +X 10") == 1
+    found = imagefile.read(data.replace(b"-Y 8 +X 10", order)).frames[0]
+    np.testing.assert_array_equal(found, turned(imagefile.read(data).frames[0]))
+
+
+@pytest.mark.parametrize("order", [b"-Y 8 +Y 10", b"8 10"])
+def test_radiance_without_a_size(order):
+    data = written(Picture([np.ones((8, 10, 3), np.float32)], "rgb"), "HDR")
+    with pytest.raises(ImageFileError, match="damaged HDR file"):
+        imagefile.read(data.replace(b"-Y 8 +X 10", order))

@@ -302,3 +302,20 @@ def test_nothing_is_told_of_an_image_alone(form, tmp_path):
     assert imagefile.read(path).losses == []
     for data in (with_mipmaps(1), with_profile(24).replace(b"DEBM", b"BGRs")):
         assert imagefile.read(bytes(data)).losses == []
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (b"XMP DataXMP", ["XMP of a GIF file left out"]),
+        (b"ICCRGBG1012", ["colour profile of a GIF file left out"]),
+        (b"SOMEBODY1.0", ["block 'SOMEBODY1.0' of a GIF file left out"]),
+        (b"NETSCAPE2.0", []),
+    ],
+)
+def test_what_applications_wrote_into_a_gif(name, told):
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(file, "GIF")
+    data = file.getvalue()
+    block = b"\x21\xff\x0b" + name + b"\x03\x01\0\0\0"
+    assert imagefile.read(data[:-1] + block + data[-1:]).losses == told

@@ -318,3 +318,26 @@ def test_offsets_beyond_any_memory_are_refused(rng):
     data[8:16] = b"\xff" * 8
     with pytest.raises(ImageFileError, match="beyond the end"):
         imagefile.read(bytes(data))
+
+
+def test_sizes_of_strips_that_were_left_at_0_reach_to_the_next(rng):
+    image = rng.integers(0, 256, (40, 30), np.uint8)
+    data = bytearray(made(image, rowsperstrip=16, compression="lzw"))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        tag = file.pages[0].tags["StripByteCounts"]
+        data[tag.valueoffset : tag.valueoffset + tag.count * {3: 2, 4: 4}[int(tag.dtype)]] = bytes(
+            tag.count * {3: 2, 4: 4}[int(tag.dtype)]
+        )
+    np.testing.assert_array_equal(imagefile.read(bytes(data)).frames[0], image)
+
+
+def test_jpeg_with_alpha_keeps_its_four_samples(rng):
+    image = np.repeat(np.repeat(rng.integers(0, 256, (4, 4, 4), np.uint8), 16, 0), 16, 1)
+    packed = imagecodecs.jpeg_encode(image, level=95, colorspace="CMYK", outcolorspace="CMYK")
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file, iter([packed]), shape=image.shape, dtype="u1", compression="jpeg", photometric="rgb",
+        extrasamples="unassalpha", rowsperstrip=64, compressionargs={"outcolorspace": "RGB"},
+    )  # fmt: skip
+    picture = imagefile.read(file.getvalue())
+    assert picture.alpha and np.abs(picture.frames[0].astype(int) - image).mean() < 2

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.corpuspeers import LOSSY, PEERS, Array, close, in_colours, kept, versions
+from benchmarks.corpuspeers import APART, LOSSY, PEERS, Array, close, in_colours, kept, versions
 from benchmarks.mutations import MEBIBYTES, SECONDS, mutated
 from cnnfilter import filter_files, read
 from cnnfilter.errors import CnnFilterError
@@ -123,8 +123,9 @@ def _jpeg_inside(path: str, form: str) -> bool:
         return False
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
+    with contextlib.suppress(Exception), tifffile.TiffFile(path) as file:  # whatever it raises of bad files
         return file.pages[0].compression not in (1, 5, 8, 32773, 32946, 50000)
+    return False
 
 
 def work(folder: str) -> None:
@@ -149,8 +150,10 @@ def work(folder: str) -> None:
 def run(files: list[tuple[str, Path]]) -> Iterator[dict[str, Any]]:
     """Judge files in processes of their own; one that dies costs its file and no other."""
     while files:
+        apart = files[0][0] in APART
+        chunk = [*itertools.takewhile(lambda one: (one[0] in APART) == apart, files[:_CHUNK])]
         with tempfile.TemporaryDirectory() as folder:
-            text = "".join(f"{form}\t{path}\n" for form, path in files[:_CHUNK])
+            text = "".join(f"{form}\t{path}\n" for form, path in chunk)
             code = f"from benchmarks.corpus import work; work({folder!r})"
             done = subprocess.run(
                 [sys.executable, "-c", code], input=text, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -262,7 +265,7 @@ def main() -> int:
     parser.add_argument("--list", type=Path, metavar="FILE")
     given = parser.parse_args()
     paths = sorted(path for folder in given.folders for path in folder.rglob("*") if path.is_file())
-    files = list(forms_of(paths))
+    files = sorted(forms_of(paths), key=lambda one: one[0] in APART)
     if given.mutate:
         broken = mutate(files, given.mutate)
         print(f"{given.mutate} inputs, {broken} broken")

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 LOSSY = ("JPEG", "WEBP", "AVIF", "JXL", "JP2", "DDS", "HEIC", "HDR")
+APART = ("HEIC", "FITS")
+"""Forms of which libvips and ours bring the same library: two of one in a process crash each other."""
 _SECONDS = 20
 
 
@@ -54,11 +56,11 @@ def opencv(path: str) -> Array | None:
 
 def libvips(path: str) -> Array | None:
     """Decode the first frame by libvips; None where it has no grey or RGB."""
-    import pyvips
-
-    if path.lower().endswith((".heic", ".heif", ".hif")):  # two libheif in one process crash each other
+    if path.lower().endswith((".heic", ".heif", ".hif", ".fits", ".fit", ".fts")):
         subprocess.run(["vips", "avg", path], check=True, capture_output=True, timeout=_SECONDS)
         return None
+    import pyvips
+
     image = pyvips.Image.new_from_file(path, fail_on="truncated").autorot()
     if image.coding == "rad":
         image = image.rad2float()

@@ -150,8 +150,8 @@ def work(folder: str) -> None:
 def run(files: list[tuple[str, Path]]) -> Iterator[dict[str, Any]]:
     """Judge files in processes of their own; one that dies costs its file and no other."""
     while files:
-        apart = files[0][0] in APART
-        chunk = [*itertools.takewhile(lambda one: (one[0] in APART) == apart, files[:_CHUNK])]
+        _, group = next(itertools.groupby(files[:_CHUNK], lambda one: one[0] in APART))
+        chunk = list(group)
         with tempfile.TemporaryDirectory() as folder:
             text = "".join(f"{form}\t{path}\n" for form, path in chunk)
             code = f"from benchmarks.corpus import work; work({folder!r})"

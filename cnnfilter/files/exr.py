@@ -35,6 +35,8 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
         with exr.File(file, separate_channels=True) as held:
             header, parts = dict(held.parts[0].header), len(held.parts)
             planes = {name: np.array(channel.pixels) for name, channel in held.parts[0].channels.items()}
+    if any(plane.dtype.kind == "O" for plane in planes.values()):
+        raise ImageFileError("EXR of deep pixels, many values each, is not read; flatten it")
     names = next((names for names in _COLOURS if all(name in planes for name in names)), ())
     if not names and len(planes) == 1:
         names = tuple(planes)

@@ -143,6 +143,20 @@ class TestExr:
         with pytest.raises(ImageFileError, match="EXR of the channels u, v is not read"):
             read(self.file(tmp_path / "a.exr", planes))
 
+    def test_deep_pixels(self, tmp_path):
+        import OpenEXR
+
+        deep = np.empty((3, 4), object)
+        for place in np.ndindex(3, 4):
+            deep[place] = np.ones(2, np.float32)
+        path = self.file(
+            tmp_path / "a.exr",
+            {"Y": deep},
+            {"type": OpenEXR.deepscanline, "compression": OpenEXR.ZIPS_COMPRESSION},
+        )
+        with pytest.raises(ImageFileError, match="EXR of deep pixels"):
+            read(path)
+
     @pytest.mark.parametrize("channels", [1, 3, 4])
     def test_round_trip(self, channels):
         frame = np.random.default_rng(1).random((5, 7, channels)).astype(np.float32) + 1

@@ -22,7 +22,10 @@ import cnnfilter as cf
 SCRIPT = (
     "import cnnfilter.lazy.memory as memory, cnnfilter.cli.blocks as blocks\n"
     "memory.base, memory.usual, blocks.LEAST_FILE = lambda: 0, lambda: USUAL, 0\n"
-    "if ALWAYS: import cnnfilter.lazy.resuming as resuming; resuming.EVERY = 0\n"
+    "if ALWAYS:\n"
+    "    import cnnfilter.lazy.resuming as resuming, time\n"
+    "    resuming.EVERY, mark = 0, resuming.Unfinished.mark\n"
+    "    resuming.Unfinished.mark = lambda *told: (mark(*told), time.sleep(0.05))\n"
     "if TILES: import cnnfilter.lazy.tiles as tiles; tiles.KEPT_BYTES = 1000\n"
     "from cnnfilter.cli.main import main\n"
     "main()\n"
@@ -32,7 +35,7 @@ LITTLE = 100_000
 
 
 def command(*arguments, usual=1 << 40, always=False):
-    """Run a command for which marks are made ever so often, or after each row of blocks."""
+    """Run a command; `always`: it puts down each row of blocks, and waits for somebody to end it."""
     tiles = any(str(word).endswith(".tif") for word in arguments)
     script = SCRIPT.replace("USUAL", str(usual)).replace("TILES", str(tiles)).replace("ALWAYS", str(always))
     return [sys.executable, "-c", script, *map(str, arguments)]

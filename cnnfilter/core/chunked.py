@@ -50,8 +50,6 @@ class Task:
         Of the result.
     grid : pair of int
         Rows and columns of the result at whose multiples parts begin.
-    channels : tuple of int, optional
-        Of the result; those of the image by default.
     """
 
     title: str
@@ -61,7 +59,6 @@ class Task:
     boundaries: tuple[str, str]
     dtype: np.dtype[Any]
     grid: Pair = (1, 1)
-    channels: tuple[int, ...] | None = None
 
 
 def in_chunks(task: Task, image: DaskArray, out: object = None) -> Array:
@@ -88,7 +85,7 @@ def in_chunks(task: Task, image: DaskArray, out: object = None) -> Array:
     axes = [task.geometry.rows, task.geometry.columns][-(image.ndim - planes) :]
     of_axes = zip(axes, task.boundaries[-len(axes) :], task.grid[-len(axes) :], image.chunks, strict=False)
     parts = [_parts(*of_axis) for of_axis in of_axes]
-    channels = image.shape[len(axes) :] if task.channels is None else task.channels
+    channels = image.shape[len(axes) :]
     told = [
         (value.weights, value.divisor) if isinstance(value, Kernel) else value for value in given.values()
     ]

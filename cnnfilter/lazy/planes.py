@@ -36,8 +36,8 @@ def pairs_of(source: Source, sink: Sink) -> Iterable[tuple[Source, Sink]]:
     ParameterError
         More planes than the sink takes.
     """
-    planes: Sequence[Source] = getattr(source, "planes", (source,))
-    places: Sequence[Sink] = getattr(sink, "planes", (sink,))
+    planes: Sequence[Source] = getattr(source, "stacked", (source,))
+    places: Sequence[Sink] = getattr(sink, "stacked", (sink,))
     if len(planes) != len(places):
         raise ParameterError(
             f"the input has {len(planes)} plane(s), but the output takes {len(places)}; write .zarr"

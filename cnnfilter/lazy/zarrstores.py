@@ -18,11 +18,6 @@ from cnnfilter.lazy.planes import Axes, places_of, plane_axes
 from cnnfilter.pixels import Array
 from cnnfilter.pixels.kinds import DTYPES
 
-try:
-    import zarr
-except ImportError as error:
-    raise ImageFileError("Zarr takes the package zarr: pip install 'cnnfilter[zarr]'") from error
-
 ZarrArray: TypeAlias = Any
 Node: TypeAlias = Any
 
@@ -73,10 +68,18 @@ class Stack(Plane):
         one = array.ndim == 2 or (array.ndim == 3 and axes == (0, 1))
         places = [()] if one else list(product(*map(range, rest)))
         super().__init__(array, axes, places[0], name)
-        self.planes = [Plane(array, axes, place, name) for place in places]
+        self.stacked = [Plane(array, axes, place, name) for place in places]
         self.group = group
         # What Zarr decodes for each block under way.
         self.held = 4 * UNDER_WAY * int(np.prod(array.chunks)) * self.dtype.itemsize
+
+
+def _zarr() -> Any:
+    try:
+        import zarr
+    except ImportError as error:
+        raise ImageFileError("Zarr takes the package zarr: pip install 'cnnfilter[zarr]'") from error
+    return zarr
 
 
 @contextmanager
@@ -93,7 +96,7 @@ def opened_zarr(source: Any, axes: Axes | None) -> Iterator[Stack]:
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else str(source)
     node = _opened(name) if isinstance(source, str | os.PathLike) else source
     group = None
-    if isinstance(node, zarr.Group):
+    if isinstance(node, _zarr().Group):
         group, node = node, multiscale.level(node)
     names = multiscale.axes_of(group) if group is not None else _names(node)
     dtype = np.dtype(node.dtype).newbyteorder("=")
@@ -105,6 +108,7 @@ def opened_zarr(source: Any, axes: Axes | None) -> Iterator[Stack]:
 
 
 def _opened(path: str) -> Node:
+    zarr = _zarr()
     try:
         return zarr.open(path, mode="r")
     except Exception as error:  # there is no error of its own for all that metadata may lack
@@ -132,7 +136,7 @@ def created_zarr(target: Any, plan: ChainPlan, source: Source, *, overwrite: boo
     ParameterError
         An array of another shape or type, or a result that has no place.
     """
-    known = source if isinstance(source, Stack) else None
+    zarr, known = _zarr(), source if isinstance(source, Stack) else None
     if not isinstance(target, str | os.PathLike):
         yield _taken(target, plan, known)
         return
@@ -173,7 +177,7 @@ def _new_store(path: str, *, overwrite: bool) -> Iterator[str]:
 
 def _taken(array: ZarrArray, plan: ChainPlan, source: Stack | None) -> Stack:
     """Return an array that the user gives, if the result has its place there."""
-    if not isinstance(array, zarr.Array):
+    if not isinstance(array, _zarr().Array):
         raise ParameterError("a Zarr group is no place for a result; give a path, or an array")
     axes = source.axes if source is not None and source.array.ndim == array.ndim else (0, 1)
     shape = plan.shapes[-1] if source is None else _shape(source, plan)

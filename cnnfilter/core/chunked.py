@@ -7,6 +7,7 @@ thick as the kernel, and its "reflect" is `symmetric` here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -30,6 +31,9 @@ from cnnfilter.masked import is_masked
 Array: TypeAlias = NDArray[Any]
 DaskArray: TypeAlias = Any
 Slices: TypeAlias = tuple[slice, ...]
+
+CUT_BYTES = 8 << 20
+"""What a task does not need of a chunk is cut off first from so many bytes on, for it may have to travel."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def in_chunks(task: Task, image: DaskArray, out: object = None) -> Array:
     graph: dict[Any, Any] = {held: _Held(task.function, given)}
     for index in np.ndindex(*map(len, parts)):
         chosen = tuple(of_axis[number] for of_axis, number in zip(parts, index, strict=True))
-        keys = _keys(image.name, chosen, (0,) * planes)
+        keys = _keys(image, graph, f"{name}-cut", chosen)
         graph[(name, *index, *(0 for _ in channels))] = (partial(_filtered, chosen), held, keys)
     chunks = [tuple(len(part.outside) for part in of_axis) for of_axis in parts]
     layers = HighLevelGraph.from_collections(name, graph, dependencies=[image])
@@ -195,11 +199,33 @@ def _pieces(run: Pair, edges: NDArray[np.int64]) -> Iterable[tuple[int, slice]]:
         chunk += 1
 
 
-def _keys(name: str, parts: tuple[_Part, ...], rest: tuple[int, ...], at: tuple[int, ...] = ()) -> Any:
-    """Return the keys of the chunks that a part reads, as lists in lists."""
-    if len(at) == len(parts):
-        return (name, *at, *rest)
-    return [_keys(name, parts, rest, (*at, chunk)) for chunk in parts[len(at)].chunks]
+def _keys(
+    image: DaskArray, graph: dict[Any, Any], cut: str, parts: tuple[_Part, ...],
+    at: tuple[int, ...] = (), pieces: Slices = (),
+) -> Any:  # fmt: skip
+    """Return the keys of the chunks that a part reads, or of what is cut from them, as lists in lists."""
+    if len(at) < len(parts):
+        part = parts[len(at)]
+        pairs = zip(part.chunks, part.pieces, strict=True)
+        return [_keys(image, graph, cut, parts, (*at, chunk), (*pieces, piece)) for chunk, piece in pairs]
+    key = (image.name, *at, *(0 for _ in range(image.ndim - len(at))))
+    whole = math.prod(lengths[number] for lengths, number in zip(image.chunks, at, strict=False))
+    left = (whole - math.prod(map(_length, pieces))) * math.prod(image.shape[len(at) :])
+    if left * image.dtype.itemsize < CUT_BYTES:
+        return key
+    own = (cut, *at, *(edge for piece in pieces for edge in (piece.start, piece.stop)))
+    graph[own] = (_cut, key, pieces)
+    return own
+
+
+def _length(piece: slice) -> int:
+    length: int = piece.stop - piece.start
+    return length
+
+
+def _cut(chunk: Array, pieces: Slices) -> Array:
+    """Return a part of a chunk, which does not keep all of it."""
+    return chunk[pieces].copy()
 
 
 def _filtered(parts: tuple[_Part, ...], held: _Held, chunks: Any) -> Array:
@@ -219,8 +245,9 @@ def _filtered(parts: tuple[_Part, ...], held: _Held, chunks: Any) -> Array:
 
 def _gathered(chunks: Any, parts: tuple[_Part, ...], at: Slices = ()) -> Array:
     if len(at) == len(parts):
-        pixels: Array = chunks[at]
-        return pixels
+        pixels: Array = chunks
+        cut = pixels.shape[: len(at)] == tuple(map(_length, at))  # already, or there is nothing to cut off
+        return pixels if cut else pixels[at]
     part, axis = parts[len(at)], len(at)
     tiles = [_gathered(below, parts, (*at, piece)) for below, piece in zip(chunks, part.pieces, strict=True)]
     return part.reading.arranged(joined(tiles, axis), axis)
@@ -231,8 +258,8 @@ def _checked(task: Task, image: DaskArray) -> tuple[DaskArray, dict[str, Any]]:
     given = dict(task.arguments)
     if given.get("accuracy") == "fast" or given.get("method") == "recursive":
         raise ParameterError(
-            "accuracy 'fast' runs down and up the whole image, so that it cannot be computed in chunks; use "
-            "accuracy 'exact'"
+            f"{task.title} with accuracy 'fast' runs down and up the whole image, so that it cannot be "
+            "computed in chunks; use accuracy 'exact'"
         )
     workers = given["threads"]
     threading.count(workers)

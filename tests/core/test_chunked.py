@@ -210,6 +210,15 @@ def test_results_lie_in_the_chunk_of_the_pixel_under_the_centre():
     assert cf.correlate(image[:3, :3], np.ones((1, 1)), stride=5).chunks == ((1,), (1,))
 
 
+def test_of_large_chunks_only_what_is_needed_travels(monkeypatch):
+    image = np.random.default_rng(0).integers(0, 256, (40, 33, 3), np.uint8)
+    for at_least, cut in ((1, 4), (6 * 99, 4), (6 * 99 + 1, 3), (14 * 99 + 1, 0)):
+        monkeypatch.setattr("cnnfilter.core.chunked.CUT_BYTES", at_least)
+        lazy = cf.mean(da.from_array(image, chunks=(16, 33, 3)), (5, 3))
+        assert len([key for key in lazy.dask if "-cut" in key[0]]) == cut, at_least
+        require_same(lazy, cf.mean(image, (5, 3)))
+
+
 def test_equal_calls_have_equal_names_and_others_have_others():
     image = da.zeros((100, 90), chunks=50, dtype=np.float32)
     names = {
@@ -241,7 +250,7 @@ IMAGE = da.zeros((9, 8), chunks=4, dtype=np.uint8)
         (
             lambda: cf.gaussian(IMAGE, 20, accuracy="fast"),
             ParameterError,
-            "'fast' runs down and up the whole",
+            "gaussian with accuracy 'fast' runs down",
         ),
         (
             lambda: cf.mean(IMAGE, out=np.zeros((9, 8), np.uint8)),

@@ -124,7 +124,8 @@ def ome(path, version, shape=(2, 3, 101, 90), **how):
     for number in range(3):
         name, size = f"level{number}", 2**number
         how["dimension_names"] = None if version == "0.4" else "tzyx"
-        group.create_array(name, data=array[:, ::size, ::size, ::size], chunks=(1, 2, 32, 32), **how)
+        values = array[:, ::size, ::size, ::size]
+        group.create_array(name, shape=values.shape, dtype="uint16", chunks=(1, 2, 32, 32), **how)[:] = values
         scale = [1.0, 2.0 * size, 0.5 * size, 0.5 * size]
         datasets.append({"path": name, "coordinateTransformations": [{"type": "scale", "scale": scale}]})
     axes = [{"name": "t", "type": "time"}] + [{"name": name, "type": "space"} for name in "zyx"]

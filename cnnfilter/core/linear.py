@@ -62,7 +62,8 @@ def correlate(
     Parameters
     ----------
     image : array of shape (N,), (H, W) or (H, W, C)
-        Of any real type of up to 64 bits; channels last, each filtered on its own. Lists become float64.
+        Of any real type of up to 64 bits; channels last, each filtered on its own. Lists become float64. A
+        dask array gives one, which is computed chunk by chunk when it is asked for.
     kernel : Kernel or array of shape (U, V) or (V,)
         Finite weights.
     stride, dilation : int or pair of int, default 1

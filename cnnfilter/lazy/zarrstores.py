@@ -1,5 +1,6 @@
 """Zarr arrays, of version 2 and 3, that are read and written plane by plane, by whole chunks and shards."""
 
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,22 +15,28 @@ from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.lazy import multiscale
 from cnnfilter.lazy.engine import UNDER_WAY, Source
+from cnnfilter.lazy.keeping import Kept, paste
 from cnnfilter.lazy.planes import Axes, places_of, plane_axes
 from cnnfilter.pixels import Array
 from cnnfilter.pixels.kinds import DTYPES
 
 ZarrArray: TypeAlias = Any
 Node: TypeAlias = Any
+Decoded: TypeAlias = Kept[tuple[int, ...]]
 
 CHUNK = 1024
 """Rows and columns of a chunk where the source has no chunks of its own."""
 
 
+KEPT_BYTES = 96 << 20
+"""Most bytes of decoded chunks that are kept: two rows of chunks, where that is less."""
+
+
 class Plane:
     """One plane of a Zarr array: rows and columns at one place of the other axes, or an image of channels."""
 
-    def __init__(self, array: ZarrArray, axes: Pair, place: tuple[int, ...], name: str) -> None:
-        self.array, self.axes, self.place, self.name = array, axes, place, name
+    def __init__(self, array: ZarrArray, axes: Pair, place: tuple[int, ...], decoded: Decoded) -> None:
+        self.array, self.axes, self.place, self.decoded = array, axes, place, decoded
         channels = () if place else array.shape[2:]
         self.shape = (array.shape[axes[0]], array.shape[axes[1]], *channels)
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
@@ -38,21 +45,30 @@ class Plane:
 
     def read(self, rows: Pair, columns: Pair) -> Array:
         """Return the pixels of rows and columns `[first, last)`."""
-        try:
-            block = np.asarray(self.array[self._where(rows, columns)])
-        except Exception as error:  # whatever a codec raises
-            raise ImageFileError(
-                f"{self.name}: rows {rows[0]}:{rows[1]}, columns {columns[0]}:{columns[1]} cannot be read "
-                f"({' '.join(str(error).split()) or type(error).__name__}); get a whole copy"
-            ) from error
-        return np.ascontiguousarray(self._turned(block), self.dtype)
+        where = self._where(rows, columns)
+        first = [side.start for side in where]
+        part = np.empty([side.stop - side.start for side in where], self.dtype)
+        sizes = self.array.chunks
+        sides = zip(where, sizes, strict=True)
+        for index in product(*(range(side.start // size, -(-side.stop // size)) for side, size in sides)):
+            paste(part, first, self.decoded[index], [i * size for i, size in zip(index, sizes, strict=True)])
+        if self.place:
+            part = part[tuple(slice(None) if axis in self.axes else 0 for axis in range(part.ndim))]
+        return np.ascontiguousarray(self._turned(part))
 
     def write(self, rows: Pair, columns: Pair, block: Array) -> None:
         """Write rows and columns `[first, last)`."""
-        self.array[self._where(rows, columns)] = self._turned(block)
+        values = self._turned(block)
+        if self.place:
+            values = np.expand_dims(
+                values, [axis for axis in range(self.array.ndim) if axis not in self.axes]
+            )
+        self.array[self._where(rows, columns)] = values
 
-    def _where(self, rows: Pair, columns: Pair) -> tuple[int | slice, ...]:
-        where: list[int | slice] = list(self.place) or [slice(None)] * self.array.ndim
+    def _where(self, rows: Pair, columns: Pair) -> tuple[slice, ...]:
+        where = [slice(0, length) for length in self.array.shape]
+        if self.place:
+            where = [slice(number, number + 1) for number in self.place]
         where[self.axes[0]], where[self.axes[1]] = slice(*rows), slice(*columns)
         return tuple(where)
 
@@ -67,11 +83,25 @@ class Stack(Plane):
         rest = [1 if axis in axes else length for axis, length in enumerate(array.shape)]
         one = array.ndim == 2 or (array.ndim == 3 and axes == (0, 1))
         places = [()] if one else list(product(*map(range, rest)))
-        super().__init__(array, axes, places[0], name)
-        self.stacked = [Plane(array, axes, place, name) for place in places]
-        self.group = group
-        # What Zarr decodes for each block under way.
-        self.held = 4 * UNDER_WAY * int(np.prod(array.chunks)) * self.dtype.itemsize
+        chunk = math.prod(array.chunks) * np.dtype(array.dtype).itemsize
+        row = chunk * -(-array.shape[axes[1]] // array.chunks[axes[1]])
+        kept = min(KEPT_BYTES, 2 * row)
+        # Beside these Zarr decodes one, from bytes of perhaps its size, for each block under way.
+        self.held = kept + 3 * UNDER_WAY * chunk
+        self.name, self.group = name, group
+        super().__init__(array, axes, places[0], Kept(self._chunk, kept))
+        self.stacked = [Plane(array, axes, place, self.decoded) for place in places]
+
+    def _chunk(self, index: tuple[int, ...]) -> Array:
+        pairs = zip(index, self.array.chunks, strict=True)
+        where = tuple(slice(number * size, (number + 1) * size) for number, size in pairs)
+        try:
+            return np.asarray(self.array[where], self.dtype)
+        except Exception as error:  # whatever a codec raises
+            raise ImageFileError(
+                f"{self.name}: chunk {index} cannot be read "
+                f"({' '.join(str(error).split()) or type(error).__name__}); get a whole copy"
+            ) from error
 
 
 def _zarr() -> Any:

@@ -221,7 +221,8 @@ def stored(values: Array, dtype: Dtype) -> Array:
             return values.astype(dtype)
     least, largest = (0, 1) if dtype == np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     if values.dtype.kind != "f":
-        return np.clip(values, max(least, np.iinfo(values.dtype).min), largest).astype(dtype)
+        held = np.iinfo(values.dtype)
+        return np.clip(values, max(least, held.min), min(largest, held.max)).astype(dtype)
     whole = np.rint(np.where(np.isnan(values), 0, values))
     # The largest 64-bit integers are not values of float64, so a limit cannot be a value to clip to.
     inside = np.clip(whole, float(least), math.nextafter(float(largest) + 1, 0)).astype(dtype)

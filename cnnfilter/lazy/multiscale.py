@@ -40,6 +40,12 @@ def paths(group: Group) -> list[str]:
     return [level["path"] for level in image["datasets"]]
 
 
+def others(group: Group) -> list[str]:
+    """Return the members of a group that are no levels of its image, such as labels."""
+    first = {path.partition("/")[0] for path in paths(group)}
+    return sorted(name for name, _ in group.members() if name not in first)
+
+
 def level(group: Group, number: int = 0) -> ZarrArray:
     """Return an array of the image that a group holds."""
     path = paths(group)[number]

@@ -183,9 +183,11 @@ def _writable(
 
         with ExitStack() as stack:
             with _named(target):
-                stored = stack.enter_context(created_zarr(target, plan, source, overwrite=overwrite))
+                stored = stack.enter_context(created_zarr(target, plan, source, picture, overwrite=overwrite))
             yield stored
         return
+    if getattr(source, "attributes", None):
+        picture.lose("attributes of the Zarr store are left out; write .zarr")
     if not isinstance(target, str | os.PathLike):
         yield _having(target, "chunks", "write")
         return

@@ -12,6 +12,8 @@ import numpy as np
 
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError, ParameterError
+from cnnfilter.files.losses import unheld
+from cnnfilter.files.picture import Picture
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.lazy import multiscale
 from cnnfilter.lazy.engine import UNDER_WAY, Source
@@ -89,6 +91,7 @@ class Stack(Plane):
         # Beside these Zarr decodes one, from bytes of perhaps its size, for each block under way.
         self.held = kept + 3 * UNDER_WAY * chunk
         self.name, self.group = name, group
+        self.attributes = dict((array if group is None else group).attrs)
         super().__init__(array, axes, places[0], Kept(self._chunk, kept))
         self.stacked = [Plane(array, axes, place, self.decoded) for place in places]
 
@@ -153,11 +156,14 @@ def _names(array: ZarrArray) -> Any:
 
 
 @contextmanager
-def created_zarr(target: Any, plan: ChainPlan, source: Source, *, overwrite: bool) -> Iterator[Stack]:
+def created_zarr(
+    target: Any, plan: ChainPlan, source: Source, picture: Picture, *, overwrite: bool
+) -> Iterator[Stack]:
     """Make a Zarr array, or an OME-Zarr image from one, to be written block by block; or take an array.
 
     It is made as NAME.part and renamed when the block ends well. What describes the source, if that is Zarr,
-    is kept: version, chunks, shards, codecs, names of axes and attributes.
+    is kept: version, chunks, shards, codecs, names of axes and attributes. What else is known of the source
+    is put down in the losses of the picture.
 
     Raises
     ------
@@ -166,12 +172,16 @@ def created_zarr(target: Any, plan: ChainPlan, source: Source, *, overwrite: boo
     ParameterError
         An array of another shape or type, or a result that has no place.
     """
+    picture.losses += unheld(picture, "Zarr")
     zarr, known = _zarr(), source if isinstance(source, Stack) else None
     if not isinstance(target, str | os.PathLike):
         yield _taken(target, plan, known)
         return
     with _new_store(os.fspath(target).rstrip(os.sep), overwrite=overwrite) as part:
         if known is not None and known.group is not None:
+            others = multiscale.others(known.group)
+            if others:
+                picture.lose(f"not copied with the image: {', '.join(others)}")
             described = multiscale.changed(known.group, known.axes, places_of(plan.geometries))
             group = zarr.open_group(part, mode="w", zarr_format=known.group.metadata.zarr_format)
             group.attrs.update(described)

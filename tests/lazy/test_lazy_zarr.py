@@ -179,6 +179,21 @@ def test_a_stride_rescales_the_pixels_of_ome_zarr(tmp_path, version):
     models.open_ome_zarr(after)
 
 
+def test_what_is_left_out_is_told(tmp_path):
+    _, group = ome(tmp_path / "in.zarr", "0.5")
+    group.create_group("labels")
+    done = lazy_run(GAUSSIAN, tmp_path / "in.zarr", tmp_path / "out.zarr")
+    assert done.notes == ("not copied with the image: labels",)
+    written(tmp_path / "plain.zarr", image((30, 20)), chunks=(20, 20), attributes={"of": "me"})
+    done = lazy_run(GAUSSIAN, tmp_path / "plain.zarr", tmp_path / "out.tif")
+    assert done.notes == ("attributes of the Zarr store are left out; write .zarr",)
+    picture = cf.read(tmp_path / "out.tif")
+    picture.metadata.dpi = (300.0, 300.0)
+    cf.write(picture, tmp_path / "dpi.tif")
+    done = lazy_run(GAUSSIAN, tmp_path / "dpi.tif", tmp_path / "dpi.zarr")
+    assert done.notes == ("Zarr does not hold resolution: left out",)
+
+
 def test_mean_levels_are_those_of_mean_pool(tmp_path):
     ome(tmp_path / "in.zarr", "0.5", (1, 1, 64, 64))
     lazy_run(GAUSSIAN, tmp_path / "in.zarr", tmp_path / "out.zarr")

@@ -25,8 +25,10 @@ TOUCHED_BY_VERSIONS = (
     "tests/cli/test_cli_kernel.py",
     "tests/cli/test_cli_main.py",
     "tests/kernels/test_kernelfile.py",
+    "tests/core/test_chunked.py",
     "tests/core/test_machinecode.py",
     "tests/files/test_weightsfile.py",
+    "tests/lazy/test_lazy_zarr.py",
 )
 """Tests that other versions of the dependencies break first."""
 

@@ -2,7 +2,7 @@
 
 Everything here is loaded at its first use, so that `import cnnfilter` costs almost nothing.
 
-Filters, of arrays (H, W), (H, W, C) or (N,)
+Filters, of arrays (H, W), (H, W, C) or (N,), those of dask too
     mean, gaussian            smooth with a window or a Gaussian
     second_derivative         edges and lines
     gradient                  slopes: their magnitude, direction, or part along an axis
@@ -20,7 +20,7 @@ Files
     filter_files              many files through filters, as the command line does it
 
 Larger than memory
-    lazy                      filters from file to file, block by block: `lazy.run`
+    lazy                      filters from file to file, block by block: `lazy.run`; of xarray: `lazy.xarray`
 
 Learning and networks
     learn                     the kernel that makes one picture of another

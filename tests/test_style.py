@@ -21,6 +21,7 @@ HANDED_ON = {
     "core/plan.py": ("make_plan",),
     "core/pool.py": ("pool",),
     "filters/plan.py": ("plan_chain",),
+    "lazy/running.py": ("run",),
     "pixels/filtering.py": ("apply",),
 }
 """Functions that are handed the keywords of the public face, each by its name."""

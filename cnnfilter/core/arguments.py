@@ -63,12 +63,13 @@ def as_pixels(image: ArrayLike) -> Array:
     Parameters
     ----------
     image : array_like
-        Lists become float64; a masked array stays one; other objects are what `numpy.asarray` makes of them.
+        Lists become float64; a masked array stays one, and so does a dask array (`is_chunked`); other objects
+        are what `numpy.asarray` makes of them.
 
     Raises
     ------
     DtypeError
-        Complex numbers, text, objects and all other types.
+        Complex numbers, text, objects and all other types; chunked arrays that are not dask's.
     ParameterError
         Rows that differ in length, a side without pixels, more than three dimensions, or whole numbers in a
         list that float64 cannot hold.
@@ -96,6 +97,8 @@ def as_pixels(image: ArrayLike) -> Array:
 def _array(image: Any) -> Array:
     if is_masked(image):
         return image
+    if hasattr(image, "chunks") and hasattr(image, "shape"):
+        return _lazy(image)
     try:
         array = np.asarray(image)
     except ValueError as error:
@@ -105,6 +108,31 @@ def _array(image: Any) -> Array:
     if array.dtype.kind in "biufO":
         _require_held(image, array)
     return array.astype(np.float64) if array.dtype.kind in "biuf" else array
+
+
+def _lazy(image: Any) -> Array:
+    """Return a dask array; refuse other chunked ones, which may be larger than memory."""
+    kind = f"{type(image).__module__.partition('.')[0]}.{type(image).__name__}"
+    if not hasattr(image, "__dask_graph__"):
+        raise DtypeError(
+            f"a {kind} is not read as a whole; use cnnfilter.lazy.run, dask.array.from_array (from_zarr), or "
+            "image[...] if it fits the memory"
+        )
+    if image.chunks is None:  # what holds labels beside an array in memory
+        return np.asarray(image)
+    import dask.array
+
+    if not isinstance(image, dask.array.Array):
+        raise DtypeError(f"a {kind} of chunks is no dask array; use cnnfilter.lazy.xarray, or its .data")
+    if not all(size == size for size in image.shape):
+        raise ParameterError("the image has chunks of unknown size; call its compute_chunk_sizes() first")
+    lazy: Array = image
+    return lazy
+
+
+def is_chunked(pixels: Array) -> bool:
+    """Tell whether what `as_pixels` gave is a dask array; see `cnnfilter.core.chunked`."""
+    return not isinstance(pixels, np.ndarray)
 
 
 def _require_held(numbers: list[Any] | tuple[Any, ...], array: Array) -> None:
@@ -193,7 +221,8 @@ def stored(values: Array, dtype: Dtype) -> Array:
             return values.astype(dtype)
     least, largest = (0, 1) if dtype == np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     if values.dtype.kind != "f":
-        return np.clip(values, max(least, np.iinfo(values.dtype).min), largest).astype(dtype)
+        held = np.iinfo(values.dtype)
+        return np.clip(values, max(least, held.min), min(largest, held.max)).astype(dtype)
     whole = np.rint(np.where(np.isnan(values), 0, values))
     # The largest 64-bit integers are not values of float64, so a limit cannot be a value to clip to.
     inside = np.clip(whole, float(least), math.nextafter(float(largest) + 1, 0)).astype(dtype)

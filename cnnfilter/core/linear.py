@@ -20,6 +20,7 @@ from cnnfilter.core.arguments import (
     delivered,
     holding,
     in_planes,
+    is_chunked,
     require_output,
     result_type,
     stored,
@@ -61,7 +62,8 @@ def correlate(
     Parameters
     ----------
     image : array of shape (N,), (H, W) or (H, W, C)
-        Of any real type of up to 64 bits; channels last, each filtered on its own. Lists become float64.
+        Of any real type of up to 64 bits; channels last, each filtered on its own. Lists become float64. A
+        dask array gives one, which is computed chunk by chunk when it is asked for.
     kernel : Kernel or array of shape (U, V) or (V,)
         Finite weights.
     stride, dilation : int or pair of int, default 1
@@ -270,6 +272,15 @@ def filter_image(
             pixels, kernel, stride=stride, padding=padding, boundary=boundary, constant=0.0,
             dilation=dilation, dtype=target, **how,
         )  # fmt: skip
+    if is_chunked(pixels):
+        from cnnfilter.core.chunked import linear_in_chunks
+
+        how |= {
+            "kernel": kernel, "stride": stride, "boundary": boundary, "constant": constant,
+            "dilation": dilation, "dtype": target, "missing": missing, "fill": fill, "out": None,
+        }  # fmt: skip
+        title = kernel.name.partition(":")[0] or "correlate"
+        return linear_in_chunks(title, filter_image, pixels, kernel, how, padding=padding, out=out)
     missed = find_missing(pixels, missing)
     boundaries = boundary_pair(boundary)
     values = core_values(pixels, missed and missed.where)

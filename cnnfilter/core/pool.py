@@ -15,6 +15,7 @@ from cnnfilter.core.arguments import (
     core_values,
     delivered,
     in_planes,
+    is_chunked,
     require_output,
     result_type,
     stored,
@@ -48,6 +49,16 @@ def pool(
     else:
         target = result_type(pixels.dtype, dtype, smoothing=True)
     geometry = pool_geometry(pixels.shape, size, stride, padding)
+    if is_chunked(pixels):
+        from cnnfilter.core.chunked import Task, in_chunks
+
+        title = {"maximum": "max-pool", "average": "mean-pool"}[kind]
+        given = {
+            "kind": kind, "size": size, "stride": stride, "dtype": target, "missing": missing,
+            "threads": threads, "out": None,
+        }  # fmt: skip
+        task = Task(title, pool, given, geometry, ("renormalize", "renormalize"), target)
+        return in_chunks(task, pixels, out)
     missed = find_missing(pixels, missing)
     height, width = geometry.output_shape
     shape = (width,) if pixels.ndim == 1 else (height, width, *pixels.shape[2:])

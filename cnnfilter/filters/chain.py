@@ -11,17 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfilter.core.geometry import Pair
+from cnnfilter.core.reading import joined
 from cnnfilter.core.threads import run_strips
-from cnnfilter.filters.parts import (
-    UNROUNDED,
-    Step,
-    ends_of,
-    joined,
-    marked,
-    masked,
-    mistaken,
-    steps_of,
-)
+from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, marked, masked, mistaken, steps_of
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.pixels import Applied, Array, copy_pixels, extremes
 

@@ -76,24 +76,32 @@ def gradient(
     >>> gradient(np.tile(falling, (3, 1)), "scharr", "x")[1]
     array([ 0., -3., -3.,  0.], dtype=float32)
     """
-    from cnnfilter.core.arguments import as_pixels, result_type
+    from cnnfilter.core.arguments import as_pixels, is_chunked, result_type
     from cnnfilter.core.missing import completed_from, find_missing
 
     if not isinstance(output, str) or output not in OUTPUTS:
         raise ParameterError(f"output {shown(output)} is not known; choose {', '.join(OUTPUTS)}")
     pixels = as_pixels(image)
-    missed = find_missing(pixels, missing)
+    target = result_type(pixels.dtype, dtype)
     how = {
-        "stride": stride, "padding": padding, "boundary": boundary, "constant": constant,
-        "missing": missed and missed.where, "fill": fill, "accuracy": accuracy, "method": method,
-        "threads": threads,
+        "stride": stride, "padding": padding, "boundary": boundary, "constant": constant, "missing": missing,
+        "fill": fill, "accuracy": accuracy, "method": method, "threads": threads,
     }  # fmt: skip
+    if is_chunked(pixels):
+        from cnnfilter.core.chunked import linear_in_chunks
+
+        del how["padding"]
+        how |= {"operator": operator, "output": output, "dtype": target}
+        kernel = _kernel(pixels, operator, "y" if output == "y" else "x")
+        return linear_in_chunks("gradient", gradient, pixels, kernel, how, padding=padding, out=out)
+    missed = find_missing(pixels, missing)
+    how["missing"] = missed and missed.where
     if output in ("x", "y"):
         values = _difference(pixels, operator, output, **how)
     else:
         x, y = _differences(pixels, operator, **how)
         values = _magnitude(x, y) if output == "magnitude" else _direction(x, y)
-    return completed_from(values, missed, result_type(pixels.dtype, dtype), out)
+    return completed_from(values, missed, target, out)
 
 
 def kernel_of(operator: str, axis: str) -> Kernel:
@@ -129,14 +137,18 @@ def line_of(operator: str) -> Kernel:
     return Kernel([-1.0, 0.0, 1.0], 2.0, kernel_of(operator, "x").name)
 
 
+def _kernel(pixels: NDArray[Any], operator: str, axis: str) -> Kernel:
+    if pixels.ndim > 1:
+        return kernel_of(operator, axis)
+    if axis == "y":
+        raise ParameterError("a 1-D signal has no output 'y'; use 'x' or 'magnitude'")
+    return line_of(operator)
+
+
 def _difference(pixels: NDArray[Any], operator: str, axis: str, **how: Any) -> NDArray[Any]:
     from cnnfilter.core.linear import correlate
 
-    kernel = kernel_of(operator, axis)
-    if pixels.ndim == 1:
-        if axis == "y":
-            raise ParameterError("a 1-D signal has no output 'y'; use 'x' or 'magnitude'")
-        kernel = line_of(operator)
+    kernel = _kernel(pixels, operator, axis)
     # Sums of whole numbers are exact, so that what rises along x alone is 0 along y. A power of two, which
     # is exact as well, keeps sums of the largest floats from overflowing where their difference is small.
     scale = 2.0 ** math.frexp(kernel.divisor)[1]

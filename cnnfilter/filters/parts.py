@@ -1,18 +1,13 @@
-"""One filter of a chain on a part of an image: which pixels the part needs, and how they are brought to it.
-
-A part has the bits that it has in the whole result. What stands beside the image the filter puts there itself
-where the part holds the pixels that are repeated; where it does not (a mirror or a wrap reaches into another
-part), they are fetched by the boundary's map and the filter sees no boundary.
-"""
+"""One filter of a chain on a part of an image, which has the bits that it has in the whole result."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from cnnfilter.core.boundary import index_map, pixels_at
-from cnnfilter.core.geometry import Axis, Geometry, Pair
+from cnnfilter.core.geometry import Geometry, Pair
 from cnnfilter.core.missing import Missing, find_missing
+from cnnfilter.core.reading import Reading, joined, reading
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.masked import is_masked
 from cnnfilter.pixels import Applied, Array, apply
@@ -20,68 +15,6 @@ from cnnfilter.pixels.kinds import full_scale
 
 Source: TypeAlias = Callable[[Pair, Pair], Array]
 """Returns the pixels of some rows `[first, last)` and columns."""
-
-_NO_PIXEL = ("zero", "constant", "renormalize")
-"""Boundaries that repeat no pixel of the image."""
-
-
-class Reading(NamedTuple):
-    """What a part of the outputs reads along one axis.
-
-    Attributes
-    ----------
-    pixels : pair of int
-        The pixels `[start, stop)`, if there is no list of them.
-    places : int64 array or None
-        The pixel at each place, if they do not follow each other.
-    padding : pair of int
-        How many places before and after them are left to the filter's own boundary.
-    outputs : slice
-        The part, in what the filter makes of all this.
-    """
-
-    pixels: Pair
-    places: Array | None
-    padding: Pair
-    outputs: slice
-
-
-def reading(axis: Axis, boundary: str, first: int, last: int, grid: int = 1) -> Reading:
-    """Say what the outputs `[first, last)` read, if those between multiples of `grid` are computed together.
-
-    Examples
-    --------
-    >>> axis = Axis(length=6, kernel=5, before=2, after=2)
-    >>> reading(axis, "reflect", 0, 3)
-    Reading(pixels=(0, 5), places=None, padding=(2, 0), outputs=slice(0, 3, None))
-    >>> reading(axis, "wrap", 0, 2).places
-    array([4, 5, 0, 1, 2, 3])
-    """
-    begin, end = _computed(axis, first, last, grid)
-    outputs = slice(first - begin, last - begin)
-    part, start, stop = axis.part(begin, end)
-    beside = min(part.before, part.after) < 0  # altogether, so that no pixel is needed
-    if axis.output == 1 or (beside and boundary in _NO_PIXEL):
-        return Reading((0, axis.length), None, (axis.before, axis.after), slice(first, last))
-    if not (part.before or part.after):
-        return Reading((start, stop), None, (0, 0), outputs)
-    places = pixels_at(np.arange(start - part.before, stop + part.after), axis.length, boundary)
-    if not beside:
-        own = index_map(stop - start, part.before, part.after, boundary)
-        if np.array_equal(np.where(own < 0, own, own + start), places):
-            return Reading((start, stop), None, (part.before, part.after), outputs)
-    return Reading((start, stop), places, (0, 0), outputs)
-
-
-def _computed(axis: Axis, first: int, last: int, grid: int) -> Pair:
-    """Return the outputs that are computed for `[first, last)`: at least two, where there are two.
-
-    One alone has no stride, by which methods are chosen, and layers take its window for their whole input.
-    """
-    begin, end = first // grid * grid, min(-(-last // grid) * grid, axis.output)
-    if grid > 1 or end - begin > 1 or axis.output == 1:
-        return begin, end
-    return (begin, end + 1) if end < axis.output else (begin - 1, end)
 
 
 class Step:
@@ -212,37 +145,6 @@ def mistaken(result: Array, missing: float | None) -> int:
 
 def _fetched(source: Source, down: Reading, across: Reading) -> Array:
     """Return the pixels of two readings."""
-    if down.places is None and across.places is None:
-        return source(down.pixels, across.pixels)
-    tiles = [[source(run, side) for side in runs_of(across)] for run in runs_of(down)]
+    tiles = [[source(run, side) for side in across.runs()] for run in down.runs()]
     pixels = joined([joined(line, axis=1) for line in tiles])
-    if down.places is not None:
-        pixels = pixels[np.searchsorted(np.unique(down.places), down.places)]
-    if across.places is not None:
-        pixels = pixels[:, np.searchsorted(np.unique(across.places), across.places)]
-    return pixels
-
-
-def runs_of(read: Reading) -> list[Pair]:
-    """Return the pixels of a reading as runs `[first, last)`, each pixel once."""
-    return [read.pixels] if read.places is None else _runs(np.unique(read.places))
-
-
-def joined(arrays: list[Array], axis: int = 0) -> Array:
-    """Put arrays one behind the other along an axis, with their masks if they have some."""
-    whole: Array = np.concatenate([np.asarray(array) for array in arrays], axis)
-    if not any(is_masked(array) for array in arrays):
-        return whole
-    return np.ma.MaskedArray(whole, np.concatenate([np.ma.getmaskarray(array) for array in arrays], axis))
-
-
-def _runs(pixels: Array) -> list[Pair]:
-    """Part numbers that rise into runs `[first, last)`.
-
-    Examples
-    --------
-    >>> _runs(np.array([0, 1, 2, 7, 8]))
-    [(0, 3), (7, 9)]
-    """
-    gaps = np.flatnonzero(np.diff(pixels) > 1) + 1
-    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(pixels, gaps)]
+    return across.arranged(down.arranged(pixels, 0), 1)

@@ -10,6 +10,7 @@ from cnnfilter.filters.filter import ACCURACY, BOUNDARY, Filter, Option, Planned
 from cnnfilter.masked import is_masked
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from cnnfilter.core.geometry import Number, Padding, Pair
@@ -74,26 +75,40 @@ def unsharp(
     >>> unsharp(np.array([10, 10, 10, 90, 90, 90], np.uint8))
     array([  9,   5,   0, 114,  95,  91], dtype=uint8)
     """
-    import numpy as np
-
-    from cnnfilter.core.arguments import as_pixels, result_type
+    from cnnfilter.core.arguments import as_pixels, is_chunked, result_type
     from cnnfilter.core.geometry import number_pair
-    from cnnfilter.core.missing import completed_from, find_missing
 
     same = isinstance(padding, str) and padding in ("same", "equal")
     if number_pair("stride", stride, least=1) != (1, 1) or not same:
         given = f"stride {shown(stride)} and padding {shown(padding)}"
         raise ParameterError(f"unsharp keeps the size: {given} must be 1 and 'same'")
     pixels = as_pixels(image)
-    missed = find_missing(pixels, missing)
-    if missed is not None:
-        pixels = np.ma.MaskedArray(np.asarray(pixels), missed.where)
     how = {
-        "boundary": boundary, "constant": constant, "fill": fill, "accuracy": accuracy, "method": method,
-        "threads": threads,
+        "sigma": sigma, "amount": amount, "threshold": threshold, "boundary": boundary, "constant": constant,
+        "dtype": result_type(pixels.dtype, dtype, smoothing=True), "missing": missing, "fill": fill,
+        "accuracy": accuracy, "method": method, "threads": threads,
     }  # fmt: skip
-    values = _sharpened(pixels, sigma, amount, threshold, **how)
-    return completed_from(values, missed, result_type(pixels.dtype, dtype, smoothing=True), out)
+    if is_chunked(pixels):
+        from cnnfilter.core.chunked import linear_in_chunks
+
+        _checked(amount, threshold)
+        blur, output = _blur(pixels.ndim, sigma), _work(pixels.dtype)
+        return linear_in_chunks("unsharp", _completed, pixels, blur, how, out=out, output=output)
+    return _completed(pixels, out=out, **how)
+
+
+def _completed(
+    image: NDArray[Any], *, dtype: Any, missing: Any, out: NDArray[Any] | None = None, **how: Any
+) -> NDArray[Any]:
+    """Sharpen an image in which pixels may be missing, and give the result its type."""
+    import numpy as np
+
+    from cnnfilter.core.missing import completed_from, find_missing
+
+    missed = find_missing(image, missing)
+    if missed is not None:
+        image = np.ma.MaskedArray(np.asarray(image), missed.where)
+    return completed_from(_sharpened(image, **how), missed, dtype, out)
 
 
 def _sharpened(
@@ -107,21 +122,15 @@ def _sharpened(
     """Return floats, masked if the pixels are; pixels beside those of the result may stand for padding."""
     import numpy as np
 
-    from cnnfilter.core.arguments import result_type
     from cnnfilter.filters.gaussian import gaussian
 
-    amount, threshold = real_number("amount", amount), real_number("threshold", threshold)
-    if not math.isfinite(amount):
-        raise ParameterError(f"amount {amount} is out of range; give a finite number")
-    if not 0 <= threshold < math.inf:
-        raise ParameterError(f"threshold {threshold} is out of range; give a number of at least 0")
-    work = result_type(pixels.dtype, None)
-    if pixels.dtype.name in ("uint16", "int16"):
-        work = np.dtype(np.float64)  # times the amount, the rounding of float32 would show in 16 bits
+    amount, threshold = _checked(amount, threshold)
+    work = _work(pixels.dtype)
     blurred = gaussian(pixels, sigma, padding=padding, dtype=work, **how)
     if padding != "same":
-        top, left = (side // 2 - before for side, (before, _) in zip(_window(sigma), padding, strict=True))
-        pixels = pixels[top : top + blurred.shape[0], left : left + blurred.shape[1]]
+        firsts = [side // 2 - before for side, (before, _) in zip(_window(sigma), padding, strict=True)]
+        sides = zip(firsts[-pixels.ndim :], blurred.shape, strict=False)  # a signal has columns alone
+        pixels = pixels[tuple(slice(first, first + length) for first, length in sides)]
     values = np.asarray(pixels).astype(work)
     if is_masked(blurred):
         # A pixel that was missing becomes what is around it, where that is asked for.
@@ -134,6 +143,33 @@ def _sharpened(
         difference *= work.type(amount)
         values += difference
     return values
+
+
+def _checked(amount: float, threshold: float) -> tuple[float, float]:
+    amount, threshold = real_number("amount", amount), real_number("threshold", threshold)
+    if not math.isfinite(amount):
+        raise ParameterError(f"amount {amount} is out of range; give a finite number")
+    if not 0 <= threshold < math.inf:
+        raise ParameterError(f"threshold {threshold} is out of range; give a number of at least 0")
+    return amount, threshold
+
+
+def _work(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in which is sharpened."""
+    import numpy as np
+
+    from cnnfilter.core.arguments import result_type
+
+    if dtype.name in ("uint16", "int16"):
+        return np.dtype(np.float64)  # times the amount, the rounding of float32 would show in 16 bits
+    return result_type(dtype, None)
+
+
+def _blur(dimensions: int, sigma: float | tuple[float, float]) -> Kernel:
+    from cnnfilter.kernels import gaussian as templates
+
+    rows, columns = templates.sigma_pair(sigma)
+    return templates.gaussian(sigma=(rows if dimensions > 1 else 0, columns))
 
 
 def _window(sigma: float | tuple[float, float]) -> Pair:
@@ -191,9 +227,4 @@ class Unsharp(Filter):
 
     def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
         """Say how the core will blur."""
-        return planned(self, self._blur(), shape, dtype, output)
-
-    def _blur(self) -> Kernel:
-        from cnnfilter.kernels import gaussian as templates
-
-        return templates.gaussian(sigma=self.arguments.get("sigma", 1.0))
+        return planned(self, _blur(2, self.arguments.get("sigma", 1.0)), shape, dtype, output)

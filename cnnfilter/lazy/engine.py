@@ -19,6 +19,7 @@ import numpy as np
 
 from cnnfilter.core.geometry import Pair
 from cnnfilter.core.missing import find_missing, is_held
+from cnnfilter.core.reading import reading
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters.parts import (
     UNROUNDED,
@@ -27,8 +28,6 @@ from cnnfilter.filters.parts import (
     marked,
     masked,
     mistaken,
-    reading,
-    runs_of,
     steps_of,
 )
 from cnnfilter.filters.parts import Source as Asked
@@ -231,7 +230,7 @@ def _pixels_along(plan: ChainPlan, axis: int, piece: Pair) -> int:
         reversed(plan.filters), reversed(plan.geometries), reversed(plan.grids), strict=True
     ):
         side, boundary = (geometry.rows, geometry.columns)[axis], filter.boundaries[axis]
-        runs = [pixels for run in runs for pixels in runs_of(reading(side, boundary, *run, grid[axis]))]
+        runs = [pixels for run in runs for pixels in reading(side, boundary, *run, grid[axis]).runs()]
     return sum(last - first for first, last in runs)
 
 

@@ -107,7 +107,10 @@ def block_of(plan: ChainPlan, chunks: Pair, memory: int, held: int | None = None
             break
         columns = max(across, -(-columns // (2 * across)) * across)
     if not rows:
-        least = held + expected(plan, (min(down, height), min(across, width)))
+        smallest = min(down, height), min(across, width)
+        least = held + expected(plan, smallest)
+        if least <= memory:
+            return smallest
         raise TooLittle(f"memory of {memory} bytes is too little for this image; give {least} or more")
     return rows, columns
 

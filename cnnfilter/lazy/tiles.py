@@ -2,7 +2,6 @@
 
 import mmap
 import threading
-from collections import OrderedDict
 from typing import IO
 
 import numpy as np
@@ -14,6 +13,7 @@ from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Picture
 from cnnfilter.files.tiff_page import PLANAR, Page
 from cnnfilter.lazy.engine import UNDER_WAY, Source
+from cnnfilter.lazy.keeping import Kept, paste
 from cnnfilter.lazy.rows import Rows
 from cnnfilter.pixels import Array
 
@@ -67,7 +67,7 @@ class _Tiles:
         # One is read and unpacked by each block under way, beside those that are kept.
         segment = self.width * self.height * (page.samples // self.planes) * page.dtype.itemsize
         self.held = KEPT_BYTES + 3 * UNDER_WAY * segment
-        self.kept: OrderedDict[int, Array] = OrderedDict()
+        self.kept = Kept(self._tile, KEPT_BYTES)
         self.lock = threading.Lock()
 
     def read(self, rows: Pair, columns: Pair) -> Array:
@@ -77,26 +77,16 @@ class _Tiles:
         for down in range(rows[0] // self.height, -(-rows[1] // self.height)):
             for right in range(columns[0] // self.width, -(-columns[1] // self.width)):
                 for plane in range(self.planes):
-                    tile = self._tile((plane * self.down + down) * self.across + right)
+                    tile = self.kept[(plane * self.down + down) * self.across + right]
                     part = samples[..., plane * each : (plane + 1) * each]
-                    _paste(part, (rows[0], columns[0]), tile, (down * self.height, right * self.width))
+                    paste(part, (rows[0], columns[0]), tile, (down * self.height, right * self.width))
         return np.ascontiguousarray(tiff.meaning(page, samples, Picture([]))[0])
 
     def _tile(self, index: int) -> Array:
-        with self.lock:
-            found = self.kept.get(index)
-            if found is not None:
-                self.kept.move_to_end(index)
-                return found
         try:
-            tile = self._unpacked(index)
+            return self._unpacked(index)
         except ImageFileError as error:
             raise ImageFileError(f"{self.file.name}: {error}") from error
-        with self.lock:
-            self.kept[index] = tile
-            while len(self.kept) > 1 and sum(each.nbytes for each in self.kept.values()) > KEPT_BYTES:
-                self.kept.popitem(last=False)
-        return tile
 
     def _unpacked(self, index: int) -> Array:
         page, (offset, size) = self.page, self.segments[index]
@@ -111,13 +101,3 @@ class _Tiles:
         if len(data) < size:
             raise ImageFileError("was cut off while it was read; pixels are missing")
         return page.segment(memoryview(data), rows, self.width, each)
-
-
-def _paste(part: Array, at: Pair, tile: Array, place: Pair) -> None:
-    """Copy what a tile that lies at `place` has in common with a part that lies at `at`."""
-    here, there = [], []
-    for first, length, start, size in zip(at, part.shape, place, tile.shape, strict=False):
-        low, high = max(first, start), min(first + length, start + size)
-        here.append(slice(low - first, high - first))
-        there.append(slice(low - start, high - start))
-    part[tuple(here)] = tile[tuple(there)]

@@ -94,12 +94,14 @@ def apply(
 
 
 def _require_layers_take(pixels: NDArray[Any], target: np.dtype[Any]) -> None:
-
+    from cnnfilter.core.arguments import is_chunked
     from cnnfilter.pixels.kinds import DTYPES
 
     for what, dtype in (("an image", pixels.dtype), ("a result", target)):
         if dtype not in DTYPES:
             raise DtypeError(f"layers do not know {what} of {dtype}; use {', '.join(map(str, DTYPES))}")
+    if is_chunked(pixels):
+        raise ParameterError("layers take no dask array; compute() it, or use cnnfilter.lazy.run on a store")
     if is_masked(pixels):
         raise ParameterError("layers know no missing pixels; fill the masked ones first")
     if pixels.ndim == 1:

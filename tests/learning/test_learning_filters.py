@@ -283,3 +283,17 @@ def test_one_kernel_takes_what_correlate_takes():
     np.testing.assert_array_equal(found.mask, wanted.mask)
     np.testing.assert_array_equal(found.filled(0), wanted.filled(0))
     assert apply(np.ones((5, 6), np.int32), learned).dtype == np.int32
+
+
+def test_one_kernel_takes_a_dask_array_and_layers_name_the_way():
+    da = pytest.importorskip("dask.array")
+    image = np.random.default_rng(0).integers(0, 256, (20, 30), np.uint8)
+    lazy = da.from_array(image, chunks=7)
+    one = ConvolutionLayer(np.random.default_rng(1).random((1, 1, 3, 3)) / 9)
+    found = apply(lazy, LearnedFilter((one,), each_channel=True))
+    assert isinstance(found, da.Array)
+    np.testing.assert_array_equal(found.compute(), apply(image, LearnedFilter((one,), each_channel=True)))
+    with pytest.raises(
+        ParameterError, match=r"layers take no dask array; compute\(\) it, or use cnnfilter.lazy"
+    ):
+        apply(lazy, LearnedFilter((one, one)))

@@ -1,0 +1,67 @@
+"""What is decoded once and kept for the next block, within a bound: two blocks often need the same chunks."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+from cnnfilter.pixels import Array
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Kept(Generic[K]):
+    """Arrays that are made when they are asked for; those used last are kept. Threads may ask at a time.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the array of a key.
+    most : int
+        Bytes of all that is kept, or of one array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> squares = Kept(lambda number: np.full(1000, number**2), 20_000)
+    >>> squares[3] is squares[3], squares[3][0]
+    (True, np.int64(9))
+    """
+
+    def __init__(self, make: Callable[[K], Array], most: int) -> None:
+        self.make, self.most = make, most
+        self.kept: OrderedDict[K, Array] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def __getitem__(self, key: K) -> Array:
+        with self.lock:
+            found = self.kept.get(key)
+            if found is not None:
+                self.kept.move_to_end(key)
+                return found
+        made = self.make(key)
+        with self.lock:
+            self.kept[key] = made
+            while len(self.kept) > 1 and sum(each.nbytes for each in self.kept.values()) > self.most:
+                self.kept.popitem(last=False)
+        return made
+
+
+def paste(part: Array, at: Sequence[int], tile: Array, place: Sequence[int]) -> None:
+    """Copy what a tile that lies at `place` has in common with a part that lies at `at`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> part = np.zeros((2, 3), int)
+    >>> paste(part, (0, 1), np.ones((5, 2), int), (1, 0))
+    >>> part
+    array([[0, 0, 0],
+           [1, 0, 0]])
+    """
+    here, there = [], []
+    for first, length, start, size in zip(at, part.shape, place, tile.shape, strict=False):
+        low, high = max(first, start), min(first + length, start + size)
+        here.append(slice(low - first, high - first))
+        there.append(slice(low - start, high - start))
+    part[tuple(here)] = tile[tuple(there)]

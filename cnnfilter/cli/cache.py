@@ -13,22 +13,19 @@ from cnnfilter.cli.pipe import parse_steps
 from cnnfilter.core.jit import notice
 from cnnfilter.errors import CnnFilterError
 
+WITHOUT_STRUCTURE = ("correlate --kernel '1 2; 3 4 / 10'", "correlate --kernel '1 0; 0 1 / 2'")
 USUAL = (
     *(f"mean --size {size}" for size in (3, 5, 7)),
     *(f"gaussian --sigma {sigma}" for sigma in (0.5, 0.8, 1, 1.5, 2, 3, 4)),
     *(f"second-derivative --axis {axis}" for axis in ("x", "y", "both")),
     *(f"correlate --kernel {name}" for name in ("sobel-x", "sharpen", "laplacian-8", "emboss")),
-    "correlate --kernel '1 2; 3 4'",  # neither rows times columns nor without holes, as the next
-    "correlate --kernel '1 0; 0 1'",
+    *WITHOUT_STRUCTURE,
     "pool max",
     "pool mean",
 )
 """What `warm` compiles for: filters that people run most, as written in a pipe."""
 
-OF_MATRICES = (
-    "gaussian --sigma 1", "correlate --kernel '1 2; 3 4'", "correlate --kernel '1 0; 0 1'", "pool max",
-    "pool mean",
-)  # fmt: skip
+OF_MATRICES = ("gaussian --sigma 1", *WITHOUT_STRUCTURE, "pool max", "pool mean")
 """Those that are warmed for float64, too: typed matrices and what is learned are of that type."""
 
 SHAPES = ((64, 80), (64, 80, 3), (64, 80, 4))

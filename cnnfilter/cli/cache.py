@@ -1,7 +1,9 @@
 """``cnnfilter cache``: the loops that were compiled and kept."""
 
 import json
+import shlex
 import time
+from collections.abc import Iterable
 from contextlib import nullcontext
 
 import click
@@ -11,15 +13,20 @@ from cnnfilter.cli.pipe import parse_steps
 from cnnfilter.core.jit import notice
 from cnnfilter.errors import CnnFilterError
 
+WITHOUT_STRUCTURE = ("correlate --kernel '1 2; 3 4 / 10'", "correlate --kernel '1 0; 0 1 / 2'")
 USUAL = (
     *(f"mean --size {size}" for size in (3, 5, 7)),
     *(f"gaussian --sigma {sigma}" for sigma in (0.5, 0.8, 1, 1.5, 2, 3, 4)),
     *(f"second-derivative --axis {axis}" for axis in ("x", "y", "both")),
     *(f"correlate --kernel {name}" for name in ("sobel-x", "sharpen", "laplacian-8", "emboss")),
+    *WITHOUT_STRUCTURE,
     "pool max",
     "pool mean",
 )
 """What `warm` compiles for: filters that people run most, as written in a pipe."""
+
+OF_MATRICES = ("gaussian --sigma 1", *WITHOUT_STRUCTURE, "pool max", "pool mean")
+"""Those that are warmed for float64, too: typed matrices and what is learned are of that type."""
 
 SHAPES = ((64, 80), (64, 80, 3), (64, 80, 4))
 DTYPES = ("uint8", "uint16", "float32")
@@ -64,7 +71,7 @@ def warm(quiet: bool) -> None:
     for words in USUAL:
         if not quiet:
             click.echo(f"{words}", err=True)
-        _warm(words)
+        _warm(words, (*DTYPES, "float64") if words in OF_MATRICES else DTYPES)
     if not quiet:
         click.echo(f"cnnfilter: {len(USUAL)} filters warm in {time.perf_counter() - started:.1f} s", err=True)
 
@@ -76,15 +83,15 @@ def _require_kept() -> None:
         raise CnnFilterError(f"loops cannot be kept here, so that every run compiles its own: {why}")
 
 
-def _warm(words: str) -> None:
+def _warm(words: str, dtypes: Iterable[str]) -> None:
     import numpy as np
 
     from cnnfilter.batch.process import Process
 
     for depth in (None, "f32"):
-        process = Process(parse_steps(words.split()), depth=depth, threads=1)
+        process = Process(parse_steps(shlex.split(words)), depth=depth, threads=1)
         for shape in SHAPES:
-            for dtype in DTYPES:
+            for dtype in dtypes:
                 process.filter_frame(np.zeros(shape, dtype), alpha=False)
                 _require_kept()
 

@@ -53,7 +53,6 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     examples=[
         "cnnfilter learn photo.png sharpened.png -o sharpen.json",
         "cnnfilter learn --pairs noisy/ clean/ --layers 3 -o denoise.safetensors",
-        "cnnfilter learn --clean photos/ --degrade noise:5-50 --layers 3 -o denoise.safetensors",
     ],
     headings=_HEADINGS,
     often=("size", "layers", "report"),

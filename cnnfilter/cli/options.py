@@ -167,7 +167,7 @@ def _pixels() -> Parameters:
             ["--format"],
             type=FormName(),
             metavar="FORM",
-            help=f"{', '.join(WRITTEN)}. [by the output's name, or the input's]",
+            help=f"{', '.join(WRITTEN)}. [by -o, or the input's]",
         ),
         click.Option(
             ["--quality"], type=click.IntRange(1, 100), metavar="1-100", help="Of a JPEG, WebP. [the input's]"

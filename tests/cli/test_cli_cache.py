@@ -15,6 +15,7 @@ import pytest
 from commandline import COMMAND, cnnfilter, complaint, picture, pixels
 
 import cnnfilter as cnnfilter_package
+from cnnfilter.cli.cache import OF_MATRICES, USUAL
 from cnnfilter.cli.doctor import ENVIRONMENT
 from cnnfilter.core.jit.objectcache import VARIABLE
 
@@ -129,11 +130,25 @@ class TestCache:
             cnnfilter(
                 *filter, tmp_path / "a.png", tmp_path / "b.png", "-o", f"{tmp_path}/{filter[0]}/", env=home
             )
+        kernel = ["--kernel", "1 2; 3 4"]
+        cnnfilter("convolve", *kernel, "-q", tmp_path / "a.png", "-o", tmp_path / "c.png", env=home)
+        for filter in (
+            ["convolve", *kernel],
+            ["mean"],
+            ["pool", "mean"],
+            ["correlate", *kernel, "--stride", 2],
+        ):
+            cnnfilter(*filter, "--matrix", "1 2 3 4; 5 6 7 8; 9 8 7 6", env=home)
+        cnnfilter("learn", tmp_path / "a.png", tmp_path / "mean/a.png", "-o", tmp_path / "a.json", env=home)
         assert json.loads(cnnfilter("cache", "info", "--json", env=home).stdout)["entries"] == filled
 
     def test_warm_that_keeps_nothing_says_so(self):
         process = cnnfilter("cache", "warm", "--quiet", status=1, env={"CNNFILTER_JIT": "plain"})
         assert "cannot be kept here" in complaint(process) and "CNNFILTER_JIT=plain" in complaint(process)
+
+
+def test_what_is_warmed_for_matrices_is_usual():
+    assert set(OF_MATRICES) <= set(USUAL)
 
 
 class TestDoctor:

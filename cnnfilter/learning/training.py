@@ -106,6 +106,10 @@ class StackOptions:
             )
         activation(self.activation)
 
+    def told(self) -> dict[str, Any]:
+        """Return the options by name, without those that version 0.1 did not have and that are off."""
+        return {k: v for k, v in vars(self).items() if v or k not in ("augment", "average")}
+
 
 class Run(TrainingLoop[tuple[Array, Array]]):
     """The training of a stack: steps on patches, and looks at the bands that are held out.
@@ -201,7 +205,7 @@ class Run(TrainingLoop[tuple[Array, Array]]):
         """Make a filter of `tensors`: of the running means, if there are any."""
         means = {n.removeprefix(MEAN): value for n, value in tensors.items() if n.startswith(MEAN)}
         options, layers = self.options, layers_of(means or tensors, self.options)
-        notes = {"options": vars(options), "steps": self.step, "shifts": [*map(list, self.shifts)]}
+        notes = {"options": options.told(), "steps": self.step, "shifts": [*map(list, self.shifts)]}
         return LearnedFilter(layers, options.channels == "shared", options.residual, notes)
 
     def _quality(self) -> float:
@@ -262,7 +266,7 @@ class Run(TrainingLoop[tuple[Array, Array]]):
             value[...] = tensors[name]
 
     def _fits(self) -> dict[str, Any]:
-        return {"options": vars(self.options), "depth": self.depth, "images": self.source.marks()}
+        return {"options": self.options.told(), "depth": self.depth, "images": self.source.marks()}
 
 
 def first_parameters(options: StackOptions, depth: int, generator: np.random.Generator) -> Parameters:

@@ -68,6 +68,14 @@ def test_patches_lie_over_their_targets(files):
     assert not np.array_equal(x, before)
 
 
+def test_patches_are_turned_in_eight_ways():
+    many = np.tile(np.arange(9.0).reshape(3, 3), (200, 1, 1, 1))
+    found = {image.tobytes() for image in turned((many, many.copy()), np.random.default_rng(0))[0]}
+    image = np.arange(9.0).reshape(3, 3)
+    turns = [np.rot90(side, k) for side in (image, image.T) for k in range(4)]
+    assert found == {np.ascontiguousarray(turn).tobytes() for turn in turns}
+
+
 def test_pictures_take_turns_where_memory_is_short(files):
     size = CHINA[:160, :160].nbytes
     source = CleanPatches(files, [FAINT], reach=3, memory=2 * size)

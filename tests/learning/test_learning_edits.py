@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from sklearn.datasets import load_sample_image
 
 from benchmarks.edits import EDITS, blurred, correlated, rounded, toned
@@ -36,10 +37,19 @@ def test_no_shift_is_invented_on_noiseless_pairs(name):
             assert find_shift(pair, size) == (0, 0)
 
 
+def test_what_the_kernel_holds_exactly_is_no_shift():
+    """Its peak lies beside the middle, and with or without a shift the error is that of sums alone."""
+    for seed in range(6):
+        image = np.random.default_rng(seed).random((90, 90))
+        after = ndimage.correlate(image, np.array([[0, 0, 0], [0, 0, 1], [0, 0, -0.1]]), mode="mirror")
+        assert find_shift(Pair.of(image, after), (5, 5)) == (0, 0)
+
+
 def test_a_far_shift_is_found():
     after = np.roll(rounded(blurred(CHINA, 0.7)), (40, -33), (0, 1))
     assert find_shift(Pair.of(CHINA, after), (5, 5)) == (40, -33)
-    assert find_shift(Pair.of(CHINA, 255 - after), (5, 5)) == (40, -33)
+    noise = np.random.default_rng(0).random((300, 300))
+    assert find_shift(Pair.of(noise, 1 - np.roll(noise, (40, -33), (0, 1))), (1, 1)) == (40, -33)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +185,16 @@ def test_a_curve_for_each_channel():
         learn_curve(CHINA, after, channels="mixed")
     with pytest.raises(ParameterError, match="place is 'beside'"):
         learn_curve(CHINA, after, place="beside")
+
+
+def test_clipping_is_no_part_of_a_curve():
+    bright = toned(CHINA, 0.7)
+    learned = learn_curve(CHINA, rounded(bright + 2.5 * (bright - blurred(bright, 1))), size=7)
+    assert learned.filter.curve.place == "before"
+    assert learned.report.explains and learned.report.masked > 10_000
+    middle = float(learned.filter.layers[0].weights[0, 0, 3, 3])
+    spread = np.outer(*[np.exp(-(np.arange(-4, 5) ** 2) / 2)] * 2)
+    assert middle == pytest.approx(3.5 - 2.5 / spread.sum(), abs=0.03)
 
 
 def test_a_falling_curve():

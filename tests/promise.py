@@ -79,3 +79,10 @@ def assert_kept(result, wanted, scale, tolerance=1e-6):
             f"{np.abs(result - clipped).max():.4g} away at most"
         )
     np.testing.assert_array_less(np.abs(result - clipped), 0.51 + tolerance * scale)
+
+
+def needs_all(geometries):
+    """Whether each result of a filter is needed by the next one; what is not may not be computed."""
+    axes = [axis for each in geometries for axis in (each.rows, each.columns)]
+    dense = all(axis.stride <= axis.kernel and axis.dilation == 1 for axis in axes)
+    return dense and all(axis.part(0, axis.output)[1:] == (0, axis.length) for axis in axes)

@@ -3,6 +3,7 @@
 import threading
 
 import numpy as np
+import promise
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -135,13 +136,6 @@ def runs(draw):
     return frame, chain, draw(st.tuples(side, side)), how
 
 
-def needs_all(geometries):
-    """Whether each result of a filter is needed by the next one; what is not may not be computed."""
-    axes = [axis for each in geometries for axis in (each.rows, each.columns)]
-    dense = all(axis.stride <= axis.kernel and axis.dilation == 1 for axis in axes)
-    return dense and all(axis.part(0, axis.output)[1:] == (0, axis.length) for axis in axes)
-
-
 @settings(max_examples=200, deadline=None)
 @given(runs())
 def test_blocks_have_the_bytes_of_the_whole(run):
@@ -154,7 +148,7 @@ def test_blocks_have_the_bytes_of_the_whole(run):
             assume(False)
         result, clipped = in_blocks(plan, frame, block)
     assert result.tobytes() == whole.array.tobytes()
-    if needs_all(plan.geometries[1:]):
+    if promise.needs_all(plan.geometries[1:]):
         assert clipped == whole.clipped
 
 
@@ -176,7 +170,7 @@ def test_missing_pixels_are_those_of_the_whole(run, data):
         counts = filter_blocks(plan, Image(frame), sink, block)
     assert sink.array.tobytes() == whole.array.tobytes()
     assert counts.mistaken == whole.mistaken
-    if needs_all(plan.geometries[1:]):
+    if promise.needs_all(plan.geometries[1:]):
         assert counts.clipped == whole.clipped
 
 

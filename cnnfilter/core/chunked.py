@@ -23,7 +23,7 @@ from cnnfilter.core.boundary import boundary_pair
 from cnnfilter.core.geometry import Axis, Geometry, Padding, Pair, make_geometry
 from cnnfilter.core.linear import explain
 from cnnfilter.core.missing import find_missing
-from cnnfilter.core.reading import Reading, joined, reading
+from cnnfilter.core.reading import Reading, beside, joined, reading
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.kernels.kernel import Kernel
 from cnnfilter.masked import is_masked
@@ -183,8 +183,7 @@ def _parts(axis: Axis, boundary: str, grid: int, chunks: tuple[int, ...]) -> lis
         if begin < end:
             read = reading(axis, boundary, int(begin), int(end), grid)
             found = [piece for run in read.runs() for piece in _pieces(run, edges)]
-            places = np.arange(begin, end) * axis.stride + centre
-            outside = (places < 0) | (places >= axis.length)
+            outside = beside(axis, int(begin), int(end))
             parts.append(_Part(outside, read, *(tuple(each) for each in zip(*found, strict=True))))
     return parts
 
@@ -236,10 +235,9 @@ def _filtered(parts: tuple[_Part, ...], held: _Held, chunks: Any) -> Array:
     outputs = tuple(part.reading.outputs for part in parts)
     result = held.function(image=image, **given)[outputs]
     if given.get("fill") is False and (is_masked(image) or given["missing"] is not None):
-        # What is fetched to stand beside the image is no pixel of its own there, that could be missing.
-        beside = reduce(np.logical_or.outer, (part.outside for part in parts))
-        if beside.any():
-            result[beside] = held.function(image=image, **given | {"fill": True})[outputs][beside]
+        outside = reduce(np.logical_or.outer, (part.outside for part in parts))
+        if outside.any():
+            result[outside] = held.function(image=image, **given | {"fill": True})[outputs][outside]
     return result
 
 

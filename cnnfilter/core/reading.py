@@ -91,6 +91,20 @@ def reading(axis: Axis, boundary: str, first: int, last: int, grid: int = 1) -> 
     return Reading((start, stop), places, (0, 0), outputs)
 
 
+def beside(axis: Axis, first: int, last: int) -> Array:
+    """Tell of the outputs `[first, last)` whether the pixel under the kernel's centre lies beside the image.
+
+    What is fetched to stand there is no pixel of its own that could be missing.
+
+    Examples
+    --------
+    >>> beside(Axis(length=6, kernel=5, before=4, after=4), 0, 4)
+    array([ True,  True, False, False])
+    """
+    centres = np.arange(first, last) * axis.stride + (axis.reach - 1) // 2 - axis.before
+    return (centres < 0) | (centres >= axis.length)
+
+
 def _computed(axis: Axis, first: int, last: int, grid: int) -> Pair:
     """Return the outputs that are computed for `[first, last)`: at least two, where there are two.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from cnnfilter.core.geometry import Geometry, Pair
 from cnnfilter.core.missing import Missing, find_missing
-from cnnfilter.core.reading import Reading, joined, reading
+from cnnfilter.core.reading import Reading, beside, joined, reading
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.masked import is_masked
 from cnnfilter.pixels import Applied, Array, apply
@@ -59,7 +59,10 @@ class Step:
         across = reading(geometry.columns, boundaries[1], *columns, grid[1])
         padding = down.padding, across.padding
         outputs = down.outputs, across.outputs
-        return self._applied(_fetched(source, down, across), threads, padding, outputs, counted)
+        fetched = not (down.places is None and across.places is None)
+        outside = np.logical_or.outer(beside(geometry.rows, *rows), beside(geometry.columns, *columns))
+        values = _fetched(source, down, across)
+        return self._applied(values, threads, padding, outputs, counted, outside if fetched else None)
 
     def _applied(
         self,
@@ -68,12 +71,16 @@ class Step:
         padding: tuple[Pair, Pair] | None,
         outputs: tuple[slice, ...],
         counted: tuple[slice, slice] | None = None,
+        outside: Array | None = None,
     ) -> Applied:
         filter, unit, fill = self.plan.filters[self.index], self.plan.unit, self.plan.fill
 
         def function(pixels: Array, dtype: np.dtype[Any], **border: Any) -> Array:
-            how: dict[str, Any] = {"threads": threads, "padding": padding, "unit": unit, "fill": fill}
-            return filter.run(pixels, dtype, **how, **border)[outputs]
+            how: dict[str, Any] = {"threads": threads, "padding": padding, "unit": unit, **border}
+            result = filter.run(pixels, dtype, fill=fill, **how)[outputs]
+            if outside is not None and not fill and is_masked(result) and outside.any():
+                result[outside] = filter.run(pixels, dtype, fill=True, **how)[outputs][outside]
+            return result
 
         return apply(
             values,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import cnnfilter as cf
 from cnnfilter.core import keeping
-from cnnfilter.core.methods import direct, separable
+from cnnfilter.core.methods import direct, work
 
 METHODS = ("direct", "separable", "low rank")
 TYPES = (("float32", "float32"), ("float32", "uint8"), ("float64", "float64"))
@@ -21,7 +21,8 @@ def both_ways(image, kernel, **how):
     for least, rows in ((0, 99), (2**62, 0)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(direct, "LEAST_ELEMENTS", least)
-            patch.setattr(separable, "MOST_ROWS", rows)
+            patch.setattr(work, "MOST_IN_PLACE", rows)
+            patch.setattr(work, "CACHE_WAYS", rows)
             keeping.forget()
             results.append(cf.correlate(image, kernel, **how))
     keeping.forget()

@@ -22,6 +22,7 @@ from cnnfilter.core.methods.work import (
     address,
     rounding_of_a_constant,
     row_stride,
+    stand_well,
     tiling,
     two_rows,
 )
@@ -29,9 +30,6 @@ from cnnfilter.core.threads import Workers
 
 LEAST_ELEMENTS = 1 << 19
 """Fewest outputs for which the image is read where it stands: copies of less stay in the caches."""
-
-CACHE_WAYS = 8
-"""Rows of an image that the nearest cache holds where they lie a power of two apart."""
 
 
 def prepare(task: Task, weights: NDArray[np.float64], snapping: bool) -> Correlation:
@@ -161,9 +159,10 @@ class _Inside:
     def suits(task: Task) -> bool:
         """Tell whether the image has the type of the sums, and copies of its pixels would cost."""
         rows, columns = task.geometry.rows, task.geometry.columns
-        if task.source != task.real or columns.stride != 1 or rows.reach + rows.stride + ROWS > CACHE_WAYS:
+        if task.source != task.real or columns.stride != 1:
             return False
-        return rows.output * columns.output * task.channels >= LEAST_ELEMENTS
+        outputs = rows.output * columns.output * task.channels
+        return outputs >= LEAST_ELEMENTS and stand_well(task, rows.reach + rows.stride + ROWS)
 
     def run(self, image: Array, out: Array, first: int, last: int) -> list[tuple[Pair, Pair]]:
         """Compute what can be of the output rows `[first, last)`; return rows and columns that are left."""

@@ -16,9 +16,7 @@ from cnnfilter.core.jit.processor import register_bytes
 from cnnfilter.core.loops.running import REGISTERS, reciprocal
 from cnnfilter.core.memory import Scratch
 from cnnfilter.core.methods.work import (
-    CHUNK,
     LINE_BYTES,
-    MOST_COLUMNS,
     SLACK,
     Array,
     Prepared,
@@ -27,6 +25,12 @@ from cnnfilter.core.methods.work import (
     row_stride,
 )
 from cnnfilter.core.threads import Workers
+
+CHUNK = 16
+"""Rows of floats that enter at a time."""
+
+MOST_COLUMNS = 1024
+"""Most elements of a row at a time."""
 
 LEAST_ROWS = 16
 """Fewest rows for a thread: those above the first are summed up by each anew."""

@@ -23,6 +23,7 @@ from cnnfilter.core.methods.work import (
     address,
     rounding_of_a_constant,
     row_stride,
+    stand_well,
     tiling,
     two_rows,
 )
@@ -32,9 +33,6 @@ Terms: TypeAlias = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 FAR = 2**40
 """Farther than any two taps of one line."""
-
-MOST_ROWS = 10
-"""Rows of the image that two output rows may need, to be read where they stand: see `rows_in_place`."""
 
 LONGEST_ROW = 1 << 14
 """Most elements of a row of which two lines of sums stay in the caches."""
@@ -197,7 +195,7 @@ class _InPlace:
     def suits(task: Task) -> bool:
         """Tell whether the image has the type of the sums, and as many rows are read as suit the caches."""
         rows, columns = task.geometry.rows, task.geometry.columns
-        if task.source != task.real or columns.stride != 1 or rows.reach + rows.stride > MOST_ROWS:
+        if task.source != task.real or columns.stride != 1 or not stand_well(task, rows.reach + rows.stride):
             return False
         block = REGISTERS * register_bytes() // task.real_type.itemsize
         return block <= columns.length * task.channels <= LONGEST_ROW

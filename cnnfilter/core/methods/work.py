@@ -38,11 +38,27 @@ FORMS = {"uint8": "u8", "uint16": "u16", "int16": "i16", "float32": "f32", "floa
 LINE_BYTES = 320 << 10
 """Bytes of padded lines at a time: they are to stay in the second cache with the sums beside them."""
 
-CHUNK = 16
-"""Output rows at a time, a multiple of `loops.blocks.STEPS`."""
+CHUNK = STEPS
+"""Output rows at a time, as many as `loops.blocks` computes together.
 
-MOST_COLUMNS = 1024
+Long lines of few rows are streams that the processor fetches ahead: a Gaussian of 9 x 9 on 2048 x 2048 x 3
+float32 takes 1.07 ns a value so, and 1.31 in chunks of 16 rows by 1024 elements.
+"""
+
+MOST_COLUMNS = 8192
 """Most elements of a line at a time, however few lines there are."""
+
+CACHE_WAYS = 8
+"""Rows that the nearest cache holds beside each other where they lie a multiple of a page apart."""
+
+PAGE = 4096
+
+MOST_IN_PLACE = 14
+"""Rows of an image that are read beside each other where they stand; lines of more are faster copied.
+
+Gaussians of 9, 13, 17 and 25 taps on 4000 x 6000 float32, in place and from lines: 0.90 and 1.11 ns a value,
+1.10 and 1.24, 1.39 and 1.41, 2.03 and 1.83.
+"""
 
 SLACK = 512
 """Elements behind every line and every weight that a block may read, though nothing comes of them."""
@@ -130,6 +146,12 @@ def tiling(task: Task, lines_a_row: int = 1) -> Tiling:
     # An odd number of cache lines, so that a column of lines does not fall into one cache set.
     line = ((columns.stride * plane + SLACK) // 16 | 1) * 16
     return Tiling(span, chunk, plane, line, lines)
+
+
+def stand_well(task: Task, rows: int) -> bool:
+    """Tell whether so many rows of the image can be read, or read and written, where they stand."""
+    apart = task.geometry.columns.length * task.channels * task.real_type.itemsize
+    return rows <= (MOST_IN_PLACE if apart % PAGE else CACHE_WAYS)
 
 
 def row_stride(array: Array) -> int:

@@ -12,6 +12,7 @@ import click
 from cnnfilter.batch.files import run_jobs, workers_for
 from cnnfilter.batch.jobs import STREAM, Existing, Job, Source, is_folder, jobs_to, refuse_losses
 from cnnfilter.batch.process import Process
+from cnnfilter.cli import stores
 from cnnfilter.cli.blocks import Blocks
 from cnnfilter.cli.inputs import is_given, is_matrix, sources, spool_standard_input, usage
 from cnnfilter.cli.main import NOTHING_DONE, Interrupted, complain, note
@@ -50,6 +51,8 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         missing=settings.missing,
         fill=settings.fill,
     )
+    if stores.are_named(settings):
+        return stores.run_store(process, settings)
     if settings.at is not None or settings.matrix is not None or _is_text(settings):
         from cnnfilter.cli import numbers
 

@@ -47,6 +47,9 @@ READ_ONLY = ("ICO", "PSD")
 WRITTEN = tuple(suffixes[0][1:] for form, suffixes in FORMS.items() if form not in READ_ONLY)
 """The usual suffixes of those that are, without the dot."""
 
+_ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
+"""Files that make a folder a Zarr store."""
+
 _BY_SUFFIX = {suffix: form for form, suffixes in FORMS.items() for suffix in suffixes}
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -91,6 +94,18 @@ _PCX_VERSIONS = {b"\0", b"\2", b"\3", b"\4", b"\5"}
 _DIB_SIZES = {b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0"}
 _TGA_MAPS = {b"\0", b"\1"}
 _TGA_KINDS = {b"\1", b"\2", b"\3", b"\t", b"\n", b"\v"}
+
+
+def names_zarr(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path names a Zarr store, which is a folder, and an image all the same.
+
+    Examples
+    --------
+    >>> names_zarr("slide.zarr/"), names_zarr("slide.npy")
+    (True, False)
+    """
+    path = os.fspath(path).rstrip(os.sep)
+    return path.endswith(".zarr") or any(os.path.exists(os.path.join(path, mark)) for mark in _ZARR_MARKS)
 
 
 def form_of(path: str | os.PathLike[str]) -> str:

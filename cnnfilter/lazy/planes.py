@@ -6,26 +6,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 from cnnfilter.core.geometry import Axis, Geometry
 from cnnfilter.errors import ParameterError
+from cnnfilter.files.forms import names_zarr
 from cnnfilter.lazy.engine import Sink, Source
 
 Axes: TypeAlias = Sequence[int | str]
 
-_MARKS = ("zarr.json", ".zarray", ".zgroup")
-"""Files that make a folder a Zarr store."""
-
 
 def is_zarr(store: object) -> bool:
-    """Tell whether something is a Zarr array or group, or names one.
-
-    Examples
-    --------
-    >>> is_zarr("slide.zarr/"), is_zarr("slide.npy")
-    (True, False)
-    """
+    """Tell whether something is a Zarr array or group, or names one."""
     if not isinstance(store, str | os.PathLike):
         return type(store).__module__.partition(".")[0] == "zarr"
-    path = os.fspath(store).rstrip(os.sep)
-    return path.endswith(".zarr") or any(os.path.exists(os.path.join(path, mark)) for mark in _MARKS)
+    return names_zarr(store)
 
 
 def pairs_of(source: Source, sink: Sink) -> Iterable[tuple[Source, Sink]]:

@@ -33,6 +33,8 @@ class Done(NamedTuple):
         Values that were limited on the way, each once, whichever blocks needed it.
     notes : tuple of str
         What was done to the pixels on reading, and what of the input is not in the output.
+    source : tuple of int
+        Shape of the image that was filtered, or of each of its planes.
     """
 
     shape: tuple[int, ...]
@@ -40,6 +42,7 @@ class Done(NamedTuple):
     block: Pair
     clipped: int
     notes: tuple[str, ...] = ()
+    source: tuple[int, ...] = ()
 
 
 def run(
@@ -130,7 +133,8 @@ def run(
         with _writable(target, picture, plan, image, overwrite) as sink:
             block = block_of(plan, sink.chunks, limit - getattr(image, "held", 0))
             clipped = sum(filter_blocks(plan, *pair, block).clipped for pair in pairs_of(image, sink))
-    return Done(plan.shapes[-1], plan.target, block, clipped, (*picture.notes, *picture.losses))
+    notes = (*picture.notes, *picture.losses)
+    return Done(plan.shapes[-1], plan.target, block, clipped, notes, tuple(image.shape))
 
 
 def _filters(steps: Filter | Iterable[Filter]) -> tuple[Filter, ...]:

@@ -166,20 +166,25 @@ FAULTS = (
     ),
     # Strips
     Fault(
-        "an output alone is computed alone", "parts.py",
+        "an output alone is computed alone", "reading.py",
         "return (begin, end + 1) if end < axis.output else (begin - 1, end)", "return begin, end",
         "test_lazy.py::test_blocks_have_the_bytes_of_the_whole",
     ),
     Fault(
-        "tiles of a transform begin where the part does", "parts.py",
+        "tiles of a transform begin where the part does", "reading.py",
         "begin, end = first // grid * grid, min(-(-last // grid) * grid, axis.output)",
         "begin, end = first, last",
         "test_lazy.py::test_transforms_have_the_bytes_of_the_whole",
     ),
     Fault(
-        "a mirror in another part is taken for one in this part", "parts.py",
+        "a mirror in another part is taken for one in this part", "reading.py",
         "if np.array_equal(np.where(own < 0, own, own + start), places):", "if True:",
         "test_lazy.py::test_blocks_have_the_bytes_of_the_whole",
+    ),
+    Fault(
+        "what is fetched to stand beside the image may be missing there", "parts.py",
+        "is_masked(result) and outside.any()", "False",
+        "test_lazy.py::test_missing_pixels_are_those_of_the_whole",
     ),
     Fault(
         "the extremes of directions stay radians", "parts.py",
@@ -188,7 +193,7 @@ FAULTS = (
     ),
     Fault(
         "a block may take all the memory there is", "memory.py",
-        "(memory - base) // UNDER_WAY", "memory",
+        "(memory - held) // UNDER_WAY", "memory",
         "test_lazy_files.py::test_too_little_memory_is_refused_with_what_would_do",
     ),
     Fault(
@@ -325,8 +330,8 @@ FAULTS = (
     # Learning and layers
     Fault(
         "saturated targets are learned from", "pairs.py",
-        "(wanted[..., c] > limits.min) & (wanted[..., c] < limits.max)",
-        "(wanted[..., c] >= limits.min) & (wanted[..., c] <= limits.max)",
+        "(wanted[..., c] > low) & (wanted[..., c] < high)",
+        "(wanted[..., c] >= low) & (wanted[..., c] <= high)",
         "test_learning_linear.py::test_saturated_targets_do_no_harm",
     ),
     Fault(
@@ -336,7 +341,7 @@ FAULTS = (
     ),
     Fault(
         "the largest of equally good sizes", "linear.py",
-        "quality >= best - 0.05", "quality >= best",
+        "quality >= best - nearly", "quality >= best",
         "test_learning_linear.py::test_larger_kernels_have_to_be_better_by_a_twentieth_of_a_decibel",
     ),
     Fault(

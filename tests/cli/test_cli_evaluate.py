@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 from commandline import cnnfilter, complaint
+from networkfiles import bars, size
 from PIL import Image
-from test_cli_net import bars, size
 
 from cnnfilter.cli.net.weights import METADATA, read_image
 from cnnfilter.files.weightsfile import read_tensors, write_tensors

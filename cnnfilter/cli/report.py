@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from cnnfilter.batch.files import status_of
 from cnnfilter.batch.jobs import STREAM, Job
@@ -32,6 +32,8 @@ class Report:
         Where JSON goes.
     resumable : bool
         Whether an interrupted run can go on with --skip-existing.
+    record : dict, optional
+        What each JSON object holds beside: see `cnnfilter.cli.record`.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Report:
         unreadable: int = 0,
         stream: TextIO | None = None,
         resumable: bool = False,
+        record: dict[str, Any] | None = None,
     ) -> None:
+        self.record = record or {}
         self.total, self.quiet, self.verbose, self.as_json = total, quiet, verbose, as_json
         self.stream = stream or sys.stdout
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
@@ -112,7 +116,7 @@ class Report:
     def _write_json(self, job: Job, status: str, outcome: Outcome | Exception | None) -> None:
         import json
 
-        entry: dict[str, object] = {"input": job.source, "output": job.target, "status": status}
+        entry: dict[str, Any] = {"input": job.source, "output": job.target, "status": status, **self.record}
         if isinstance(outcome, Exception):
             entry["error"] = reason(outcome)
         elif outcome is not None:

@@ -6,13 +6,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import click
 
 from cnnfilter.batch.files import run_jobs, workers_for
 from cnnfilter.batch.jobs import STREAM, Existing, Job, Source, is_folder, jobs_to, refuse_losses
 from cnnfilter.batch.process import Process
-from cnnfilter.cli import stores
 from cnnfilter.cli.blocks import Blocks
 from cnnfilter.cli.inputs import is_given, is_matrix, sources, spool_standard_input, usage
 from cnnfilter.cli.main import NOTHING_DONE, Interrupted, complain, note
@@ -21,6 +21,7 @@ from cnnfilter.cli.report import Report
 from cnnfilter.core.threads import processors
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import form_named, form_of
+from cnnfilter.files.forms import names_zarr
 from cnnfilter.filters.filter import Filter, KernelFilter
 
 A_JOB = 256 << 20
@@ -51,8 +52,10 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         missing=settings.missing,
         fill=settings.fill,
     )
-    if stores.are_named(settings):
-        return stores.run_store(process, settings)
+    if any(map(names_zarr, filter(None, (*settings.inputs, settings.output)))):
+        from cnnfilter.cli.stores import run_store
+
+        return run_store(process, settings)
     if settings.at is not None or settings.matrix is not None or _is_text(settings):
         from cnnfilter.cli import numbers
 
@@ -90,6 +93,7 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         unreadable=unreadable,
         stream=sys.stderr if jobs[0].target == STREAM else sys.stdout,
         resumable=not settings.in_place and not settings.overwrite,
+        record=_record(process) if settings.json else None,
     )
     try:
         with report:
@@ -109,6 +113,12 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         if reason := compiled.note():
             note(f"filters were compiled for this run alone: {reason}")
     return report.status
+
+
+def _record(process: Process) -> dict[str, Any]:
+    from cnnfilter.cli.record import record_of
+
+    return record_of(process)
 
 
 def _blocks(settings: Settings, jobs: Sequence[Job]) -> Blocks:

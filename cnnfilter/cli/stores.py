@@ -7,6 +7,7 @@ from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.process import Outcome, Process
 from cnnfilter.cli.inputs import is_given, usage
 from cnnfilter.cli.options import Settings
+from cnnfilter.cli.record import record_of
 from cnnfilter.cli.report import Report
 from cnnfilter.errors import CnnFilterError, ImageFileError, ParameterError
 from cnnfilter.files.forms import names_zarr
@@ -16,11 +17,6 @@ _OF_FILES = (
     "null", "matrix", "axes", "at", "explain", "resume", "missing", "fill", "max_pixels", "jobs",
 )  # fmt: skip
 """Options that are of no use to stores."""
-
-
-def are_named(settings: Settings) -> bool:
-    """Tell whether an input or the output is a Zarr store."""
-    return any(map(names_zarr, filter(None, (*settings.inputs, settings.output))))
 
 
 def run_store(process: Process, settings: Settings) -> int:
@@ -33,7 +29,10 @@ def run_store(process: Process, settings: Settings) -> int:
         raise usage("a Zarr store is filtered alone, into another or a file: INPUT -o NAME.zarr")
     source = settings.inputs[0].rstrip(os.sep)
     job = Job(source, target, "replace")
-    report = Report(1, quiet=settings.quiet, verbose=settings.verbose, as_json=settings.json)
+    record = record_of(process) if settings.json else None
+    report = Report(
+        1, quiet=settings.quiet, verbose=settings.verbose, as_json=settings.json, record=record
+    )  # fmt: skip
     with report:
         try:
             report.add(job, _filtered(process, job, settings))

@@ -1,5 +1,6 @@
 """Image commands on one file: what is in the result, what is planned, what is said of it."""
 
+import hashlib
 import io
 import json
 
@@ -250,3 +251,14 @@ class TestClippedValues:
         first, last = done.stderr.decode().splitlines()
         assert "note: 4 files (" in first and "more than 40 % of the values" in first
         assert "4 of 4 files done" in last
+
+
+def test_json_holds_what_is_needed_to_do_it_again(folder):
+    command = ["pipe", "photos/a.png", "-o", "out.png", "--depth", 16, "--json", "--"]
+    filters = ["gaussian", "--sigma", "2x1", "then", "convolve", "--kernel", "1 2 3; 4 5 6; 7 8 9 / 45"]
+    (told,) = map(json.loads, cnnfilter(*command, *filters).stdout.splitlines())
+    assert (told["schema"], told["version"], told["asked"]) == (1, cf.__version__, {"depth": "16"})
+    smooth, kernel = told["filters"]
+    assert smooth["filter"] == "gaussian" and smooth["sigma"] == [2, 1]
+    weights = np.arange(1.0, 10).reshape(3, 3) / 45
+    assert kernel["kernel"]["sha256"] == hashlib.sha256(weights.astype("<f8").tobytes()).hexdigest()

@@ -10,6 +10,7 @@ import click
 
 from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
 from cnnfilter.cli.options import Parameters, own
+from cnnfilter.cli.outputs import prepare
 from cnnfilter.cli.pipe import SEPARATOR, PipeCommand
 from cnnfilter.cli.types import KernelText, Pixels
 from cnnfilter.registry import FILTERS, filter_named
@@ -174,6 +175,7 @@ def _animate(
     from cnnfilter.seeing.slide import white_level
     from cnnfilter.seeing.slides import slide_of
 
+    prepare(output, [input], quiet=quiet)
     values = _typed(matrix, input) if matrix else _read(input, max_pixels, quiet)
     given, made = run_apart(plan_chain(steps, values.shape, values.dtype), values)
     _write(replace(slide_of(steps[-1], given, made), white=white_level(values)), output, frames, quiet)
@@ -190,14 +192,19 @@ def _animate_channels(
     quiet: bool,
 ) -> None:
     """Slide a kernel over each channel, and add all products up."""
+    from cnnfilter.cli.inputs import usage
+    from cnnfilter.seeing.animation import in_numbers
     from cnnfilter.seeing.slide import Slide, slide_title
     from cnnfilter.seeing.slides import geometry_given
 
+    prepare(output, [input], quiet=quiet)
     values = _typed(matrix, input) if matrix else _read(input, max_pixels, quiet)
     geometry = {"boundary": filter.default_boundary, **geometry_given(filter)}
     turned = filter.name == "convolve"
     laid = [kernel.rotated() if turned else kernel for kernel in kernels]
     slide = Slide.of_channels(values, laid, turned=turned, **geometry)
+    if not in_numbers(slide):
+        raise usage("a kernel for each channel is shown in numbers: give an input of up to 12x12")
     title = slide_title(f"{filter.name}, {len(kernels)} channels into one", slide.geometry, slide.boundary)
     _write(replace(slide, title=title), output, frames, quiet)
 

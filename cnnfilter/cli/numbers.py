@@ -14,6 +14,7 @@ from cnnfilter.batch.jobs import STREAM, is_folder
 from cnnfilter.cli.inputs import is_matrix, usage
 from cnnfilter.cli.main import DONE, note
 from cnnfilter.cli.options import Settings
+from cnnfilter.cli.outputs import prepare
 from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.files import Picture, write
 from cnnfilter.filters.chain import run_apart
@@ -60,7 +61,9 @@ def read_text(path: str) -> NDArray[Any]:
 
 def run_matrices(process: Process, settings: Settings) -> int:
     """Filter a typed matrix or a text file, and print or write the result; return the exit status."""
-    values = _typed(settings)
+    if settings.in_place:
+        raise usage("--in-place is for images; give a matrix -o FILE")
+    values = _typed(settings, process)
     missing = process.missing_in(Picture([values]))
     if settings.explain:
         from cnnfilter.cli.explain import print_plan
@@ -69,7 +72,15 @@ def run_matrices(process: Process, settings: Settings) -> int:
         plan = process.plan(shape, values.dtype, alpha=False, missing=missing)
         print_plan("matrix", plan, settings.json, missing)
         return DONE
-    _put(process.filter_frame(values, alpha=False, missing=missing).array, settings)
+    if settings.skip_existing and settings.output and os.path.lexists(settings.output):
+        return DONE
+    done = process.filter_frame(values, alpha=False, missing=missing)
+    if not settings.quiet:
+        told = Picture([done.array])
+        process.note_clipped(told, done.clipped)
+        for loss in told.losses:
+            note(loss)
+    _put(done.array, settings)
     return DONE
 
 
@@ -118,7 +129,7 @@ def _deep(values: NDArray[Any], signal: bool) -> NDArray[Any]:
 
 def _inputs(process: Process, settings: Settings, sources: Sequence[Source]) -> Iterator[Numbers]:
     if settings.matrix is not None:
-        yield _typed_numbers(process, "matrix", _typed(settings))
+        yield _typed_numbers(process, "matrix", _typed(settings, process))
         return
     for source in sources:
         if is_matrix(source.path):
@@ -137,13 +148,21 @@ def _typed_numbers(process: Process, name: str, values: NDArray[Any]) -> Numbers
     return Numbers(name, values, missing=process.missing_in(Picture([values])))
 
 
-def _typed(settings: Settings) -> NDArray[Any]:
+def _typed(settings: Settings, process: Process) -> NDArray[Any]:
     if settings.matrix is not None:
         if settings.inputs or settings.files_from:
             raise usage("--matrix is the input; name no file beside it")
         return read_matrix(settings.matrix)
     (path,) = settings.inputs
-    return read_text(path)
+    if is_matrix(path):
+        return read_text(path)
+    picture = process.read_picture(path)
+    frame = picture.frames[0]
+    if len(picture.frames) > 1 or frame.ndim > 2:
+        raise ImageFileError(
+            f"{path}: a table holds one grey picture, not {len(picture.frames)} of {frame.shape}"
+        )
+    return frame[0] if picture.encoding.get("axes") == "W" else frame
 
 
 def _stored(value: np.generic, value_range: str | None = None) -> str:
@@ -166,6 +185,7 @@ def _put(result: NDArray[Any], settings: Settings) -> None:
     target = str(settings.output)
     if is_folder(target):
         raise usage("a matrix goes into a file or to standard output, not into a folder")
+    prepare(target, settings.inputs, quiet=settings.quiet)
     if is_matrix(target):
         with whole_file(target) as file:
             file.write(write_matrix(result, os.path.splitext(target)[1].lower()).encode())
@@ -173,6 +193,7 @@ def _put(result: NDArray[Any], settings: Settings) -> None:
     frame = result if result.ndim > 1 else result[None]
     with whole_file(target) as file:
         picture = Picture([frame], "grey" if frame.ndim == 2 else "channels")
+        picture.encoding["axes"] = "W" if result.ndim == 1 else ""  # what a form of arrays is to keep
         write(picture, file, form=settings.format or _form(target), name=target)
 
 

@@ -268,3 +268,12 @@ class ImageCommand(Examples):
         """
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         return super().make_context(*args, **kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse a second kernel or matrix, of which one would be lost; elsewhere each is a channel."""
+        for name in ("--kernel", "--matrix"):
+            if sum(word == name or word.startswith(f"{name}=") for word in args) > 1:
+                ctx.fail(
+                    f"{name} is given twice; an image command takes one ('animate' one for each channel)"
+                )
+        return super().parse_args(ctx, args)

@@ -33,12 +33,14 @@ def play(output: str | None, overwrite: bool, quiet: bool) -> None:
     if output == "-":
         sys.stdout.buffer.write(content)
         return
+    from cnnfilter.cli.outputs import prepare
     from cnnfilter.errors import ImageFileError
     from cnnfilter.wholefile import whole_file
 
     target = output or NAME
     if output is None and os.path.lexists(target) and not overwrite:
         raise ImageFileError(f"{target} exists already; --overwrite replaces it, -o FILE chooses another")
+    prepare(target, quiet=quiet)
     with whole_file(target) as file:
         file.write(content)
     if not quiet:

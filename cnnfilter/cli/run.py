@@ -194,11 +194,12 @@ def _note_shifts(steps: Sequence[Filter]) -> None:
 
 
 def _is_text(settings: Settings) -> bool:
-    """Tell whether the input is a matrix in a text file, which folders and lists are not searched for."""
+    """Tell whether input or output is a matrix in a text file; folders and lists are not searched for it."""
     matrices = [path for path in settings.inputs if is_matrix(path)]
     if matrices and len(settings.inputs) > 1:
         raise usage(f"{matrices[0]}: matrices in text are filtered one at a time")
-    return bool(matrices)
+    into_text = settings.output is not None and is_matrix(settings.output)
+    return bool(matrices) or (into_text and len(settings.inputs) == 1 and settings.inputs[0] != STREAM)
 
 
 def _sources(settings: Settings, *, stdin: bool = True) -> tuple[list[Source], int]:

@@ -89,3 +89,18 @@ def test_what_cannot_be_animated_is_said(tmp_path):
     assert "no such file" in refused("mean", "b.png", "-o", "a.gif", status=1)
     assert "--output" in refused("mean", "a.png")
     assert names(tmp_path) == ["a.png"]
+
+
+def test_the_input_is_no_place_for_the_output(folder):
+    before = (folder / "photos" / "a.png").read_bytes()
+    (folder / "link.png").symlink_to("photos/a.png")
+    for source, target in (("photos/a.png", "./photos/a.png"), ("link.png", "photos/a.png")):
+        done = cnnfilter("animate", "mean", source, "-o", target, "--frames", 2, status=2)
+        assert b"the output is the input" in done.stderr
+    assert (folder / "photos" / "a.png").read_bytes() == before
+
+
+def test_a_kernel_for_each_channel_of_a_picture_is_refused(folder):
+    words = ["animate", "correlate", "--kernel", "1", "--kernel", "2", "--kernel", "3", "photos/a.png"]
+    done = cnnfilter(*words, "-o", "a.gif", status=2)
+    assert b"up to 12x12" in done.stderr

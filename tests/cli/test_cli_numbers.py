@@ -152,3 +152,35 @@ def test_at_of_a_signal_takes_one_number():
     assert "of 3 values; the last place is 2" in complaint(
         cnnfilter("mean", "--matrix", "1 2 3", "--at", "3", status=2)
     )
+
+
+def test_a_table_is_no_place_for_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.csv").write_text("1,2\n3,4\n")
+    for refused in (["-o", "w.csv"], ["-o", "./w.csv"], ["--in-place"]):
+        complaint(cnnfilter("mean", "w.csv", *refused, status=2))
+    assert cnnfilter("mean", "--matrix", "7 8", "-o", "w.csv", "--skip-existing").stderr == b""
+    assert (tmp_path / "w.csv").read_text() == "1,2\n3,4\n"
+
+
+def test_tables_from_images_and_folders_that_are_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", np.arange(6, dtype=np.uint8).reshape(2, 3))
+    done = cnnfilter("convolve", "--kernel", "identity", "a.npy", "-o", "new/a.csv")
+    assert (tmp_path / "new" / "a.csv").read_text() == "0,1,2\n3,4,5\n"
+    assert b"this folder was made" in done.stderr
+    cnnfilter("correlate", "--kernel", "1 2", "--matrix", "1 2 3 4", "-o", "signal.npy")
+    assert np.load("signal.npy").shape == (4,)
+    picture(tmp_path / "b.png")
+    assert "one grey picture" in complaint(cnnfilter("mean", "b.png", "-o", "b.csv", status=1))
+
+
+def test_limited_values_of_a_matrix_are_told():
+    done = cnnfilter("correlate", "--kernel", "1 0 -1", "--matrix", "1 2 3; 4 5 6", "--depth", 8)
+    assert b"below 0, mostly" in done.stderr and b"--range abs or offset" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["--kernel", "--matrix"])
+def test_what_is_given_twice_is_not_dropped(name):
+    words = ["correlate", "--kernel", "1 1", "--matrix", "1 2; 3 4", name, "1 2"]
+    assert f"{name} is given twice" in complaint(cnnfilter(*words, status=2))

@@ -96,7 +96,7 @@ def degraded(image: Array, how: Sequence[Degradation], generator: np.random.Gene
     --------
     >>> grey = np.full((2, 2, 1), 100, np.uint8)
     >>> degraded(grey, [Degradation("noise", 9, 9)], np.random.default_rng(0))[..., 0].tolist()
-    [[109, 105], [107, 89]]
+    [[96, 93], [105, 99]]
     """
     values: Array = image
     for degradation in how:

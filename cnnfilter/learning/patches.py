@@ -107,7 +107,7 @@ def turned(batch: Batch, generator: np.random.Generator) -> Batch:
     --------
     >>> x = np.arange(8.0).reshape(2, 1, 2, 2)
     >>> turned((x, x), np.random.default_rng(1))[0][0, 0].tolist()
-    [[0.0, 2.0], [1.0, 3.0]]
+    [[3.0, 2.0], [1.0, 0.0]]
     """
     ways = generator.integers(8, size=len(batch[0]))
     for images in batch:

@@ -52,11 +52,26 @@ def read_text(path: str) -> NDArray[Any]:
     if len(content) > MOST_TEXT:
         raise ImageFileError(f"{path}: more than {MOST_TEXT} bytes of text; use .npy")
     try:
-        return read_matrix(content.decode("utf-8-sig"))
+        text = content.decode("utf-8-sig")
+        return read_matrix(_with_commas(text) if path.lower().endswith(".csv") else text)
     except UnicodeDecodeError as error:
         raise ImageFileError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from error
     except ValueError as error:
         raise ImageFileError(f"{path}: {error}") from error
+
+
+def _with_commas(text: str) -> str:
+    r"""Return a table with commas between values, if all lines have semicolons there, and decimal commas.
+
+    Examples
+    --------
+    >>> _with_commas("1,5;2\n3;4"), _with_commas("1,2;3,4")
+    ('1.5,2\n3,4', '1,2;3,4')
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) < 2 or not all(";" in line.rstrip("; ") for line in lines):
+        return text
+    return "\n".join(line.replace(",", ".").replace(";", ",") for line in lines)
 
 
 def run_matrices(process: Process, settings: Settings) -> int:

@@ -184,3 +184,17 @@ def test_limited_values_of_a_matrix_are_told():
 def test_what_is_given_twice_is_not_dropped(name):
     words = ["correlate", "--kernel", "1 1", "--matrix", "1 2; 3 4", name, "1 2"]
     assert f"{name} is given twice" in complaint(cnnfilter(*words, status=2))
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("1;2\n3;4\n", [[1, 2], [3, 4]]),
+        ("1,5;2\r\n3;4,25\r\n", [[1.5, 2], [3, 4.25]]),
+        ("1,2;3,4\n", [[1, 2], [3, 4]]),
+    ],
+)
+def test_tables_of_countries_whose_decimal_sign_is_a_comma(tmp_path, text, values):
+    (tmp_path / "w.csv").write_text(text, newline="")
+    shown = said("correlate", "--kernel", "1", tmp_path / "w.csv")
+    assert rows(shown) == values

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +19,7 @@ from cnnfilter.registry import FILTERS, filter_named
 
 if TYPE_CHECKING:
     from cnnfilter.kernels.kernel import Kernel
+    from cnnfilter.pixels import Array
     from cnnfilter.seeing.slide import Slide
 
 PIPE = "pipe"
@@ -115,10 +118,9 @@ def _of_filter(name: str) -> click.Command:
         kernels = values.pop("kernel", ())
         if kernels:
             values["kernel"] = kernels[0]
-        if len(kernels) > 1:
-            _animate_channels(filter.read(values), kernels, **shared)
-        else:
-            _animate([filter.read(values)], **shared)
+        step = filter.read(values)
+        several = partial(_of_channels, step, kernels)
+        _animate(several if len(kernels) > 1 else partial(_of_steps, [step]), **shared)
 
     params = [KERNELS if param.name == "kernel" else param for param in own(filter.options)]
     arguments = [param for param in params if isinstance(param, click.Argument)]
@@ -145,7 +147,7 @@ def _example(name: str) -> str:
 
 def _pipe() -> click.Command:
     def run(**values: Any) -> None:
-        _animate(list(click.get_current_context().obj), **values)
+        _animate(partial(_of_steps, list(click.get_current_context().obj)), **values)
 
     return PipeCommand(
         PIPE,
@@ -162,7 +164,7 @@ def _pipe() -> click.Command:
 
 
 def _animate(
-    steps: list[Any],
+    laid_out: Callable[[Array], Slide],
     input: str | None,
     matrix: tuple[str, ...],
     output: str,
@@ -170,35 +172,30 @@ def _animate(
     max_pixels: int,
     quiet: bool,
 ) -> None:
+    """Read the input and show what is laid out over it."""
+    prepare(output, [input], quiet=quiet)
+    values = _typed(matrix, input) if matrix else _read(input, max_pixels, quiet)
+    _write(laid_out(values), output, frames, quiet)
+
+
+def _of_steps(steps: list[Any], values: Array) -> Slide:
+    """Slide the last of some filters over what those before it make of the values."""
     from cnnfilter.filters.chain import run_apart
     from cnnfilter.filters.plan import plan_chain
     from cnnfilter.seeing.slide import white_level
     from cnnfilter.seeing.slides import slide_of
 
-    prepare(output, [input], quiet=quiet)
-    values = _typed(matrix, input) if matrix else _read(input, max_pixels, quiet)
     given, made = run_apart(plan_chain(steps, values.shape, values.dtype), values)
-    _write(replace(slide_of(steps[-1], given, made), white=white_level(values)), output, frames, quiet)
+    return replace(slide_of(steps[-1], given, made), white=white_level(values))
 
 
-def _animate_channels(
-    filter: Any,
-    kernels: tuple[Kernel, ...],
-    input: str | None,
-    matrix: tuple[str, ...],
-    output: str,
-    frames: int | None,
-    max_pixels: int,
-    quiet: bool,
-) -> None:
+def _of_channels(filter: Any, kernels: tuple[Kernel, ...], values: Array) -> Slide:
     """Slide a kernel over each channel, and add all products up."""
     from cnnfilter.cli.inputs import usage
     from cnnfilter.seeing.animation import in_numbers
     from cnnfilter.seeing.slide import Slide, slide_title
     from cnnfilter.seeing.slides import geometry_given
 
-    prepare(output, [input], quiet=quiet)
-    values = _typed(matrix, input) if matrix else _read(input, max_pixels, quiet)
     geometry = {"boundary": filter.default_boundary, **geometry_given(filter)}
     turned = filter.name == "convolve"
     laid = [kernel.rotated() if turned else kernel for kernel in kernels]
@@ -206,7 +203,7 @@ def _animate_channels(
     if not in_numbers(slide):
         raise usage("a kernel for each channel is shown in numbers: give an input of up to 12x12")
     title = slide_title(f"{filter.name}, {len(kernels)} channels into one", slide.geometry, slide.boundary)
-    _write(replace(slide, title=title), output, frames, quiet)
+    return replace(slide, title=title)
 
 
 def _write(slide: Slide, output: str, frames: int | None, quiet: bool) -> None:

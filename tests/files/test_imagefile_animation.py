@@ -8,6 +8,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, features
+from skimage import data
 from test_imagefile_png import chunk
 
 from cnnfilter import files as imagefile
@@ -273,3 +274,16 @@ def test_avif_of_more_than_8_bits(bits, channels, rng):
         np.testing.assert_array_equal(picture.frames, expected)
         with pytest.raises(ImageFileError, match="more than the limit"):
             imagefile.read(data, max_pixels=20 * 24 * len(picture.frames) - 1)
+
+
+def test_colours_of_a_large_gif_are_as_near_as_those_sought_among_all_its_pixels(tmp_path):
+    photograph = data.astronaut()
+    imagefile.write(Picture([photograph], "rgb"), tmp_path / "a.gif")
+    image = Image.fromarray(photograph)
+    few = image.quantize(palette=image.quantize(256, Image.Quantize.MEDIANCUT))
+
+    def error(shown):
+        return float(np.sqrt(((np.asarray(shown.convert("RGB"), float) - photograph) ** 2).mean()))
+
+    with Image.open(tmp_path / "a.gif") as written:
+        assert error(written) < 1.1 * error(few)

@@ -28,6 +28,7 @@ def command(name: str) -> ImageCommand:
     if filter.has_maps:
         words = "Draw a bank's maps on a sheet, or write each."
         params.append(click.Option(["--maps"], type=click.Path(), metavar="FILE.png|DIR/", help=words))
+        params.append(_listing())
     arguments = [param for param in params if isinstance(param, click.Argument)]
     options = [param for param in params if isinstance(param, click.Option)]
     return ImageCommand(
@@ -38,4 +39,20 @@ def command(name: str) -> ImageCommand:
         examples=filter.examples,
         context_settings=CONTEXT,
         options_metavar="[OPTIONS]",
+    )
+
+
+def _listing() -> click.Option:
+    """Say how to see which learned filters come with the tool: an option that needs no other."""
+
+    def show(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+        if wanted and not context.resilient_parsing:
+            from cnnfilter.cli.shipped import list_filters
+
+            list_filters()
+            context.exit()
+
+    words = "Show the filters that come with the tool."
+    return click.Option(
+        ["--list"], is_flag=True, is_eager=True, expose_value=False, callback=show, help=words
     )

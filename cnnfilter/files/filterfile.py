@@ -18,9 +18,9 @@ from cnnfilter.errors import FilterFileError, ParameterError
 from cnnfilter.files.weightsfile import read_tensors, write_tensors
 from cnnfilter.kernels import kernelfile
 
-FORMAT, VERSIONS = "cnnfilter-learned", ("1", "2")
+FORMAT, VERSIONS = "cnnfilter-learned", ("1", "2", "3")
 ORDERS = ("auto", "UVDP", "PDUV")
-_MAX_LAYERS = 256
+_MAX_LAYERS, _LARGEST_BLOCK = 256, 16
 
 Array: TypeAlias = NDArray[Any]
 
@@ -51,10 +51,12 @@ class StoredFilter(NamedTuple):
     notes: Mapping[str, Any] = MappingProxyType({})
     linear: bool = False
     curve: StoredCurve | None = None
+    block: int = 1
+    takes_grey: bool = False
 
 
 def save(learned: StoredFilter, path: str | os.PathLike[str]) -> None:
-    """Write a filter as safetensors: of version 1, if that can say what it is.
+    """Write a filter as safetensors: of the first version that can say what it is.
 
     Raises
     ------
@@ -78,6 +80,10 @@ def save(learned: StoredFilter, path: str | os.PathLike[str]) -> None:
         description |= {"linear": learned.linear, "curve": learned.curve and learned.curve.place}
         if learned.curve is not None:
             tensors |= {"curve.knots": learned.curve.knots, "curve.values": learned.curve.values}
+    if learned.block > 1 or learned.takes_grey:
+        version = VERSIONS[2]
+        description |= {"linear": learned.linear, "curve": learned.curve and learned.curve.place}
+        description |= {"block": learned.block, "takes_grey": learned.takes_grey}
     write_tensors(
         path, tensors, {"format": FORMAT, "version": version, "description": json.dumps(description)}
     )
@@ -148,7 +154,7 @@ def _described(tensors: dict[str, Array], metadata: dict[str, str]) -> StoredFil
     """Take a file of `save` apart; what is missing or unknown is named."""
     version = metadata.get("version")
     if version not in VERSIONS:
-        known = " and ".join(map(repr, VERSIONS))
+        known = ", ".join(map(repr, VERSIONS))
         raise FilterFileError(f"version {version!r} of a learned filter: known are {known}")
     try:
         description = json.loads(metadata["description"])
@@ -156,13 +162,16 @@ def _described(tensors: dict[str, Array], metadata: dict[str, str]) -> StoredFil
         each_channel, residual = description["each_channel"], description["residual"]
         notes = description["notes"]
         linear, place = (False, None) if version == "1" else (description["linear"], description["curve"])
+        block, grey = (description["block"], description["takes_grey"]) if version == "3" else (1, False)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise FilterFileError(f"the description of the filter is damaged ({error!r})") from error
     well_formed = isinstance(records, list) and 0 < len(records) <= _MAX_LAYERS
     if (
         not well_formed
         or not isinstance(notes, dict)
-        or {type(value) for value in (each_channel, residual, linear)} != {bool}
+        or {type(value) for value in (each_channel, residual, linear, grey)} != {bool}
+        or type(block) is not int
+        or not 1 <= block <= _LARGEST_BLOCK
     ):
         raise FilterFileError("the description of the filter is not of the known form")
     layers = []
@@ -182,7 +191,7 @@ def _described(tensors: dict[str, Array], metadata: dict[str, str]) -> StoredFil
     curve = None if place is None else _curve(place, tensors)
     if tensors:
         raise FilterFileError(f"unknown tensors: {', '.join(sorted(tensors))}")
-    return StoredFilter(tuple(layers), each_channel, residual, notes, linear, curve)
+    return StoredFilter(tuple(layers), each_channel, residual, notes, linear, curve, block, grey)
 
 
 def _curve(place: object, tensors: dict[str, Array]) -> StoredCurve:

@@ -11,6 +11,7 @@ What is learned
     LearnedFilter             layers of kernels; `kernel`, `save`, `load`
     LinearReport, StackReport how good it is, and what the pairs can tell
     ToneCurve                 a monotone curve for each channel
+    shipped_filter, shipped_names  those that come along: "denoise", "deblock"...
     apply                     run one on an image
 
 Comparing images
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from cnnfilter.learning.learnedfilter import LearnedFilter
     from cnnfilter.learning.linear import Learned, learn_kernel
     from cnnfilter.learning.report import LinearReport
+    from cnnfilter.learning.shipped import shipped_filter, shipped_names
     from cnnfilter.learning.stack import LearnedStack, learn_stack
     from cnnfilter.learning.stackreport import StackReport
     from cnnfilter.learning.tonecurve import ToneCurve
@@ -48,6 +50,8 @@ __all__ = [
     "learn_kernel",
     "learn_stack",
     "psnr",
+    "shipped_filter",
+    "shipped_names",
     "ssim",
 ]
 
@@ -60,6 +64,8 @@ _HOMES = {
     "StackReport": "stackreport",
     "ToneCurve": "tonecurve",
     "apply": "application",
+    "shipped_filter": "shipped",
+    "shipped_names": "shipped",
     "learn_curve": "curves",
     "learn_kernel": "linear",
     "learn_stack": "stack",

@@ -128,17 +128,44 @@ def geometry_of(
     return make_geometry(shape, size, stride, filter.reach if padding == "same" else padding, 1)
 
 
+_OF_THE_FILE = "strength", "tensor", "order"
+"""Options that are no part of what `apply` takes: they have made another filter of the file by then."""
+
+
+def _loaded(path: str, tensor: str | None, order: str) -> LearnedFilter:
+    """Read a file, or take one of the filters that come along: a name of theirs is no file."""
+    import os
+
+    from cnnfilter.learning.learnedfilter import LearnedFilter
+    from cnnfilter.learning.shipped import shipped_filter, shipped_names
+
+    is_name = path in shipped_names() or not (os.path.exists(path) or os.path.splitext(path)[1])
+    if is_name and os.path.basename(path) == path:
+        if tensor is not None:
+            raise ParameterError(f"{path!r} comes with the tool and has no tensor {tensor!r} to choose")
+        return shipped_filter(path)
+    return LearnedFilter.load(path, tensor=tensor, order=order)
+
+
 class Learned(Filter):
     """A learned filter as a filter of a chain."""
 
     name = "learned"
     help = "Apply a file of 'cnnfilter learn', a kernel, or a bank of kernels."
     examples = (
+        "cnnfilter learned --filter denoise noisy.jpg -o clean.jpg",
         "cnnfilter learned --filter sharp.json photo.jpg -o sharp.jpg",
         "cnnfilter learned --filter bank.npy photo.jpg --maps sheet.png",
     )
     options = (
-        Option("filter", "file", "A .json, .safetensors, .npy or .npz.", required=True),
+        Option(
+            "filter",
+            "file",
+            "A .json, .safetensors, .npy or .npz; or a name of --list.",
+            required=True,
+            metavar="FILE|NAME",
+        ),
+        Option("strength", "number", "Share of the change that is made, 0 to 1. [1]"),
         Option("tensor", "text", "Which tensor of FILE is the bank.", metavar="NAME"),
         Option(
             "order",
@@ -153,17 +180,18 @@ class Learned(Filter):
 
     @classmethod
     def takes(cls) -> tuple[str, ...]:
-        """Name what `apply` takes: how a file is read is no part of it."""
-        return tuple(name for name in super().takes() if name not in ("tensor", "order"))
+        """Name what `apply` takes."""
+        return tuple(name for name in super().takes() if name not in _OF_THE_FILE)
 
     @classmethod
     def read(cls, values: Mapping[str, Any], value_range: Range | None = None) -> Self:
         """Read the file of the filter."""
-        from cnnfilter.learning.learnedfilter import LearnedFilter
-
         given = dict(values)
-        path, tensor, order = given.pop("filter"), given.pop("tensor", None), given.pop("order", "auto")
-        learned = LearnedFilter.load(path, tensor=tensor, order=order)
+        path, strength = given.pop("filter"), given.pop("strength", None)
+        tensor, order = given.pop("tensor", None), given.pop("order", "auto")
+        learned = _loaded(path, tensor, order)
+        if strength is not None:
+            learned = learned.weakened(strength)
         return super().read(given | {"filter": learned}, value_range)
 
     @property
@@ -227,7 +255,7 @@ class Learned(Filter):
     def channels(self, channels: int) -> int:
         """Return how many maps there will be."""
         learned = self.learned
-        if learned.each_channel:
+        if learned.each_channel or (learned.takes_grey and channels == 1):
             return channels
         if channels != learned.inputs:
             raise ParameterError(
@@ -258,7 +286,9 @@ class Learned(Filter):
             "method   layers",
             *(f"layer    {k['kernel']}, {k['inputs']} to {k['outputs']}, {k['activation']}" for k in layers),
             *([f"light    {shaping}"] if shaping else []),
+            *([f"blocks   {learned.block}x{learned.block} pixels at a time"] if learned.block > 1 else []),
             f"output   {'x'.join(map(str, shape))} {output}",
             f"reach    {learned.reach}",
         ]
-        return Planned(shape, record | {"reach": learned.reach}, "\n".join(text))
+        record |= {"reach": learned.reach, "block": learned.block}
+        return Planned(shape, record, "\n".join(text), (learned.block, learned.block))

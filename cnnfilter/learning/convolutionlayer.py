@@ -8,6 +8,7 @@ from cnnfilter.errors import ParameterError
 from cnnfilter.learning.pairs import Array
 from cnnfilter.nn.functional import activation
 from cnnfilter.nn.layers import Activation, Convolution, Layer
+from cnnfilter.nn.layers_enlarging import PixelShuffle
 from cnnfilter.nn.layers_joining import Sequence
 
 
@@ -40,8 +41,11 @@ class ConvolutionLayer:
         return int(self.weights.shape[1]) * self.groups
 
 
-def sequence_of(layers: Iterable[ConvolutionLayer], dtype: Any) -> Sequence:
-    """Make of layers those of a network, which compute in `dtype`; convolutions are named "0", "1"..."""
+def sequence_of(layers: Iterable[ConvolutionLayer], dtype: Any, block: int = 1) -> Sequence:
+    """Make of layers those of a network, which compute in `dtype`; convolutions are named "0", "1"...
+
+    They are given blocks as `pixel_unshuffle` makes them, and lay them out as pixels in the end.
+    """
     made: list[Layer] = []
     for k, layer in enumerate(layers):
         maps, _, rows, columns = layer.weights.shape
@@ -52,4 +56,4 @@ def sequence_of(layers: Iterable[ConvolutionLayer], dtype: Any) -> Sequence:
         if layer.bias is not None:
             convolution.parameters["bias"] = layer.bias.astype(dtype, copy=False)
         made += [convolution, Activation(layer.activation)]
-    return Sequence("", made)
+    return Sequence("", [*made, PixelShuffle(block)] if block > 1 else made)

@@ -89,6 +89,17 @@ def _levels(image: Array) -> Array:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
+def grey_of(image: Array) -> Array:
+    """Return the luma (H, W, 1) of a colour picture (H, W, 3) of 8 bits.
+
+    Examples
+    --------
+    >>> grey_of(np.array([[[255, 0, 0], [9, 9, 9]]], np.uint8)).ravel().tolist()
+    [76, 9]
+    """
+    return _levels(image @ np.array([[0.299], [0.587], [0.114]], np.float32))
+
+
 def degraded(image: Array, how: Sequence[Degradation], generator: np.random.Generator) -> Array:
     """Spoil an image of 8 bits in one way after the other, and round it once.
 
@@ -155,6 +166,8 @@ class CleanPatches(PatchSource):
                 missing = [(0, whole - length) for length in part.shape[:2]]
                 part = np.pad(part, (*missing, (0, 0)), "symmetric")
             channels = drawn_channels(options, self.channels, generator)
+            if options.grey and generator.random() < options.grey:
+                part = grey_of(part)
             spoiled = degraded(part, self.how, generator)[middle, middle, channels]
             clean = part[middle, middle, channels][first : first + side, first : first + side]
             x[n], wanted[n] = spoiled.transpose(2, 0, 1), clean.transpose(2, 0, 1)

@@ -13,24 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from cnnfilter.core.boundary import check_boundary, index_map
+from cnnfilter.core.boundary import check_boundary
 from cnnfilter.core.linear import correlate
-from cnnfilter.core.threads import Workers, count, run_strips
 from cnnfilter.errors import CnnFilterError, FilterFileError, ParameterError
 from cnnfilter.files import filterfile
 from cnnfilter.kernels import kernelfile
 from cnnfilter.kernels.kernel import Kernel
-from cnnfilter.learning.convolutionlayer import ConvolutionLayer, sequence_of
+from cnnfilter.learning.convolutionlayer import ConvolutionLayer
 from cnnfilter.learning.pairs import Array
+from cnnfilter.learning.strips import Padding, filtered_in_strips, floats_of
 from cnnfilter.learning.tonecurve import ToneCurve
-from cnnfilter.nn.blas import single_threaded
 from cnnfilter.pixels.kinds import full_scale
 from cnnfilter.pixels.light import linear_to_srgb, srgb_to_linear
 from cnnfilter.pixels.rounding import quantise
-
-Padding = tuple[tuple[int, int], tuple[int, int]]
-
-_STRIP_BYTES = 32 << 20  # of the widest layer: a few dozen rows of a large photograph
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,6 +46,13 @@ class LearnedFilter:
         The layers work in linear light: the sRGB curve is undone before them and applied after them.
     curve : ToneCurve, optional
         Learned with the layers, before or after them.
+    block : int
+        Rows and columns of pixels that the layers take together: the pixels of a block are maps of their own
+        before the first layer, and maps become the pixels of blocks after the last. Blocks are counted from
+        the first pixel of the result.
+    takes_grey : bool
+        Whether a picture of one channel may be given to a filter of several: as equal channels, whose
+        results' mean is the result.
     """
 
     layers: tuple[ConvolutionLayer, ...]
@@ -59,6 +61,8 @@ class LearnedFilter:
     notes: Mapping[str, Any] = field(default_factory=dict)
     linear: bool = False
     curve: ToneCurve | None = None
+    block: int = 1
+    takes_grey: bool = False
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -68,6 +72,12 @@ class LearnedFilter:
                 raise ParameterError(
                     f"a layer of {len(before.weights)} outputs is followed by one of {after.inputs} inputs"
                 )
+        ends = self.layers[0].inputs, len(self.layers[-1].weights)
+        if self.block < 1 or any(maps % self.block**2 for maps in ends):
+            raise ParameterError(
+                f"blocks of {self.block}x{self.block} pixels do not go with {ends[0]} inputs and {ends[1]} "
+                "outputs"
+            )
         if self.each_channel and (self.inputs, self.outputs) != (1, 1):
             raise ParameterError(
                 f"a filter for each channel has 1 input and 1 output, not {self.inputs} and {self.outputs}"
@@ -91,19 +101,25 @@ class LearnedFilter:
 
     @property
     def inputs(self) -> int:
-        """Channels that the first layer takes."""
-        return self.layers[0].inputs
+        """Channels of an image that the first layer takes."""
+        return self.layers[0].inputs // self.block**2
 
     @property
     def outputs(self) -> int:
-        """Maps that the last layer makes."""
-        return len(self.layers[-1].weights)
+        """Channels that the last layer makes."""
+        return len(self.layers[-1].weights) // self.block**2
 
     @property
     def reach(self) -> Padding:
-        """((top, bottom), (left, right)): how far a pixel's result looks; same padding, layer by layer."""
-        sizes = [layer.weights.shape[2:] for layer in self.layers]
-        rows, columns = ((sum((s[k] - 1) // 2 for s in sizes), sum(s[k] // 2 for s in sizes)) for k in (0, 1))
+        """((top, bottom), (left, right)): how far a pixel's result looks; same padding, layer by layer.
+
+        Of blocks: how far those look that lie as the first one does.
+        """
+        sizes, block = [layer.weights.shape[2:] for layer in self.layers], self.block
+        rows, columns = (
+            (block * sum((s[k] - 1) // 2 for s in sizes), block * sum(s[k] // 2 for s in sizes) + block - 1)
+            for k in (0, 1)
+        )
         return rows, columns
 
     @property
@@ -118,6 +134,40 @@ class LearnedFilter:
             return None
         return Kernel(self.layers[0].weights[0, 0], name="learned", meta={"learned": dict(self.notes)})
 
+    def weakened(self, strength: float) -> "LearnedFilter":
+        """Return the filter whose result is the image and a share of the change that this one makes.
+
+        Parameters
+        ----------
+        strength : float
+            0: the image as it is; 1: this filter.
+
+        Raises
+        ------
+        ParameterError
+            If it is none from 0 to 1, or the filter neither adds to the image nor is one kernel.
+
+        Examples
+        --------
+        >>> half = LearnedFilter((ConvolutionLayer(np.full((1, 1, 1, 1), 0.5)),), each_channel=True)
+        >>> half.weakened(0.5).apply(np.array([[100]], np.uint8)).tolist()
+        [[75]]
+        """
+        if not 0 <= strength <= 1:
+            raise ParameterError(f"strength is {strength!r}: give a number from 0 to 1")
+        if strength == 1:
+            return self
+        layer = self.layers[-1]
+        if not (self.is_kernel or (self.residual and layer.activation == "identity")):
+            raise ParameterError("a strength is for filters that add to the image, and for one kernel")
+        weights = layer.weights.astype(np.result_type(layer.weights, np.float32)) * strength
+        if not self.residual:
+            rows, columns = weights.shape[2:]
+            weights[0, 0, (rows - 1) // 2, (columns - 1) // 2] += 1 - strength
+        bias = None if layer.bias is None else layer.bias.astype(weights.dtype) * strength
+        weaker = ConvolutionLayer(weights, bias, layer.activation, layer.groups)
+        return replace(self, layers=(*self.layers[:-1], weaker))
+
     def only(self, first: int, last: int) -> "LearnedFilter":
         """Return the filter that makes maps `first` to `last` - 1 alone.
 
@@ -127,8 +177,9 @@ class LearnedFilter:
             If the filter is a residual or has a tone curve, or its last layer has groups.
         """
         layer = self.layers[-1]
-        if self.residual or self.each_channel or layer.groups > 1 or self.curve is not None:
-            raise ParameterError("maps of a residual or of groups of channels cannot be computed apart")
+        coupled = self.residual or self.each_channel or layer.groups > 1 or self.block > 1
+        if coupled or self.curve is not None:
+            raise ParameterError("maps of a residual, of groups or of blocks cannot be computed apart")
         bias = None if layer.bias is None else layer.bias[first:last]
         part = ConvolutionLayer(layer.weights[first:last], bias, layer.activation)
         return replace(self, layers=(*self.layers[:-1], part))
@@ -165,20 +216,25 @@ class LearnedFilter:
             float32, or float64 for float64 images.
         """
         pixels = self._checked(image)
+        if self.takes_grey and pixels.shape[2] == 1 != self.inputs:
+            shown = np.broadcast_to(pixels, (*pixels.shape[:2], self.inputs))
+            made = self.maps(
+                shown, boundary=boundary, constant=constant, padding=padding, strip=strip, threads=threads
+            )
+            return np.asarray(made.mean(axis=2, keepdims=True))
         scale = full_scale(pixels.dtype)
         if self._is_plain and self._as_coded:
             values = self._correlated(pixels, boundary, constant, padding, threads)
             values /= values.dtype.type(scale)
             return self._biased(values)
         if self._is_plain:
-            shares = self._opened(pixels.astype(_floats(pixels)) / _floats(pixels)(scale))
-            beside = float(self._opened(np.full((1, 1, 1), constant / scale))[0, 0, 0])
-            return self._closed(self._biased(self._correlated(shares, boundary, beside, padding, threads)))
+            shares = self.opened(pixels.astype(floats_of(pixels)) / floats_of(pixels)(scale))
+            beside = float(self.opened(np.full((1, 1, 1), constant / scale))[0, 0, 0])
+            return self.closed(self._biased(self._correlated(shares, boundary, beside, padding, threads)))
         if check_boundary(boundary) == "renormalize":
             raise ParameterError("boundary 'renormalize' has no meaning for layers: use reflect")
-        return self._layered(
-            pixels, boundary, constant / scale if boundary == "constant" else 0.0, padding, strip, threads
-        )
+        beside = constant / scale if boundary == "constant" else 0.0
+        return filtered_in_strips(self, pixels, boundary, beside, padding, strip, threads)
 
     def apply(
         self,
@@ -229,8 +285,9 @@ class LearnedFilter:
         if self.curve is not None:
             curve = filterfile.StoredCurve(self.curve.place, self.curve.knots, self.curve.values)
         stored = filterfile.StoredFilter(
-            layers, self.each_channel, self.residual, dict(self.notes), self.linear, curve
-        )
+            layers, self.each_channel, self.residual, dict(self.notes), self.linear, curve,
+            self.block, self.takes_grey,
+        )  # fmt: skip
         filterfile.save(stored, path)
 
     @classmethod
@@ -247,6 +304,8 @@ class LearnedFilter:
                 stored.notes,
                 stored.linear,
                 stored.curve and ToneCurve(*stored.curve),
+                stored.block,
+                stored.takes_grey,
             )
         except CnnFilterError as error:
             raise FilterFileError(f"{os.fspath(path)}: {error}") from error
@@ -255,7 +314,8 @@ class LearnedFilter:
         if image.ndim not in (2, 3) or image.size == 0:
             raise ParameterError(f"image has shape {image.shape}: give (H, W) or (H, W, C), not empty")
         pixels = image.reshape(*image.shape[:2], -1)
-        if not self.each_channel and pixels.shape[2] != self.inputs:
+        fits = pixels.shape[2] == self.inputs or (self.takes_grey and pixels.shape[2] == 1)
+        if not self.each_channel and not fits:
             raise ParameterError(
                 f"the filter takes {self.inputs} channel(s), but the image has {pixels.shape[2]}"
             )
@@ -271,7 +331,7 @@ class LearnedFilter:
         """Whether the layers are given the values as they are."""
         return not self.linear and self.curve is None
 
-    def _opened(self, shares: Array) -> Array:
+    def opened(self, shares: Array) -> Array:
         """Bring shares of white (..., C) to what the layers work on."""
         if self.linear:
             return srgb_to_linear(shares)
@@ -279,7 +339,7 @@ class LearnedFilter:
             return self.curve(shares)
         return shares
 
-    def _closed(self, values: Array) -> Array:
+    def closed(self, values: Array) -> Array:
         """Bring what the layers made (..., C) to shares of white."""
         if self.linear:
             return linear_to_srgb(values)
@@ -297,6 +357,7 @@ class LearnedFilter:
         """Whether every channel is correlated with a kernel, and that is all: work for the core."""
         layer = self.layers[0]
         alone = len(self.layers) == 1 and layer.activation == "identity" and not self.residual
+        alone = alone and self.block == 1
         return alone and len(layer.weights) == self.inputs == layer.groups
 
     def _correlated(
@@ -311,64 +372,3 @@ class LearnedFilter:
             return correlate(pixels, weights[0, 0], **given)
         planes = [correlate(pixels[..., c], weights[c, 0], **given) for c in range(len(weights))]
         return np.stack(planes, axis=-1)
-
-    def _layered(
-        self,
-        pixels: Array,
-        boundary: str,
-        constant: float,
-        padding: Padding | None,
-        strip: int | None,
-        threads: int | None,
-    ) -> Array:
-        dtype = _floats(pixels)
-        (top, bottom), (left, right) = self.reach
-        edges = padding or self.reach
-        rows, columns = (
-            index_map(length, *sides, boundary) for length, sides in zip(pixels.shape, edges, strict=False)
-        )
-        height, width = len(rows) - top - bottom, len(columns) - left - right
-        rows_at_once = strip or self._strip(width, pixels.shape[2], np.dtype(dtype).itemsize)
-        if rows_at_once < 1:
-            raise ParameterError(f"strip is {strip!r}: give a number of rows >= 1")
-        out = np.empty((height, width, pixels.shape[2] if self.each_channel else self.outputs), dtype)
-        layers = sequence_of(self.layers, dtype)
-
-        def make(first: int) -> None:
-            last = min(first + rows_at_once, height)
-            x = _extended(pixels, rows[first : last + top + bottom], columns, dtype, constant)
-            x = np.ascontiguousarray(self._opened(x).transpose(2, 0, 1))[None]
-            if self.each_channel:  # the channels are a batch of planes
-                x = x.transpose(1, 0, 2, 3)
-            y = layers.forward(x)
-            if self.residual:
-                y = y + x[..., top : x.shape[2] - bottom, left : x.shape[3] - right]
-            out[first:last] = self._closed(y.reshape(-1, last - first, width).transpose(1, 2, 0))
-
-        def work(first: int, last: int) -> None:
-            for strip in range(first, last):
-                make(strip * rows_at_once)
-
-        strips = -(-height // rows_at_once)
-        with single_threaded() as alone:
-            run_strips(work, strips, Workers(count(threads) if alone else 1, strips), 1)
-        return out
-
-    def _strip(self, width: int, channels: int, itemsize: int) -> int:
-        widest = max(max(layer.inputs, len(layer.weights)) for layer in self.layers)
-        row = width * widest * itemsize * (channels if self.each_channel else 1)
-        return max(8, _STRIP_BYTES // max(1, row))
-
-
-def _floats(pixels: Array) -> Any:
-    """Return the type that an image is filtered in."""
-    return np.float64 if pixels.dtype == np.float64 else np.float32
-
-
-def _extended(pixels: Array, rows: Array, columns: Array, dtype: Any, constant: float) -> Array:
-    """Part of an image (H, W, C) with its halo, in shares of the full range."""
-    part = pixels[rows.clip(0)][:, columns.clip(0)].astype(dtype)
-    part /= dtype(full_scale(pixels.dtype))
-    part[rows < 0] = constant
-    part[:, columns < 0] = constant
-    return np.asarray(part)

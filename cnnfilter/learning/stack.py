@@ -80,7 +80,9 @@ def learn_stack(
     """
     options = options or StackOptions()
     pairs = pairs_of(before, after, names)
-    reach = options.layers * (options.size - 1) + 1
+    if options.grey:
+        raise ParameterError(f"grey is {options.grey}: pairs are taken as they are; give clean pictures")
+    reach = options.reach
     if register:
         pairs = [pair.moved(find_shift(pair, (5, 5))) for pair in pairs]
     splits = hold_out(pairs, (reach, reach), options.patch)
@@ -125,8 +127,8 @@ def learn_stack_from_clean(
         If a picture or an option cannot be used.
     """
     options = options or StackOptions()
-    source = CleanPatches(files, how, options.layers * (options.size - 1) + 1, memory)
-    run = Run(options, source, options.layers * (options.size - 1) + 1, threads)
+    source = CleanPatches(files, how, options.reach, memory)
+    run = Run(options, source, options.reach, threads)
     seconds = _trained(run, checkpoint, resume, progress)
     pairs = source.samples()
     befores, afters = [pair.before for pair in pairs], [pair.after for pair in pairs]

@@ -78,6 +78,27 @@ def squared_error(values: Array, wanted: Array, mask: Array | None = None) -> tu
     return 0.5 * float(np.vdot(delta, delta)), delta
 
 
+def absolute_error(values: Array, wanted: Array, mask: Array | None = None) -> tuple[float, Array]:
+    """Sum of the absolute errors, and its gradient: their signs.
+
+    Parameters
+    ----------
+    values, wanted : ndarray of equal shape
+    mask : ndarray of bool, optional
+        Which values count; the others are no error.
+
+    Examples
+    --------
+    >>> loss, delta = absolute_error(np.array([1.0, 4.0]), np.array([3.0, 3.0]), np.array([True, False]))
+    >>> loss, delta.tolist()
+    (2.0, [-1.0, 0.0])
+    """
+    delta = values - wanted
+    if mask is not None:
+        delta[~mask] = 0
+    return float(np.abs(delta).sum()), np.sign(delta)
+
+
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "radial": radial}
 
 

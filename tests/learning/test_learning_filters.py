@@ -219,7 +219,7 @@ def test_files_that_describe_something_else(tmp_path):
         assert str(caught.value).count("bad.safetensors") == 1
 
     layer = description["layers"][0]
-    refused("version '3' of a learned filter: known are '1' and '2'", metadata=metadata | {"version": "3"})
+    refused("version '4' of a learned filter: known are '1', '2', '3'", metadata=metadata | {"version": "4"})
     refused("description of the filter is damaged", metadata=metadata | {"description": "{"})
     refused("not of the known form", layers=[])
     refused("not of the known form", residual="yes")

@@ -20,7 +20,8 @@ _ACTIVATIONS = ("relu", "leaky_relu", "tanh", "scaled_tanh", "sigmoid", "identit
 _OF_KERNELS = ("size", "bias", "symmetric", "sum_to_one", "ridge", "method", "linear", "stride")
 _NOT_OF_CURVES = _OF_KERNELS[1:]
 _OF_STACKS = (
-    "channels", "kernel", "activation", "steps", "patience", "rate", "patch", "augment", "average", "seed",
+    "channels", "kernel", "activation", "steps", "patience", "rate", "patch", "augment", "average",
+    "block", "begin", "loss", "grey", "seed",
     "clean", "degrade", "memory", "resume",
 )  # fmt: skip
 _HEADINGS = {
@@ -123,6 +124,22 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
 @click.option(
     "--average", type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="X",
     help="Keep running means of the weights, as 0.999. [0]",
+)  # fmt: skip
+@click.option(
+    "--block", type=click.IntRange(1, 8), default=1, metavar="N",
+    help="Take NxN pixels together: 2 is a quarter of the work. [1]",
+)  # fmt: skip
+@click.option(
+    "--begin", type=OneOf(["random", "identity"]), default="random", metavar="HOW",
+    help="Weights at first: random, or near the identity. [random]",
+)  # fmt: skip
+@click.option(
+    "--loss", type=OneOf(["squared", "absolute"]), default="squared", metavar="NAME",
+    help="squared or absolute error. [squared]",
+)  # fmt: skip
+@click.option(
+    "--grey", type=click.FloatRange(0, 1), default=0.0, metavar="X",
+    help="Share of --clean patches made grey, for grey pictures, too. [0]",
 )  # fmt: skip
 @click.option("--memory", type=Memory(), metavar="SIZE", help="For pictures of --clean. [512MiB]")
 @click.option("--seed", type=click.IntRange(0), default=0, metavar="N", help="Random seed of training. [0]")
@@ -269,6 +286,7 @@ def _stack(pictures: Pictures, output: str, layers: int, values: dict[str, Any])
         layers=layers, maps=values["channels"], size=values["kernel"], activation=values["activation"],
         channels=values["colour"], steps=values["steps"], seed=values["seed"], patience=values["patience"],
         rate=values["rate"], patch=values["patch"], augment=values["augment"], average=values["average"],
+        block=values["block"], begin=values["begin"], loss=values["loss"], grey=values["grey"],
     )  # fmt: skip
     how = [_degradation(text) for text in values["degrade"]]
     with tqdm(total=options.steps, unit="step", leave=False, disable=None) as bar:

@@ -128,6 +128,10 @@ def learn_stack_from_clean(
     """
     options = options or StackOptions()
     source = CleanPatches(files, how, options.reach, memory)
+    if options.grey and source.channels != 3:
+        raise ParameterError(
+            f"grey is {options.grey}, but the pictures have {source.channels} channel(s): give RGB ones"
+        )
     run = Run(options, source, options.reach, threads)
     seconds = _trained(run, checkpoint, resume, progress)
     pairs = source.samples()

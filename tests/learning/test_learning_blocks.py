@@ -19,6 +19,7 @@ from cnnfilter.learning.application import Learned
 from cnnfilter.learning.degrading import CleanPatches, Degradation
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.learning.shipped import shipped_filter, shipped_names
+from cnnfilter.learning.stack import learn_stack, learn_stack_from_clean
 from cnnfilter.learning.training import StackOptions, first_parameters, gradients_of, layers_of
 from cnnfilter.nn.functional import convolution
 
@@ -199,6 +200,17 @@ def test_patches_are_made_grey_as_often_as_told(tmp_path):
         options = StackOptions(layers=2, maps=4, batch=6, patch=16, channels="mixed", grey=share)
         for batch in source.drawn(options, 5, 0, np.random.default_rng(0)):
             assert (np.ptp(batch, axis=1).max() == 0) == (share == 1)
+
+
+def test_grey_is_a_share_of_rgb_pictures(tmp_path):
+    for k in range(3):
+        cf.write(cf.Picture([np.full((60, 60), k, np.uint8)]), tmp_path / f"{k}.png")
+    options = StackOptions(layers=2, maps=4, patch=16, channels="mixed", grey=0.5)
+    how = [Degradation("noise", 9, 9)]
+    with pytest.raises(ParameterError, match=r"the pictures have 1 channel\(s\): give RGB ones"):
+        learn_stack_from_clean(sorted(tmp_path.glob("*.png")), how, options)
+    with pytest.raises(ParameterError, match="pairs are taken as they are"):
+        learn_stack(np.zeros((90, 90, 3), np.uint8), np.zeros((90, 90, 3), np.uint8), options)
 
 
 @pytest.mark.parametrize(

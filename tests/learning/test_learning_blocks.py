@@ -204,7 +204,8 @@ def test_patches_are_made_grey_as_often_as_told(tmp_path):
 
 def test_grey_is_a_share_of_rgb_pictures(tmp_path):
     for k in range(3):
-        cf.write(cf.Picture([np.full((60, 60), k, np.uint8)]), tmp_path / f"{k}.png")
+        picture = np.random.default_rng(k).integers(0, 256, (60, 60), np.uint8)
+        cf.write(cf.Picture([picture]), tmp_path / f"{k}.png")
     options = StackOptions(layers=2, maps=4, patch=16, channels="mixed", grey=0.5)
     how = [Degradation("noise", 9, 9)]
     with pytest.raises(ParameterError, match=r"the pictures have 1 channel\(s\): give RGB ones"):

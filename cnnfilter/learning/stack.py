@@ -79,9 +79,9 @@ def learn_stack(
         If `checkpoint` cannot be read, or belongs to other options or images.
     """
     options = options or StackOptions()
-    pairs = pairs_of(before, after, names)
     if options.grey:
         raise ParameterError(f"grey is {options.grey}: pairs are taken as they are; give clean pictures")
+    pairs = pairs_of(before, after, names)
     reach = options.reach
     if register:
         pairs = [pair.moved(find_shift(pair, (5, 5))) for pair in pairs]

@@ -281,7 +281,12 @@ class Learned(Filter):
         shaping = "in linear light" if learned.linear else ""
         if learned.curve is not None:
             shaping = f"a tone curve {learned.curve.place} them"
-        record = {"method": "layers", "output_shape": shape, "dtype": output, "layers": layers}
+        record: dict[str, Any] = {
+            "method": "layers",
+            "output_shape": shape,
+            "dtype": output,
+            "layers": layers,
+        }
         text = [
             "method   layers",
             *(f"layer    {k['kernel']}, {k['inputs']} to {k['outputs']}, {k['activation']}" for k in layers),
@@ -290,5 +295,4 @@ class Learned(Filter):
             f"output   {'x'.join(map(str, shape))} {output}",
             f"reach    {learned.reach}",
         ]
-        record |= {"reach": learned.reach, "block": learned.block}
         return Planned(shape, record, "\n".join(text), (learned.block, learned.block))

@@ -6,8 +6,9 @@ All that is random in an epoch (order, variation, dropout) is drawn from the see
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,13 @@ class Training(TrainingLoop[tuple[Array, Array]]):
     network : Network
         With values.
     settings : Settings
+    frozen : iterable of str, optional
+        Names of layers that stay as they are, their running means too; ``*`` stands for anything.
+
+    Raises
+    ------
+    ParameterError
+        If nothing is called so, or nothing is left to learn.
 
     Attributes
     ----------
@@ -104,14 +112,19 @@ class Training(TrainingLoop[tuple[Array, Array]]):
 
     PARTS = "now/", "lowest/", "optimiser/"
 
-    def __init__(self, network: Network, settings: Settings) -> None:
+    def __init__(self, network: Network, settings: Settings, frozen: Iterable[str] = ()) -> None:
         optimiser: Adam | SGD = (
             Adam(settings.rate, decay=settings.decay)
             if settings.optimiser == "adam"
             else SGD(settings.rate, settings.momentum, settings.decay)
         )
         super().__init__(optimiser, settings.patience)
-        self.network, self.settings = network, settings
+        self.network, self.settings, self.frozen = network, settings, tuple(frozen)
+        still = _named(network, self.frozen)
+        self._learned = [name for name in network.parameters if name not in still]
+        if not self._learned:
+            raise ParameterError(f"every layer of {network.name} is frozen: nothing is left to learn")
+        self._still = {name: array.copy() for name, array in network.tensors().items() if name in still}
         self.epoch, self.history = 0, list[dict[str, float]]()
 
     def run_epoch(self, train: Data, valid: Data, progress: Callable[[int], object] | None = None) -> None:
@@ -152,7 +165,10 @@ class Training(TrainingLoop[tuple[Array, Array]]):
             head.delta = AUXILIARY_WEIGHT * gradient
         self._require_finite(loss)
         network.backward(delta.astype(scores.dtype, copy=False))
-        return loss * len(labels), network.gradients
+        tensors, gradients = network.tensors(), network.gradients
+        for name, value in self._still.items():
+            tensors[name][...] = value
+        return loss * len(labels), {name: gradients[name] for name in self._learned}
 
     @property
     def rate(self) -> float:
@@ -194,18 +210,22 @@ class Training(TrainingLoop[tuple[Array, Array]]):
     def _metadata(self) -> dict[str, str]:
         facts = {
             "network": self.network.name, "options": self.network.options, "settings": asdict(self.settings),
-            "epoch": self.epoch, "history": self.history,
+            "epoch": self.epoch, "history": self.history, "frozen": self.frozen,
         }  # fmt: skip
         return {"cnnfilter_checkpoint": json.dumps(facts)}
 
     def _resume(self, path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
-        """Take up epoch and history; name all settings that differ, but for patience."""
+        """Take up epoch and history; name all settings that differ, but for patience and more epochs."""
         try:
             facts: Any = json.loads(metadata["cnnfilter_checkpoint"])
-            settings, history, epoch = facts["settings"], list(facts["history"]), int(facts["epoch"])
+            settings, history, epoch = dict(facts["settings"]), list(facts["history"]), int(facts["epoch"])
+            settings["frozen"] = list(facts.get("frozen", ()))
         except (KeyError, TypeError, ValueError) as error:
             raise FilterFileError(f"{path}: not a checkpoint of training") from error
         mine = {"network": self.network.name, "options": self.network.options, **asdict(self.settings)}
+        mine["frozen"] = list(self.frozen)
+        if mine["epochs"] > epoch:
+            settings["epochs"] = mine["epochs"]
         theirs = {"network": facts["network"], "options": facts["options"], **settings}
         differ = [k for k in mine if mine[k] != theirs.get(k) and k != "patience"]
         if differ:
@@ -215,6 +235,24 @@ class Training(TrainingLoop[tuple[Array, Array]]):
 
     def _load(self, tensors: Mapping[str, Array]) -> None:
         self.network.load(tensors)
+
+
+def _named(network: Network, patterns: Iterable[str]) -> set[str]:
+    """Return the names of the tensors of layers that are called so, or stand inside what is."""
+    layers = [(name, layer) for name, layer in network.layers() if name]
+    found: set[str] = set()
+    for pattern in patterns:
+        tensors = {
+            f"{name}.{key}"
+            for name, layer in layers
+            for key in layer.shapes()
+            if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+        }
+        if not tensors:
+            known = ", ".join(name for name, layer in layers if layer.shapes())
+            raise ParameterError(f"no layer of {network.name} is called {pattern!r}: there are {known}")
+        found |= tensors
+    return found
 
 
 def fit(network: Network, train: Data, valid: Data, settings: Settings) -> Training:

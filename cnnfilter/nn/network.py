@@ -162,6 +162,37 @@ class Network:
                 kept[key] = np.ascontiguousarray(given[f"{prefix}.{key}"], dtype)
         return self
 
+    def load_fitting(self, tensors: Mapping[str, Array]) -> list[str]:
+        """Take up the tensors of the layers that all fit by name and shape; return the names of the others.
+
+        Those keep their values: of a network for other classes, the last layer begins anew.
+
+        Raises
+        ------
+        ParameterError
+            If no layer fits.
+
+        Examples
+        --------
+        >>> from cnnfilter.nn import build
+        >>> old = build("lenet5-modern", classes=10).initialise(0)
+        >>> build("lenet5-modern", classes=3).initialise(1).load_fitting(old.tensors())
+        ['output']
+        """
+        given, mine = plain_names(tensors), self.tensors()
+        fitting: dict[str, Array] = {}
+        others: list[str] = []
+        for prefix, layer in self.layers():
+            names = [f"{prefix}.{key}" for key in layer.shapes()]
+            if all(name in given and given[name].shape == mine[name].shape for name in names):
+                fitting |= {name: given[name] for name in names}
+            else:
+                others.append(prefix)
+        if not fitting:
+            raise ParameterError(f"weights of another network: no layer of {self.name} is among them")
+        self.load(mine | fitting)
+        return others
+
     def reseed(self, random: np.random.Generator) -> None:
         """Let dropout draw from `random`."""
         for _, layer in self.layers():

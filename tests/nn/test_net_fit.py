@@ -141,7 +141,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     training = Training(small(), Settings(epochs=2, rate=0.01))
     training.run_epoch(train, valid)
     training.save(tmp_path / "checkpoint")
-    with pytest.raises(ParameterError, match=r"cannot resume, epochs was 2, is 3, rate was 0\.01, is 0\.02"):
+    with pytest.raises(ParameterError, match=r"cannot resume, rate was 0\.01, is 0\.02"):
         Training(small(), Settings(epochs=3, rate=0.02)).restore(tmp_path / "checkpoint")
     other = Network("other", (1, 8, 8), [Dense("fc", 3)]).initialise()
     with pytest.raises(ParameterError, match="cannot resume, network was 'small', is 'other'"):

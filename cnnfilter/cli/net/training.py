@@ -12,7 +12,7 @@ from cnnfilter.cli.group import CONTEXT, Examples
 from cnnfilter.cli.main import Interrupted, note, show_lines
 from cnnfilter.cli.net.weights import MEMORY, METADATA, SET, built, complete_networks, read_image
 from cnnfilter.cli.types import OneOf
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import FilterFileError, ParameterError
 
 if TYPE_CHECKING:
     from cnnfilter.nn.data import Data
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _HEADINGS = {
     "Training": (
         "epochs", "batch", "optimiser", "rate", "momentum", "decay", "schedule", "patience", "validation",
-        "seed", "resume",
+        "seed", "weights", "freeze", "resume",
     ),
     "Images turned a little": ("shift", "angle", "scale"),
     "Result": ("curve", "confusion", "as_json", "quiet"),
@@ -38,6 +38,7 @@ _MOST_ROWS = 40  # of a table in a terminal
     examples=[
         "cnnfilter net train lenet5 --data digits/ -o lenet5.safetensors",
         "cnnfilter net train resnet20 --data photos.npz -o net.safetensors --resume",
+        "cnnfilter net train lenet5 --data my/ --weights lenet5.safetensors --freeze 'c*' -o my.safetensors",
     ],
     headings=_HEADINGS,
     often=("epochs", "rate", "resume", "curve"),
@@ -68,14 +69,17 @@ _MOST_ROWS = 40  # of a table in a terminal
     "--validation", type=click.FloatRange(0, 0.9, min_open=True), default=0.1, metavar="X",
     help="Share held out of each class. [0.1]",
 )  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on from FILE.checkpoint.")
+@click.option("--weights", metavar="FILE", help="Begin with these; layers that do not fit begin anew.")
+@click.option("--freeze", multiple=True, metavar="LAYER", help="Stays as it is; * is any. May be repeated.")
+@click.option("--resume", is_flag=True, help="Go on from FILE.checkpoint, to more --epochs if told.")
 @click.option("--curve", metavar="FILE", help="Draw the learning curve: .png, .svg or .pdf.")
 @click.option("--confusion", metavar="FILE", help="Draw the confusion matrix: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and the result.")
 def train(
     name: str, *, data: str, output: str, options: dict[str, Any], memory: int | None, validation: float,
-    resume: bool, curve: str | None, confusion: str | None, as_json: bool, quiet: bool, **settings: Any,
+    weights: str | None, freeze: tuple[str, ...], resume: bool, curve: str | None, confusion: str | None,
+    as_json: bool, quiet: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Train a network; FILE holds the last epoch, with --patience the best one.
 
@@ -91,7 +95,10 @@ def train(
     _check_outputs(output, curve, confusion)
     rules = recipe(name, **settings)
     labelled, rest, valid, network = _read(name, data, options, memory, quiet, validation, rules.seed)
-    training = Training(network.initialise(rules.seed), rules)
+    network.initialise(rules.seed)
+    if weights:
+        _begin_with(network, weights)
+    training = Training(network, rules, freeze)
     _take_up(training, f"{output}.checkpoint", resume)
     _run(training, rest, valid, output, labelled.names, quiet)
     network.load(training.best)
@@ -193,6 +200,18 @@ def _split(labelled: "Data", data: str, share: float, seed: int) -> tuple["Data"
             "one of a class is learned from, another held out: give at least two"
         )
     return rest, valid
+
+
+def _begin_with(network: "Network", path: str) -> None:
+    """Take up the weights of a file, and say which layers it does not fit."""
+    from cnnfilter.files.weightsfile import read_tensors
+
+    try:
+        anew = network.load_fitting(read_tensors(path)[0])
+    except ParameterError as error:
+        raise FilterFileError(f"{path}: {error}") from error
+    if anew:
+        note(f"{path} does not fit {', '.join(anew)}, which begin anew")
 
 
 def _take_up(training: "Training", checkpoint: str, resume: bool) -> None:

@@ -201,8 +201,8 @@ def _missing(process: Process, image: Any) -> tuple[MissingPixels | None, bool]:
     if value is None:
         return None, False
     other = overruled(image.picture, 0, value)
-    found = MissingPixels(value, process.missing is None, count_of(image, value))
-    return found, other is not None and count_of(image, other) > 0
+    found = MissingPixels(value, process.missing is None, count_of(image, value, alpha=image.picture.alpha))
+    return found, other is not None and count_of(image, other, alpha=image.picture.alpha) > 0
 
 
 def _reasoned(whole: Callable[[Process], Result], process: Process, refusal: Exception) -> Result:

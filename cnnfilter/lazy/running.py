@@ -68,7 +68,7 @@ def run(
         Such as ``cnnfilter.registry.filter_named("gaussian")(sigma=2)``.
     source : path or Source
         A file of one of the forms .npy, .tif (of one page, tiled or not, of any compression), .pgm, .ppm and
-        .pam (raw), all without alpha; a Zarr array, or OME-Zarr image, as a path that ends in .zarr or as an
+        .pam (raw); a Zarr array, or OME-Zarr image, as a path that ends in .zarr or as an
         object; or an object with `shape`, `dtype` and `read`.
     target : path or Sink
         A file of one of these forms (TIFF without compression, BigTIFF where it is needed), which is in its
@@ -121,12 +121,13 @@ def run(
     limit = usual() if memory is None else bytes_of(memory)
     _refuse_the_same(source, target)
     with _readable(source, axes) as image:
+        known = getattr(image, "picture", None)
         plan = plan_chain(
-            filters, image.shape, image.dtype, linear=linear, value_range=value_range, depth=depth,
-            threads=threads,
+            filters, image.shape, image.dtype, alpha=bool(known and known.alpha), linear=linear,
+            value_range=value_range, depth=depth, threads=threads,
         )  # fmt: skip
         require_local(plan)
-        picture = blank(plan.shapes[-1], plan.target, getattr(image, "picture", None))
+        picture = blank(plan.shapes[-1], plan.target, known)
         missing = picture.metadata.missing
         if missing is not None:
             picture.lose(f"pixels of {missing:g}, which the file declares missing, are filtered as numbers")

@@ -85,6 +85,7 @@ def _netpbm(file: IO[bytes]) -> Rows:
     notes: list[str] = []
     pixel = netpbm.scaled(np.zeros((1, 1), found.dtype.newbyteorder("=")), found.white, notes)
     picture = blank(found.shape, pixel.dtype)
+    picture.model, picture.alpha = found.model, found.alpha
     picture.notes += notes
     if found.comment:
         picture.metadata.text["Comment"] = found.comment
@@ -179,7 +180,9 @@ def head_of(form: str, picture: Picture) -> tuple[bytes, np.dtype[Any]]:
     held = {"PGM": (1,), "PPM": (1, 3), "PAM": (1, 3)}
     if form not in held:
         raise NotInParts(f"{form} is not written in parts; use one of {_FORMS}")
-    if channels not in held[form] or dtype.name not in ("uint8", "uint16"):
+    if picture.alpha and form != "PAM":
+        raise NotInParts(f"{form} holds no transparency, and whether there is some is seen late; use PAM")
+    if channels - picture.alpha not in held[form] or dtype.name not in ("uint8", "uint16"):
         raise ImageFileError(f"{form} does not hold {channels} channel(s) of {dtype}; write .npy")
     return netpbm.header(form, frame.shape, dtype, netpbm.comment_lines(picture)), dtype.newbyteorder(">")
 

@@ -62,6 +62,12 @@ def folder(tmp_path, monkeypatch):
     options = {"photometric": "rgb", "resolution": (300, 300), "description": "a slide", "metadata": None}
     tifffile.imwrite("plain.tif", colours, **options)
     tifffile.imwrite("tiles.tif", colours, tile=(64, 48), compression="zlib", **options)
+    alpha = np.dstack([colours, np.full((300, 250), 255, np.uint8)])
+    alpha[200:, ::7, 3] = rng.integers(0, 256, (100, 36))
+    cf.write(cf.Picture([alpha], "rgb", True), "alpha.pam")
+    cf.write(cf.Picture([alpha], "rgb", True), "alpha.tif")
+    cf.write(cf.Picture([alpha], "cmyk"), "cmyk.tif")
+    tifffile.imwrite("associated.tif", alpha, extrasamples=["assocalpha"], **options)
     with tifffile.TiffWriter("reduced.tif") as writer:
         writer.write(colours, subifds=1, **options)
         writer.write(colours[::2, ::2], subfiletype=1, **options)
@@ -84,7 +90,9 @@ WAYS = [
 @pytest.mark.parametrize(
     ("name", "asked"),
     [(name, WAYS[0]) for name in ("a.npy", "bands.npy", "a.ppm", "plain.tif", "reduced.tif")]
-    + [("plain.tif", way) for way in WAYS[1:]],
+    + [("plain.tif", way) for way in WAYS[1:]]
+    + [(name, WAYS[0]) for name in ("alpha.pam", "associated.tif", "cmyk.tif")]
+    + [("alpha.tif", way) for way in WAYS],
 )
 def test_files_and_what_is_told_of_them_are_those_of_the_whole(folder, name, asked):
     """Those of TIFF but for the layout, which is the same only where nothing was packed."""
@@ -138,6 +146,28 @@ def test_missing_pixels_are_those_of_the_whole(folder, declared, asked):
     assert plans[0]["missing"] == plans[1]["missing"]
 
 
+@pytest.mark.parametrize("declared", ["7", "255"])
+def test_hidden_pixels_are_not_missing_and_those_that_are_seen_go_not_with_alpha(folder, declared):
+    pixels = np.full((300, 250, 4), 255, np.uint8)
+    pixels[10:60, 5:90] = 7, 7, 7, 0
+    pixels[100:, :, :3] = np.random.default_rng(4).integers(8, 250, (200, 250, 3))
+    pixels[:100, :, :3][pixels[:100, :, :3] == 255] = 9
+    told_of = {"extrasamples": ["unassalpha"], "extratags": [(42113, "s", 0, declared, True)]}
+    tifffile.imwrite("hidden.tif", pixels, photometric="rgb", metadata=None, **told_of)
+    asked = ["gaussian", "hidden.tif", "--range", "stretch", "-o"]
+    whole = run(*asked, "whole.tif", "--json")
+    blocks = run(*asked, "blocks.tif", "--json", "--memory", LITTLE)
+    assert told(blocks) == told(whole)
+    assert (folder / "blocks.tif").read_bytes() == (folder / "whole.tif").read_bytes()
+    pixels[150, 150] = int(declared), 8, 8, 255
+    tifffile.imwrite("seen.tif", pixels, photometric="rgb", metadata=None, **told_of)
+    said = [
+        complaint(run("gaussian", "seen.tif", "-o", "b.tif", *more, status=1))
+        for more in ([], ["--memory", LITTLE])
+    ]
+    assert all("transparency goes with no missing pixels, and some are" in one for one in said)
+
+
 def test_without_a_bound_large_images_go_in_blocks_by_themselves(folder):
     run("mean", "tiles.tif", "-o", "whole.npy")
     done = run("mean", "tiles.tif", "-o", "blocks.npy", "--progress", usual=LITTLE)
@@ -148,7 +178,7 @@ def test_without_a_bound_large_images_go_in_blocks_by_themselves(folder):
 REFUSED = [
     (["gaussian", "--accuracy", "fast", "--sigma", "20", "a.npy", "-o", "b.npy"], "accuracy 'fast'"),
     (["mean", "a.png", "-o", "b.png"], "PNG is not read in parts; use one of NPY, TIFF"),
-    (["mean", "alpha.tif", "-o", "b.tif"], "TIFF with alpha"),
+    (["gradient", "--show", "colour", "alpha.tif", "-o", "b.tif"], "gradient lets the whole image show"),
     (["mean", "a.npy", "-o", "b.jpg"], "JPEG is not written in parts"),
     (["mean", "a.npy", "-o", "b.npy", "--axes", "WH"], "leave --axes out"),
     (["mean", "plain.tif", "-o", "b.tif", "--compression", "6"], "leave --compression out"),
@@ -158,8 +188,6 @@ REFUSED = [
 @pytest.mark.parametrize(("asked", "words"), REFUSED)
 def test_what_needs_the_whole_image_is_refused_under_a_bound_and_held_whole_without(folder, asked, words):
     picture(folder / "a.png", (300, 250, 3))
-    alpha = np.full((300, 250, 4), 200, np.uint8)
-    cf.write(cf.Picture([alpha], "rgb", True), "alpha.tif")
     before = names(folder)
     assert words in complaint(run(*asked, "--memory", LITTLE, status=1))
     assert names(folder) == before

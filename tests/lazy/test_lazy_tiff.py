@@ -193,8 +193,6 @@ def rgb(rng, channels=3):
     ("make", "words"),
     [
         (lambda rng: made(rgb(rng), rgb(rng), photometric="rgb"), "2 pages"),
-        (lambda rng: made(rgb(rng, 4), photometric="rgb", extrasamples=["unassalpha"]), "alpha"),
-        (lambda rng: made(rgb(rng, 4), photometric="separated"), "CMYK"),
         (lambda rng: made(rgb(rng), photometric="rgb", extratags=[(274, 3, 1, 6, True)]), "turned"),
         (lambda rng: made(rgb(rng), photometric="rgb")[:-9], "truncated"),
         (lambda rng: made(rgb(rng), photometric="rgb", tile=(16, 16), compression="zstd")[:-9], "truncated"),

@@ -201,6 +201,25 @@ def test_images_with_alpha_have_the_bytes_of_the_whole(run, data):
         assert clipped == whole.clipped
 
 
+@pytest.mark.parametrize("boundary", ["edge", "zero", ("constant", "reflect")])
+@pytest.mark.parametrize("strip", [1, 1 << 20])
+def test_opaque_strips_round_by_themselves_as_in_the_whole(monkeypatch, boundary, strip):
+    """Means of two numbers lie between two levels, where one way rounds up and the other down."""
+    monkeypatch.setattr(chainplan, "STRIP", strip)
+    frame = np.random.default_rng(1).integers(0, 256, (40, 30, 4), np.uint8)
+    frame[..., 3] = 255
+    frame[17, 4, 3] = 9
+    constant = {"constant": 255} if "constant" in boundary else {}
+    chain = [filter_named("mean")(size=(1, 2), boundary=boundary, **constant)]
+    plan = plan_chain(chain, frame.shape, frame.dtype, alpha=True)
+    result, _ = in_blocks(plan, frame, (6, 7))
+    np.testing.assert_array_equal(result, run_chain(plan, frame.copy()).array)
+    other, _ = in_blocks(plan._replace(alpha=False), frame, (6, 7))
+    rows = (result[..., :3] == other[..., :3]).all(axis=(1, 2))
+    assert not rows[17]
+    assert rows.any() == (strip == 1 and boundary != "zero")
+
+
 @settings(max_examples=100, deadline=None)
 @given(runs())
 def test_what_will_be_read_is_known_beforehand(run):

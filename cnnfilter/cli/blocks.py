@@ -183,8 +183,6 @@ class Blocks:
         if process.axes is not None:
             raise NotInParts("an array whose axes are named is not read in parts; leave --axes out")
         form = process.form_of(picture, job)
-        if process.compression is not None:
-            raise NotInParts(f"{form} is written in parts without compression; leave --compression out")
         most = process.max_pixels if self.limited else max(MAX_PIXELS, 2 * pixels)
         process._replace(room=None, max_pixels=most).refuse_large(plan)
         missing, others = _missing(process, image)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from cnnfilter.core.missing import is_held
 from cnnfilter.errors import ParameterError
 from cnnfilter.files import Picture
 from cnnfilter.pixels import Array
+from cnnfilter.pixels.hidden import seen_of
 
 
 class MissingPixels(NamedTuple):
@@ -78,7 +78,7 @@ def find_missing(picture: Picture, index: int, asked: float | str | None) -> Mis
     value = named_missing(picture, index, asked)
     if value is None:
         return None
-    seen = _seen(value, picture.frames[index], picture.alpha)
+    seen = seen_of(value, picture.frames[index], picture.alpha)
     return MissingPixels(value, asked is None, int(np.count_nonzero(seen)))
 
 
@@ -130,17 +130,4 @@ def is_overruled(picture: Picture, index: int, value: float) -> bool:
 
 def has_pixels_of(value: float, frame: Array, alpha: bool) -> bool:
     """Whether a value is among those of a frame; never if its type does not hold it."""
-    return is_held(value, frame.dtype) and bool(_seen(value, frame, alpha).any())
-
-
-def _equal(value: float, frame: Array) -> Array:
-    return np.isnan(frame) if math.isnan(value) else frame == np.asarray(value).astype(frame.dtype)
-
-
-def _seen(value: float, frame: Array, alpha: bool) -> Array:
-    """Tell which colours are missing; those of hidden pixels count nothing anyway."""
-    if not alpha:
-        return _equal(value, frame)
-    found = _equal(value, frame[..., :-1])
-    # NaN stays NaN, however little of it is seen.
-    return found & (frame[..., -1:] > 0) if math.isfinite(value) else found
+    return is_held(value, frame.dtype) and bool(seen_of(value, frame, alpha).any())

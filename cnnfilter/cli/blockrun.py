@@ -14,7 +14,6 @@ from cnnfilter.batch.process import Outcome, Process, tell_other_names, writing
 from cnnfilter.cli.main import note
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
-from cnnfilter.files.picture import Picture
 from cnnfilter.lazy.engine import (
     Counts,
     Watch,
@@ -26,8 +25,7 @@ from cnnfilter.lazy.engine import (
 )
 from cnnfilter.lazy.memory import TooLittle, block_of, expected
 from cnnfilter.lazy.resuming import Unfinished, marks_of
-from cnnfilter.lazy.rows import Rows
-from cnnfilter.lazy.stores import blank, created, head_of
+from cnnfilter.lazy.stores import Laid, blank, created, laid_out
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -50,10 +48,15 @@ def run_in_blocks(process: Process, job: Job, large: "Large", blocks: "Blocks", 
     if large.missing:
         large.missing.tell(picture, 0, others=large.others)
     before = len(picture.losses)
-    if job.target == STREAM or (os.path.exists(job.target) and not os.path.isfile(job.target)):
-        counts = _into_pipe(job.target, large, picture, blocks)
+    piped = job.target == STREAM or (os.path.exists(job.target) and not os.path.isfile(job.target))
+    if not piped:
+        tell_other_names(picture, job.target)
+    laid = laid_out(picture, large.form, compression=process.compression, threads=process.threads)
+    if piped:
+        counts = _into_pipe(job.target, large, laid, blocks)
     else:
-        counts = _into_file(job, large, picture, blocks)
+        marks = marks_of(plan, large.form, process.compression, large.image.file)
+        counts = _into_file(job, large, laid, Unfinished(job.target, marks), blocks)
     # What is told of the result comes before what its file does not hold, as for an image held whole.
     picture.losses, of_file = picture.losses[:before], picture.losses[before:]
     if large.missing and counts.mistaken:
@@ -73,12 +76,12 @@ def run_in_blocks(process: Process, job: Job, large: "Large", blocks: "Blocks", 
     )
 
 
-def _into_pipe(target: str, large: "Large", picture: Picture, blocks: "Blocks") -> Counts:
+def _into_pipe(target: str, large: "Large", laid: Laid, blocks: "Blocks") -> Counts:
     """Write what cannot seek: through a temporary file, so that it gets all of the image or none."""
     folder = tempfile.gettempdir()
     with tempfile.TemporaryFile(dir=folder) as file:
         name = os.path.join(folder, "result")
-        with created(name, picture, large.form, lambda path: nullcontext(file)) as sink:
+        with created(name, laid, lambda path: nullcontext(file)) as sink:
             counts = _filtered(large, sink, blocks, _Bar(large.plan, blocks.bar))
         file.seek(0)
         with nullcontext(sys.stdout.buffer) if target == STREAM else open(target, "wb") as through:
@@ -87,13 +90,11 @@ def _into_pipe(target: str, large: "Large", picture: Picture, blocks: "Blocks") 
     return counts
 
 
-def _into_file(job: Job, large: "Large", picture: Picture, blocks: "Blocks") -> Counts:
+def _into_file(job: Job, large: "Large", laid: Laid, unfinished: Unfinished, blocks: "Blocks") -> Counts:
     """Write a file of which every finished row stays if the run does not end well."""
-    unfinished = Unfinished(job.target, marks_of(large.plan, large.form, large.image.file))
     if blocks.resume:
         note(f"{job.target}: {unfinished.take_up()}")
     blocks.unfinished.append(unfinished)
-    tell_other_names(picture, job.target)
 
     @contextmanager
     def opening(path: str) -> Iterator[IO[bytes]]:
@@ -101,7 +102,8 @@ def _into_file(job: Job, large: "Large", picture: Picture, blocks: "Blocks") -> 
             yield file
 
     try:
-        with created(job.target, picture, large.form, opening, unfinished.there) as sink:
+        with created(job.target, laid, opening, unfinished.there) as sink:
+            unfinished.settle = sink.settle
             watch = _Bar(large.plan, blocks.bar, unfinished)
             return _filtered(large, sink, blocks, watch)
     except ImageFileError as error:
@@ -113,7 +115,7 @@ def _into_file(job: Job, large: "Large", picture: Picture, blocks: "Blocks") -> 
 def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> Counts:
     """Filter what is not yet filtered; return what was counted, in all."""
     image, plan = large.image, large.plan
-    block = _block(large, sink.chunks, blocks)
+    block = _block(large, sink, blocks)
     with watch:
         ends = watch.ends
         if plan.value_range == "stretch" and ends is None:
@@ -125,11 +127,16 @@ def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> Cou
     return watch.counts
 
 
-def _block(large: "Large", chunks: Pair, blocks: "Blocks") -> Pair:
+def _held(large: "Large", written: Any, blocks: "Blocks") -> int:
+    """Return the bytes that the process holds beside the blocks."""
+    return blocks.held + sum(getattr(store, "held", 0) for store in (large.image, written))
+
+
+def _block(large: "Large", written: Any, blocks: "Blocks") -> Pair:
     """Choose rows and columns of the blocks."""
-    held = blocks.held + getattr(large.image, "held", 0)
+    held = _held(large, written, blocks)
     try:
-        return block_of(large.plan, chunks, blocks.held + blocks.share, held)
+        return block_of(large.plan, written.chunks, blocks.held + blocks.share, held)
     except TooLittle as error:
         if blocks.workers == 1:
             raise
@@ -157,7 +164,7 @@ class Foreseen(NamedTuple):
     memory: int
 
 
-def foresee(large: "Large", blocks: "Blocks") -> Foreseen:
+def foresee(process: Process, large: "Large", blocks: "Blocks") -> Foreseen:
     """Say how an image would be filtered.
 
     Raises
@@ -166,12 +173,11 @@ def foresee(large: "Large", blocks: "Blocks") -> Foreseen:
     """
     image, plan = large.image, large.plan
     require_local(plan)
-    head_of(large.form, blank(plan.shapes[-1], plan.target, image.picture))
-    block = _block(large, Rows.chunks, blocks)
-    held = blocks.held + getattr(image, "held", 0)
-    return Foreseen(
-        block, len(blocks_of(plan, block)), pixels_read(plan, block), held + expected(plan, block)
-    )
+    picture = blank(plan.shapes[-1], plan.target, image.picture)
+    laid = laid_out(picture, large.form, compression=process.compression)
+    block = _block(large, laid, blocks)
+    memory = _held(large, laid, blocks) + expected(plan, block)
+    return Foreseen(block, len(blocks_of(plan, block)), pixels_read(plan, block), memory)
 
 
 class _Bar(Watch):

@@ -183,8 +183,6 @@ class Blocks:
         if process.axes is not None:
             raise NotInParts("an array whose axes are named is not read in parts; leave --axes out")
         form = process.form_of(picture, job)
-        if process.compression is not None:
-            raise NotInParts(f"{form} is written in parts without compression; leave --compression out")
         most = process.max_pixels if self.limited else max(MAX_PIXELS, 2 * pixels)
         process._replace(room=None, max_pixels=most).refuse_large(plan)
         missing, others = _missing(process, image)
@@ -201,8 +199,8 @@ def _missing(process: Process, image: Any) -> tuple[MissingPixels | None, bool]:
     if value is None:
         return None, False
     other = overruled(image.picture, 0, value)
-    found = MissingPixels(value, process.missing is None, count_of(image, value))
-    return found, other is not None and count_of(image, other) > 0
+    found = MissingPixels(value, process.missing is None, count_of(image, value, alpha=image.picture.alpha))
+    return found, other is not None and count_of(image, other, alpha=image.picture.alpha) > 0
 
 
 def _reasoned(whole: Callable[[Process], Result], process: Process, refusal: Exception) -> Result:

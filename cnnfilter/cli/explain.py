@@ -32,7 +32,7 @@ def explain_images(process: Process, settings: Settings, sources: Sequence[Sourc
     for source in sources:
         try:
             job = Job(source.path, settings.output or STREAM)
-            in_blocks = partial(_explain_in_blocks, blocks, source.path, settings.json)
+            in_blocks = partial(_explain_in_blocks, process, blocks, source.path, settings.json)
             blocks.decided(process, job, in_blocks, partial(_explain_whole, source.path, settings.json))
         except (OSError, ValueError, TypeError) as error:
             complain(error, about=source.path)
@@ -40,10 +40,10 @@ def explain_images(process: Process, settings: Settings, sources: Sequence[Sourc
     return DONE if not failed else SOME_FAILED if failed < len(sources) else NOTHING_DONE
 
 
-def _explain_in_blocks(blocks: Blocks, path: str, as_json: bool, large: Large) -> None:
+def _explain_in_blocks(process: Process, blocks: Blocks, path: str, as_json: bool, large: Large) -> None:
     from cnnfilter.cli.blockrun import foresee
 
-    print_plan(path, large.plan, as_json, large.missing, foresee(large, blocks))
+    print_plan(path, large.plan, as_json, large.missing, foresee(process, large, blocks))
 
 
 def _explain_whole(path: str, as_json: bool, process: Process) -> None:

@@ -86,6 +86,9 @@ class Layout(NamedTuple):
     white : int
         To be scaled to 255 or 65535: see `scaled`.
     comment : str
+    model : {"grey", "rgb"}
+    alpha : bool
+        Whether the last channel is transparency.
     """
 
     offset: int
@@ -93,10 +96,12 @@ class Layout(NamedTuple):
     dtype: np.dtype[Any]
     white: int
     comment: str
+    model: Model
+    alpha: bool
 
 
 def layout(file: IO[bytes]) -> Layout:
-    """Say where the samples of the only image of a raw file lie: PGM, PPM, or PAM without alpha.
+    """Say where the samples of the only image of a raw file lie: PGM, PPM or PAM.
 
     Raises
     ------
@@ -104,10 +109,11 @@ def layout(file: IO[bytes]) -> Layout:
         For other files, damaged ones, and those of several images.
     """
     head = _head(file)
-    if head is None or head.magic not in (b"P5", b"P6", b"P7") or head.channels in (2, 4):
-        raise ImageFileError("only raw PGM and PPM, and PAM without alpha, can be read in parts; convert it")
+    if head is None or head.magic not in (b"P5", b"P6", b"P7"):
+        raise ImageFileError("only raw PGM, PPM and PAM can be read in parts; convert it")
+    comment = "\n".join(dict.fromkeys(head.comments))
     found = Layout(
-        file.tell(), head.shape, _sample(head.white), int(head.white), "\n".join(dict.fromkeys(head.comments))
+        file.tell(), head.shape, _sample(head.white), int(head.white), comment, *_KINDS[head.channels]
     )
     rest = remaining(file) - int(np.prod(found.shape, dtype=object)) * found.dtype.itemsize
     if rest < 0:

@@ -1,5 +1,6 @@
 """How the pixels of a TIFF page are laid and packed: as in the TIFF that was read, where we can."""
 
+import math
 import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -39,6 +40,10 @@ class Layout(NamedTuple):
     planar: bool
 
 
+PLAIN = Layout(NO_COMPRESSION, FAST, _PLAIN, None, False)
+"""Row by row, as they are."""
+
+
 def layout(picture: Picture, level: int | None) -> Layout:
     """Keep what the TIFF that was read had, but for a level that is asked for; say what is not kept."""
     was: dict[str, Any] = picture.encoding if picture.form == "TIFF" else {}
@@ -49,8 +54,6 @@ def layout(picture: Picture, level: int | None) -> Layout:
     elif codec not in (NO_COMPRESSION, DEFLATE, *_ENCODERS):
         picture.notes.append(f"compression {_NAMES.get(codec, codec)} of the TIFF replaced by deflate")
         codec, predictor = DEFLATE, _DIFFERENCES
-    if was.get("big"):
-        picture.notes.append("BigTIFF written as a TIFF of at most 4 GB")
     floats = picture.dtype.kind == "f"
     if codec in (NO_COMPRESSION, PACKBITS) or (floats and level is not None):
         predictor = _PLAIN
@@ -63,14 +66,35 @@ def layout(picture: Picture, level: int | None) -> Layout:
     return Layout(codec, FAST if level is None else level, predictor, tile, was.get("planar", False))
 
 
-def segments(
-    frame: Array, how: Layout, threads: int | None
-) -> tuple[list[bytes | memoryview], ifd.Directory]:
-    """Return the packed strips or tiles of a frame, and the tags that say how they are packed."""
+def sides_of(how: Layout, shape: tuple[int, ...], itemsize: int) -> tuple[int, int]:
+    """Return rows and columns of the strips or tiles of a frame of a shape."""
+    height, width, *channels = shape
+    each = 1 if how.planar else math.prod(channels)
+    return how.tile or (min(height, max(1, STRIP // (width * each * itemsize))), width)
+
+
+def tags_of(how: Layout, shape: tuple[int, ...], itemsize: int) -> ifd.Directory:
+    """Return the tags that say how a frame of a shape is laid and packed."""
+    height, width, *channels = shape
+    rows, columns = sides_of(how, shape, itemsize)
+    tags = {
+        tiff_page.WIDTH: ifd.long(width),
+        tiff_page.HEIGHT: ifd.long(height),
+        tiff_page.COMPRESSION: ifd.short(how.codec),
+        tiff_page.PREDICTOR: ifd.short(how.predictor),
+        tiff_page.PLANAR: ifd.short(2 if how.planar and math.prod(channels) > 1 else 1),
+    }
+    if how.tile:
+        return tags | {tiff_page.TILE_HEIGHT: ifd.long(rows), tiff_page.TILE_WIDTH: ifd.long(columns)}
+    return tags | {tiff_page.ROWS_PER_STRIP: ifd.long(rows)}
+
+
+def segments(frame: Array, how: Layout, threads: int | None) -> list[bytes | memoryview]:
+    """Return the packed strips or tiles of a frame: plane by plane where these lie apart."""
     pixels = frame.reshape(*frame.shape[:2], -1)
     height, width, samples = pixels.shape
     each = 1 if how.planar else samples
-    rows, columns = how.tile or (min(height, max(1, STRIP // (width * each * frame.itemsize))), width)
+    rows, columns = sides_of(how, frame.shape, frame.itemsize)
     places = [
         np.s_[top : top + rows, left : left + columns, first : first + each]
         for first in range(0, samples, each)
@@ -89,18 +113,7 @@ def segments(
             return zlib.compress(data.data, how.level)
         return bytes(_ENCODERS[how.codec](data))
 
-    tags = {
-        tiff_page.WIDTH: ifd.long(width),
-        tiff_page.HEIGHT: ifd.long(height),
-        tiff_page.COMPRESSION: ifd.short(how.codec),
-        tiff_page.PREDICTOR: ifd.short(how.predictor),
-        tiff_page.PLANAR: ifd.short(2 if each < samples else 1),
-    }
-    if how.tile:
-        tags |= {tiff_page.TILE_HEIGHT: ifd.long(rows), tiff_page.TILE_WIDTH: ifd.long(columns)}
-    else:
-        tags[tiff_page.ROWS_PER_STRIP] = ifd.long(rows)
-    return in_order(pack, places, 1 if how.codec == NO_COMPRESSION else threads), tags
+    return in_order(pack, places, 1 if how.codec == NO_COMPRESSION else threads)
 
 
 def _predicted(part: Array, predictor: int) -> Array:

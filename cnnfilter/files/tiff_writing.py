@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -13,21 +13,25 @@ from cnnfilter.errors import ImageFileError
 from cnnfilter.files import exif, ifd, tiff, tiff_page
 from cnnfilter.files.losses import PLACEMENT
 from cnnfilter.files.picture import Array, Metadata, Picture
-from cnnfilter.files.tiff_packing import STRIP, layout, segments
+from cnnfilter.files.tiff_packing import PLAIN, layout, segments, sides_of, tags_of
 
 _INCH = 2
 _FORMATS = {"u": 1, "i": 2, "f": 3}
-_LARGEST = 2**32 - 1
+LARGEST = 2**32 - 1
+"""Where the last byte of a TIFF can be that is no BigTIFF."""
+
 _ROUNDED = 1e-7  # by which texts exceed the largest float that they mean
 
 
 def write(picture: Picture, file: IO[bytes], compression: int | None, threads: int | None) -> None:
     """Write every frame as a page; packed as asked for, or as the TIFF that was read."""
     how = layout(picture, compression)
+    if _was_big(picture):
+        picture.notes.append("BigTIFF written as a TIFF of at most 4 GB")
     file.write(b"II*\0\x08\0\0\0")
     place = 8
     for index, frame in enumerate(picture.frames):
-        packed, tags = segments(frame, how, threads)
+        packed, tags = segments(frame, how, threads), tags_of(how, frame.shape, frame.itemsize)
         more, children = _metadata(picture, index, frame)
         tags |= _kept(picture, index, frame) | more | _meaning(picture, frame)
         place = _put_page(file, place, packed, tags, children, last=index == len(picture.frames) - 1)
@@ -51,7 +55,7 @@ def _put_page(
     start = place + len(ifd.pack(tags, place, children))
     ends = np.cumsum([start, *sizes])
     end = int(ends[-1]) + int(ends[-1]) % 2
-    if end > _LARGEST:
+    if end > LARGEST:
         raise ImageFileError("a TIFF holds at most 4 GB; write .npy, or raise --compression")
     tags[offsets] = ifd.long(*map(int, ends[:-1]))
     file.write(ifd.pack(tags, place, children, 0 if last else end))
@@ -61,11 +65,60 @@ def _put_page(
     return end
 
 
+class Head(NamedTuple):
+    """What stands before the strips or tiles of a picture's only frame.
+
+    Attributes
+    ----------
+    tags, children : dict
+        All but places and sizes, and the directories within.
+    big : bool
+        Whether it is that of a BigTIFF, whose places have 64 bits.
+    """
+
+    tags: ifd.Directory
+    children: dict[int, ifd.Directory]
+    big: bool
+
+    def packed(self, places: Sequence[int], sizes: Sequence[int]) -> bytes:
+        """Return its bytes, as many whatever places and sizes are."""
+        number = ifd.long8 if self.big else ifd.long
+        tiled = tiff_page.TILE_WIDTH in self.tags
+        tags = self.tags | {
+            tiff_page.TILE_SIZES if tiled else tiff_page.STRIP_SIZES: ifd.long(*sizes),
+            tiff_page.TILE_OFFSETS if tiled else tiff_page.STRIP_OFFSETS: number(*places),
+        }
+        mark = b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0" if self.big else b"II*\0\x08\0\0\0"
+        return mark + ifd.pack(tags, len(mark), self.children, big=self.big)
+
+
+def head_of(picture: Picture, tags: ifd.Directory, sizes: Sequence[int], *, exact: bool) -> Head:
+    """Return what stands before a picture's only frame, of which no pixel is looked at.
+
+    It is that of a BigTIFF if such a one was read, or where places of 32 bits do not reach the end.
+
+    Parameters
+    ----------
+    picture : Picture
+    tags : dict
+        How strips or tiles are laid out and packed.
+    sizes : sequence of int
+        Their bytes, before they are packed.
+    exact : bool
+        Whether they are not packed.
+    """
+    frame = picture.frames[0]
+    more, children = _metadata(picture, 0, frame)
+    head = Head(tags | _kept(picture, 0, frame) | more | _meaning(picture, frame), children, big=False)
+    # LZW may make them longer by half.
+    most = len(head.packed(sizes, sizes)) + sum(sizes) * (2 if exact else 3) // 2
+    return head._replace(big=_was_big(picture) or most > LARGEST)
+
+
 def plain_header(picture: Picture) -> bytes:
     r"""Return what stands before the samples of a picture's only frame.
 
-    They follow row by row, little-endian. No pixel of the frame is looked at. The file is a BigTIFF
-    where places of 32 bits do not reach its end.
+    They follow row by row, little-endian. No pixel of the frame is looked at.
 
     Examples
     --------
@@ -73,43 +126,17 @@ def plain_header(picture: Picture) -> bytes:
     b'II*\x00\x08\x00\x00\x00'
     """
     frame = picture.frames[0]
-    height, width = frame.shape[:2]
+    rows, _ = sides_of(PLAIN, frame.shape, frame.itemsize)
     line = math.prod(frame.shape[1:]) * frame.itemsize
-    rows = min(height, max(1, STRIP // line))
-    sizes = [min(rows, height - top) * line for top in range(0, height, rows)]
-    more, children = _metadata(picture, 0, frame)
-    tags = {
-        tiff_page.WIDTH: ifd.long(width),
-        tiff_page.HEIGHT: ifd.long(height),
-        tiff_page.ROWS_PER_STRIP: ifd.long(rows),
-        tiff_page.COMPRESSION: ifd.short(tiff_page.NO_COMPRESSION),
-        tiff_page.PREDICTOR: ifd.short(1),
-        tiff_page.PLANAR: ifd.short(1),
-    }
-    tags |= _kept(picture, 0, frame) | more | _meaning(picture, frame)
-    head = _with_places(b"II*\0\x08\0\0\0", tags, children, sizes, big=False)
-    if len(head) + sum(sizes) <= _LARGEST:
-        return head
-    return _with_places(b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0", tags, children, sizes, big=True)
+    sizes = [min(rows, len(frame) - top) * line for top in range(0, len(frame), rows)]
+    tags = tags_of(PLAIN, frame.shape, frame.itemsize)
+    head = head_of(picture, tags, sizes, exact=True)
+    start = len(head.packed(sizes, sizes))
+    return head.packed([start, *(start + np.cumsum(sizes, dtype=np.uint64)[:-1]).tolist()], sizes)
 
 
-def _with_places(
-    mark: bytes,
-    tags: ifd.Directory,
-    children: dict[int, ifd.Directory],
-    sizes: list[int],
-    *,
-    big: bool,
-) -> bytes:
-    """Return the beginning of a file whose strips of these sizes follow it."""
-    number = ifd.long8 if big else ifd.long
-    tags = tags | {tiff_page.STRIP_SIZES: ifd.long(*sizes), tiff_page.STRIP_OFFSETS: number(*sizes)}
-    start = len(mark) + len(ifd.pack(tags, len(mark), children, big=big))
-    places = [start, *(start + np.cumsum(sizes, dtype=np.uint64)[:-1]).tolist()]
-    if not big:
-        places = [min(place, _LARGEST) for place in places]
-    tags[tiff_page.STRIP_OFFSETS] = number(*places)
-    return mark + ifd.pack(tags, len(mark), children, big=big)
+def _was_big(picture: Picture) -> bool:
+    return picture.form == "TIFF" and bool(picture.encoding.get("big"))
 
 
 def _kept(picture: Picture, index: int, frame: Array) -> ifd.Directory:

@@ -13,7 +13,7 @@ import numpy as np
 from cnnfilter.core.geometry import Pair
 from cnnfilter.core.reading import joined
 from cnnfilter.core.threads import run_strips
-from cnnfilter.filters.parts import UNROUNDED, Step, ends_of, marked, masked, mistaken, steps_of
+from cnnfilter.filters.parts import UNRANGED, UNROUNDED, Step, ends_of, marked, masked, mistaken, steps_of
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.pixels import Applied, Array, copy_pixels, extremes
 
@@ -131,7 +131,7 @@ class _Strips(NamedTuple):
         def look(first: int, last: int, strip: Array) -> None:
             found.append(extremes(np.asarray(strip[..., :-1] if self.plan.alpha else strip)))
 
-        self._each(look, UNROUNDED)
+        self._each(look, UNRANGED)
         return ends_of(self.plan, found)
 
     def _each(self, use: Callable[[int, int, Array], None], last_settings: dict[str, Any]) -> int:

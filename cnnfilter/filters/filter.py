@@ -198,6 +198,11 @@ class Filter:
         return False
 
     @property
+    def joins(self) -> bool:
+        """Whether it makes one channel of all that it is given, so that alpha must not be among them."""
+        return False
+
+    @property
     def span(self) -> float | None:
         """How far its results reach if they are no brightness, but radians; see `cnnfilter.pixels.apply`."""
         return None

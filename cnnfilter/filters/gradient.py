@@ -272,6 +272,11 @@ class Gradient(Filter):
         return self.show == "colour"
 
     @property
+    def joins(self) -> bool:
+        """Whether the steepest channel alone is shown."""
+        return self.show == "direction"
+
+    @property
     def local(self) -> bool:
         """Whether strips will do, and the result has the channels of the image."""
         return super().local and not self.colours_only
@@ -315,7 +320,7 @@ class Gradient(Filter):
         return found[:2] if self._joins(shape) else found
 
     def _joins(self, shape: tuple[int, ...]) -> bool:
-        return self.show == "direction" and len(shape) == 3 and shape[2] > 1
+        return self.joins and len(shape) == 3 and shape[2] > 1
 
     def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
         """Say how the core will compute the differences."""

@@ -6,11 +6,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from cnnfilter.core.geometry import Geometry, Pair
-from cnnfilter.core.missing import Missing, find_missing
+from cnnfilter.core.missing import Missing, find_missing, is_held
 from cnnfilter.core.reading import Reading, beside, joined, reading
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.masked import is_masked
 from cnnfilter.pixels import Applied, Array, apply
+from cnnfilter.pixels.hidden import seen_of
 from cnnfilter.pixels.kinds import full_scale
 
 Source: TypeAlias = Callable[[Pair, Pair], Array]
@@ -37,6 +38,10 @@ class Step:
         """Which rows and columns of what it is given each of its results needs."""
         return self.plan.geometries[self.index]
 
+    def _channels(self, after: int) -> int:
+        """Return how many channels there are before and after the filter."""
+        return self.plan.shapes[self.index + after][2]
+
     def whole(self, values: Array, threads: int | None) -> Applied:
         """Filter the whole frame."""
         return self._applied(values, threads, None, ())
@@ -48,10 +53,12 @@ class Step:
         source: Source,
         threads: int | None,
         counted: tuple[slice, slice] | None = None,
+        opaque: bool | None = None,
     ) -> Applied:
         """Filter what the outputs `[first, last)` of rows and columns need, which is taken from `source`.
 
-        `counted`: of which of them the limited values are counted, if not of all.
+        `counted`: of which of them the limited values are counted, if not of all. `opaque`: whether all is to
+        be taken for opaque, if that is not seen from these pixels alone.
         """
         geometry, grid = self.geometry, self.plan.grids[self.index]
         boundaries = self.plan.filters[self.index].boundaries
@@ -62,7 +69,7 @@ class Step:
         fetched = not (down.places is None and across.places is None)
         outside = np.logical_or.outer(beside(geometry.rows, *rows), beside(geometry.columns, *columns))
         values = _fetched(source, down, across)
-        return self._applied(values, threads, padding, outputs, counted, outside if fetched else None)
+        return self._applied(values, threads, padding, outputs, counted, outside if fetched else None, opaque)
 
     def _applied(
         self,
@@ -72,6 +79,7 @@ class Step:
         outputs: tuple[slice, ...],
         counted: tuple[slice, slice] | None = None,
         outside: Array | None = None,
+        opaque: bool | None = None,
     ) -> Applied:
         filter, unit, fill = self.plan.filters[self.index], self.plan.unit, self.plan.fill
 
@@ -88,13 +96,13 @@ class Step:
             gain=filter.gain,
             bias=filter.bias,
             bounded=filter.bounded,
-            apart=self.plan.alpha and self.plan.shapes[self.index + 1][2] != self.plan.shapes[self.index][2],
+            apart=self.plan.alpha and (filter.joins or self._channels(1) != self._channels(0)),
             colours_only=filter.colours_only,
-            span=filter.span,
             constant=filter.constant,
             counted=counted,
+            opaque=opaque,
             threads=threads,
-            **self.settings,
+            **{"span": filter.span, **self.settings},
         )
 
 
@@ -105,7 +113,10 @@ def steps_of(plan: ChainPlan, **last_settings: Any) -> list[Step]:
 
 
 UNROUNDED: dict[str, Any] = {"value_range": None, "depth": np.float64}
-"""What the last filter is told where only its extremes are looked for."""
+"""What the last filter is told where its values are wanted as they are."""
+
+UNRANGED = UNROUNDED | {"span": None}
+"""What it is told where only its extremes are looked for: see `ends_of`."""
 
 
 def ends_of(plan: ChainPlan, found: Iterable[tuple[float, float] | None]) -> tuple[float, float]:
@@ -120,7 +131,9 @@ def ends_of(plan: ChainPlan, found: Iterable[tuple[float, float] | None]) -> tup
     # Radians, which become shares of white only where they are given a range; in the type of the values.
     work = np.float64 if plan.dtype == np.float64 else np.float32
     white = plan.settings[-1]["white"] or full_scale(plan.dtype if len(plan.filters) == 1 else np.dtype(work))
-    low, high = (float(work(end) * work(white / span)) for end in ends)
+    share = white / span
+    # Those that were filtered as shares of white have been multiplied by it.
+    low, high = (float(work(end) * work(share / white if plan.alpha else share)) for end in ends)
     return low, high
 
 
@@ -141,13 +154,12 @@ def marked(result: Array, plan: ChainPlan) -> Array:
     return Missing(gone, plan.missing).marked(np.asarray(result), gone)
 
 
-def mistaken(result: Array, missing: float | None) -> int:
-    """Count the results that are there and have the value of missing ones."""
-    if missing is None:
+def mistaken(result: Array, missing: float | None, *, alpha: bool = False) -> int:
+    """Count the results that are there, and seen, and have the value of missing ones."""
+    if missing is None or not is_held(missing, result.dtype):
         return 0
-    alike = find_missing(np.asarray(result), missing)
-    assert alike is not None, "there is a value"
-    return int(np.count_nonzero(alike.where & ~np.ma.getmaskarray(result)))
+    alike = seen_of(missing, np.asarray(result), alpha)
+    return int(np.count_nonzero(alike & ~np.ma.getmaskarray(result) if is_masked(result) else alike))
 
 
 def _fetched(source: Source, down: Reading, across: Reading) -> Array:

@@ -102,6 +102,17 @@ class ChainPlan(_Chain):
             return self.value_range is None
         return self.filters[0].bounded and self.value_range in (None, "clip")
 
+    @property
+    def rounds_opaque(self) -> bool:
+        """Whether the filter itself rounds where an image with alpha is opaque, as it does without alpha."""
+        return (
+            self.alpha
+            and len(self.filters) == 1
+            and self.filters[0].bounded
+            and not self.linear
+            and rounds_itself(self.dtype, self.target, self.value_range)
+        )
+
     @cached_property
     def edges(self) -> tuple[int, ...]:
         """Where the strips of the result begin and end, in rows; two numbers for the whole at once.

@@ -5,9 +5,8 @@ block needs, and so on up to the source, which reads those pixels alone (`cnnfil
 of a block is kept for the next one: what two blocks both need is computed twice.
 """
 
-import math
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
@@ -18,11 +17,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnnfilter.core.geometry import Pair
-from cnnfilter.core.missing import find_missing, is_held
-from cnnfilter.core.reading import reading
+from cnnfilter.core.missing import is_held
+from cnnfilter.core.reading import joined, reading
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters.parts import (
-    UNROUNDED,
+    UNRANGED,
     Step,
     ends_of,
     marked,
@@ -32,10 +31,10 @@ from cnnfilter.filters.parts import (
 )
 from cnnfilter.filters.parts import Source as Asked
 from cnnfilter.filters.plan import ChainPlan
+from cnnfilter.lazy.keeping import parts_of
+from cnnfilter.lazy.opaque import Strip, cut_at, opaque_strips
 from cnnfilter.pixels import Applied, Array, extremes
-
-COUNTED_BYTES = 16 << 20
-"""Pixels at a time that are looked through for missing ones."""
+from cnnfilter.pixels.hidden import seen_of
 
 UNDER_WAY = 2
 """Blocks at a time: while one is filtered, another is read."""
@@ -151,30 +150,27 @@ def filter_blocks(
     width, clipped, alike = plan.shapes[-1][1], 0, 0
     missing = plan.missing if missing is None else missing
     # Closed when writing fails, so that nothing reads the source any more.
-    blocks = blocks_of(plan, block, first)
-    with closing(_filtered(steps_of(plan, **told), source, blocks, plan.threads)) as results:
+    blocks, strips = blocks_of(plan, block, first), opaque_strips(plan, source)
+    with closing(_filtered(steps_of(plan, **told), source, blocks, plan.threads, strips)) as results:
         for rows, columns, applied in results:
             sink.write(rows, columns, marked(applied.array, plan))
             clipped += applied.clipped
-            alike += mistaken(applied.array, missing)
+            alike += mistaken(applied.array, missing, alpha=plan.alpha)
             watch.computed(rows, columns)
             if columns[1] == width:
                 watch.written(rows[1], Counts(clipped, alike))
     return Counts(clipped, alike)
 
 
-def count_of(source: Source, value: float) -> int:
-    """Return how many values of an image are this one, which may be NaN; it is read once."""
+def count_of(source: Source, value: float, *, alpha: bool = False) -> int:
+    """Return how many values of an image are this one, which may be NaN; it is read once.
+
+    Those of hidden pixels, and alpha itself, are left out.
+    """
     if not is_held(value, source.dtype):
         return 0
-    height, width = source.shape[:2]
-    rows = max(1, COUNTED_BYTES // (width * math.prod(source.shape[2:]) * source.dtype.itemsize))
-    found = 0
-    for piece in _pieces(0, height, rows):
-        alike = find_missing(source.read(piece, (0, width)), value)
-        assert alike is not None, "there is a value"
-        found += int(np.count_nonzero(alike.where))
-    return found
+    parts = (source.read(*part) for part in parts_of(source))
+    return sum(int(np.count_nonzero(seen_of(value, part, alpha))) for part in parts)
 
 
 def require_local(plan: ChainPlan) -> None:
@@ -190,11 +186,11 @@ def require_local(plan: ChainPlan) -> None:
                 f"the range 'stretch' of {filter.title} needs the extremes of the whole image before the "
                 "next filter begins; run the filters after it by themselves"
             )
-    if plan.alpha:
-        raise NeedsWhole(
-            "colours are weighed by alpha as soon as one pixel of the image is transparent, so that such an "
-            "image cannot be computed in blocks; take alpha off"
-        )
+        if plan.alpha and filter.colours_only:
+            raise NeedsWhole(
+                f"{filter.title} lets the whole image show through where some of it is transparent, so that "
+                "it cannot be computed in blocks; take alpha off"
+            )
 
 
 def blocks_of(plan: ChainPlan, block: Pair, first: int = 0) -> list[tuple[Pair, Pair]]:
@@ -214,13 +210,14 @@ def pixels_read(plan: ChainPlan, block: Pair) -> int:
     >>> pixels_read(plan, (100, 50)), pixels_read(plan, (50, 50))
     (5000, 5100)
     """
-    height, width = plan.shapes[-1][:2]
+    (height, width), (height_in, width_in) = plan.shapes[-1][:2], plan.shape[:2]
     # What is read of rows does not depend on the columns.
     down, across = (
         sum(map(partial(_pixels_along, plan, axis), _pieces(0, length, step)))
         for axis, (length, step) in enumerate(zip((height, width), block, strict=True))
     )
-    return down * across * (2 if plan.value_range == "stretch" else 1)
+    looked_at = height_in * width_in if plan.rounds_opaque else 0  # for its alpha
+    return down * across * (2 if plan.value_range == "stretch" else 1) + looked_at
 
 
 def _pixels_along(plan: ChainPlan, axis: int, piece: Pair) -> int:
@@ -241,16 +238,21 @@ def _pieces(first: int, end: int, step: int) -> list[Pair]:
 def extremes_in_blocks(plan: ChainPlan, source: Source, block: Pair, watch: Watch) -> tuple[float, float]:
     """Run the chain for the least and the greatest value of its result alone, which a stretch needs."""
     found = []
-    steps, blocks = steps_of(plan, **UNROUNDED), blocks_of(plan, block)
+    steps, blocks = steps_of(plan, **UNRANGED), blocks_of(plan, block)
     with closing(_filtered(steps, source, blocks, plan.threads)) as results:
         for rows, columns, applied in results:
-            found.append(extremes(np.asarray(applied.array)))
+            values = np.asarray(applied.array)
+            found.append(extremes(values[..., :-1] if plan.alpha else values))
             watch.computed(rows, columns)
     return ends_of(plan, found)
 
 
 def _filtered(
-    steps: list[Step], source: Source, blocks: list[tuple[Pair, Pair]], threads: int
+    steps: list[Step],
+    source: Source,
+    blocks: list[tuple[Pair, Pair]],
+    threads: int,
+    strips: Sequence[Strip] = (),
 ) -> Generator[tuple[Pair, Pair, Applied], None, None]:
     """Yield the blocks in their order, while those that follow are being computed.
 
@@ -269,8 +271,12 @@ def _filtered(
         for index, step in enumerate(steps[:-1]):
             own = owned[0][index][rows], owned[1][index][columns]
             asked = partial(_counting, step, asked, threads, own, clipped)
-        done = steps[-1].part(rows, columns, asked, threads)
-        return Applied(done.array, done.clipped + sum(clipped))
+        done = [
+            steps[-1].part(cut, columns, asked, threads, opaque=opaque)
+            for cut, opaque in cut_at(strips, rows)
+        ]
+        clipped += [each.clipped for each in done]
+        return Applied(joined([each.array for each in done]), sum(clipped))
 
     waiting: deque[tuple[Pair, Pair, Future[Applied]]] = deque()
     with ThreadPoolExecutor(UNDER_WAY, "cnnfilter.lazy") as pool:

@@ -1,11 +1,19 @@
 """What is decoded once and kept for the next block, within a bound: two blocks often need the same chunks."""
 
+import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import product
+from typing import Any, Generic, TypeVar
 
+import numpy as np
+
+from cnnfilter.core.geometry import Pair
 from cnnfilter.pixels import Array
+
+PART_BYTES = 16 << 20
+"""Pixels at a time that are looked through before an image is filtered."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -65,3 +73,21 @@ def paste(part: Array, at: Sequence[int], tile: Array, place: Sequence[int]) -> 
         here.append(slice(low - first, high - first))
         there.append(slice(low - start, high - start))
     part[tuple(here)] = tile[tuple(there)]
+
+
+def parts_of(source: Any) -> Iterator[tuple[Pair, Pair]]:
+    """Yield rows and columns of parts that together are an image: rows, or squarer ones of high chunks.
+
+    Examples
+    --------
+    >>> class Tiles:
+    ...     shape, dtype, chunks = (5000, 90_000), "uint8", (512, 512)
+    >>> list(parts_of(Tiles))[:3]
+    [((0, 512), (0, 32768)), ((0, 512), (32768, 65536)), ((0, 512), (65536, 90000))]
+    """
+    height, width, *channels = source.shape
+    pixels = max(1, PART_BYTES // (math.prod(channels) * np.dtype(source.dtype).itemsize))
+    rows = min(height, max(pixels // width, getattr(source, "chunks", (1, 1))[0], 1))
+    columns = max(1, min(width, pixels // rows))
+    starts = product(range(0, height, rows), range(0, width, columns))
+    return (((top, min(top + rows, height)), (left, min(left + columns, width))) for top, left in starts)

@@ -151,10 +151,12 @@ def block_bytes(plan: ChainPlan, block: Pair) -> int:
         rows, columns = _read(geometry.rows, rows, grid[0]), _read(geometry.columns, columns, grid[1])
         read = rows * columns * math.prod(plan.shapes[index][2:])
         itemsize = (floats if index else plan.dtype.itemsize) + (0 if plan.missing is None else 2)
-        linear = floats if plan.linear else 0
+        mixed = floats if plan.linear or plan.alpha else 0
         made *= plan.filters[index].floats * floats + plan.target.itemsize
+        if plan.alpha and plan.filters[index].constant is not None:  # colours and alpha by themselves
+            read, made = 2 * read, 2 * made
         made *= 1 if plan.missing is None else 2  # weights are summed beside the pixels
-        most = max(most, read * (2 * itemsize + linear) + made)
+        most = max(most, read * (2 * itemsize + mixed) + made)
     return most
 
 

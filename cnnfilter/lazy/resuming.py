@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from dataclasses import replace as changed
@@ -18,6 +18,7 @@ from typing import IO
 import numpy as np
 
 from cnnfilter._version import __version__
+from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.lazy.engine import Counts
@@ -53,10 +54,10 @@ class Marks:
     ends: tuple[float, float] | None = None
 
 
-def marks_of(plan: ChainPlan, form: str, file: IO[bytes]) -> Marks:
+def marks_of(plan: ChainPlan, form: str, compression: int | None, file: IO[bytes]) -> Marks:
     """Return the marks of a run of which nothing is written yet."""
     filters = [(type(filter).__name__, filter.value_range, dict(filter.arguments)) for filter in plan.filters]
-    types = (plan.dtype.str, plan.target.str, form)
+    types = (plan.dtype.str, plan.target.str, form, compression)
     how = (plan.shape, plan.linear, plan.value_range, plan.missing, plan.fill)
     told = pickle.dumps((__version__, np.__version__, filters, types, how), protocol=5)
     found = os.fstat(file.fileno())
@@ -72,6 +73,11 @@ class Unfinished:
         Where it will be.
     marks : Marks
         Of a run that begins.
+
+    Attributes
+    ----------
+    settle : callable
+        Brings to the file what another run needs to go on.
     """
 
     def __init__(self, target: str, marks: Marks) -> None:
@@ -81,6 +87,7 @@ class Unfinished:
         self.marks = marks
         self.file: IO[bytes] | None = None
         self.marked = monotonic()
+        self.settle: Callable[[], None] = lambda: None
         self.whole = False
 
     def take_up(self) -> str:
@@ -101,9 +108,9 @@ class Unfinished:
         return f"goes on with {self.part} from row {found.rows}"
 
     @property
-    def there(self) -> int:
-        """Bytes that are on the disk already and will be gone on with."""
-        return os.path.getsize(self.part) if self.marks.rows else 0
+    def there(self) -> Pair:
+        """Rows that are on the disk already and will be gone on with, and bytes."""
+        return self.marks.rows, os.path.getsize(self.part) if self.marks.rows else 0
 
     @contextmanager
     def opened(self, *, replace: bool) -> Iterator[IO[bytes]]:
@@ -134,6 +141,7 @@ class Unfinished:
         assert self.file is not None, "it has been opened"
         if monotonic() - self.marked < EVERY:
             return
+        self.settle()
         self.file.flush()
         os.fsync(self.file.fileno())
         self._keep(changed(self.marks, rows=rows, **counts._asdict()))

@@ -13,6 +13,29 @@ from cnnfilter.files.picture import Picture
 from cnnfilter.pixels import Array
 
 
+class Lines:
+    """How a file is laid out that holds an image row by row.
+
+    Attributes
+    ----------
+    picture : Picture
+    head : bytes
+        What stands before the samples.
+    stored : dtype
+        Of these, in the byte order of the file.
+    """
+
+    def __init__(self, picture: Picture, head: bytes, stored: np.dtype[Any]) -> None:
+        self.picture, self.head, self.stored = picture, head, stored
+        self.chunks, self.held = (1, 1), 0
+        self.size = len(head) + picture.frames[0].size * stored.itemsize
+
+    def sink(self, file: IO[bytes], rows: int) -> "Rows":
+        """Begin a file, or go on with one that has some rows."""
+        file.write(self.head)
+        return Rows(file, len(self.head), self.stored, self.picture)
+
+
 class Rows:
     """An image in a file that can be read, or one that can be written, in parts.
 
@@ -64,6 +87,12 @@ class Rows:
         for place, piece in self._pieces(samples, rows, columns):
             self.file.seek(place)
             self.file.write(piece)
+
+    def settle(self) -> None:
+        """Do nothing: whoever goes on knows where each pixel has its place."""
+
+    def complete(self) -> None:
+        """Do nothing: the file is whole."""
 
     def _pieces(self, samples: Array, rows: Pair, columns: Pair) -> Iterator[tuple[int, memoryview]]:
         """Yield what follows each other in the file, and where it lies there."""

@@ -9,13 +9,14 @@ import numpy as np
 
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import CnnFilterError, DtypeError, ImageFileError, ParameterError, shown
+from cnnfilter.files.forms import form_of
 from cnnfilter.files.picture import Picture
 from cnnfilter.filters.filter import Filter, Range
 from cnnfilter.filters.plan import ChainPlan, plan_chain
 from cnnfilter.lazy.engine import Sink, Source, filter_blocks, require_local
 from cnnfilter.lazy.memory import block_of, bytes_of, usual
 from cnnfilter.lazy.planes import Axes, is_zarr, pairs_of
-from cnnfilter.lazy.stores import blank, created, opened
+from cnnfilter.lazy.stores import blank, created, laid_out, opened
 
 Path = str | os.PathLike[str]
 
@@ -68,12 +69,12 @@ def run(
         Such as ``cnnfilter.registry.filter_named("gaussian")(sigma=2)``.
     source : path or Source
         A file of one of the forms .npy, .tif (of one page, tiled or not, of any compression), .pgm, .ppm and
-        .pam (raw), all without alpha; a Zarr array, or OME-Zarr image, as a path that ends in .zarr or as an
+        .pam (raw); a Zarr array, or OME-Zarr image, as a path that ends in .zarr or as an
         object; or an object with `shape`, `dtype` and `read`.
     target : path or Sink
-        A file of one of these forms (TIFF without compression, BigTIFF where it is needed), which is in its
-        place only when it is whole; a path that ends in .zarr, or a Zarr array; or an object with `chunks`
-        and `write`.
+        A file of one of these forms (a TIFF is packed and tiled as the one that was read, and a BigTIFF where
+        that was one or 4 GB may not do), which is in its place only when it is whole; a path that ends in
+        .zarr, or a Zarr array; or an object with `chunks` and `write`.
     value_range : {"clip", "abs", "offset", "stretch"}, optional
         What becomes of values outside the pixels' range; default the last filter's own choice. "stretch"
         computes everything twice, for it needs the extremes first.
@@ -121,17 +122,19 @@ def run(
     limit = usual() if memory is None else bytes_of(memory)
     _refuse_the_same(source, target)
     with _readable(source, axes) as image:
+        known = getattr(image, "picture", None)
         plan = plan_chain(
-            filters, image.shape, image.dtype, linear=linear, value_range=value_range, depth=depth,
-            threads=threads,
+            filters, image.shape, image.dtype, alpha=bool(known and known.alpha), linear=linear,
+            value_range=value_range, depth=depth, threads=threads,
         )  # fmt: skip
         require_local(plan)
-        picture = blank(plan.shapes[-1], plan.target, getattr(image, "picture", None))
+        picture = blank(plan.shapes[-1], plan.target, known)
         missing = picture.metadata.missing
         if missing is not None:
             picture.lose(f"pixels of {missing:g}, which the file declares missing, are filtered as numbers")
         with _writable(target, picture, plan, image, overwrite) as sink:
-            block = block_of(plan, sink.chunks, limit - getattr(image, "held", 0))
+            held = sum(getattr(store, "held", 0) for store in (image, sink))
+            block = block_of(plan, sink.chunks, limit - held)
             clipped = sum(filter_blocks(plan, *pair, block).clipped for pair in pairs_of(image, sink))
     notes = (*picture.notes, *picture.losses)
     return Done(plan.shapes[-1], plan.target, block, clipped, notes, tuple(image.shape))
@@ -197,7 +200,8 @@ def _writable(
         return
     with ExitStack() as stack:
         with _named(target):
-            sink = stack.enter_context(created(os.fspath(target), picture))
+            laid = laid_out(picture, form_of(os.fspath(target)), threads=plan.threads)
+            sink = stack.enter_context(created(os.fspath(target), laid))
         yield sink
 
 

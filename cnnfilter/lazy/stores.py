@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 
+from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import netpbm
-from cnnfilter.files.forms import form_of, form_of_bytes
+from cnnfilter.files.forms import form_of_bytes
 from cnnfilter.files.losses import unheld
 from cnnfilter.files.npy import many_channels
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
 from cnnfilter.files.source import HEAD
-from cnnfilter.lazy.engine import Sink, Source
-from cnnfilter.lazy.rows import Rows
+from cnnfilter.lazy.engine import Source
+from cnnfilter.lazy.rows import Lines, Rows
 from cnnfilter.npyfile import read_header
 from cnnfilter.pixels.kinds import DTYPES
 from cnnfilter.wholefile import whole_file
@@ -85,6 +86,7 @@ def _netpbm(file: IO[bytes]) -> Rows:
     notes: list[str] = []
     pixel = netpbm.scaled(np.zeros((1, 1), found.dtype.newbyteorder("=")), found.white, notes)
     picture = blank(found.shape, pixel.dtype)
+    picture.model, picture.alpha = found.model, found.alpha
     picture.notes += notes
     if found.comment:
         picture.metadata.text["Comment"] = found.comment
@@ -104,14 +106,34 @@ def blank(shape: tuple[int, ...], dtype: np.dtype[Any], known: Picture | None = 
     return picture if known is None else replace(known, frames=[frame], model=model, encoding={}, losses=[])
 
 
+class Laid(Protocol):
+    """How a file will be laid out that is written in parts.
+
+    Attributes
+    ----------
+    chunks : pair of int
+        See `Sink`.
+    held : int
+        Bytes that writing takes beside the blocks.
+    size : int
+        Bytes that the file will have at least.
+    """
+
+    chunks: Pair
+    held: int
+    size: int
+
+    def sink(self, file: IO[bytes], rows: int) -> Any:
+        """Begin a file, or go on with one that has some rows; return a sink with `settle` and `complete`."""
+
+
 @contextmanager
 def created(
     path: str,
-    picture: Picture,
-    form: str | None = None,
+    laid: Laid,
     opening: Callable[[str], AbstractContextManager[IO[bytes]]] = whole_file,
-    there: int = 0,
-) -> Iterator[Sink]:
+    there: Pair = (0, 0),
+) -> Iterator[Any]:
     """Make an image file, to be written in parts.
 
     It is in its place only when the block ends well; see `cnnfilter.wholefile`.
@@ -119,69 +141,83 @@ def created(
     Parameters
     ----------
     path : str
-    picture : Picture
-        What is known of the image, and the shape and type of its frame; what the file does not hold is put
-        down in its losses.
-    form : str, optional
-        Default as the suffix says.
+    laid : Laid
+        See `laid_out`.
     opening : callable, optional
         Opens the file, and puts it in its place.
-    there : int, default 0
-        Bytes of the file that are on the disk already.
+    there : pair of int, default (0, 0)
+        Rows of the file that are on the disk already, and its bytes.
 
     Raises
     ------
-    NotInParts
     ImageFileError
-        A form that cannot hold such pixels, or a disk without room for them. The message lacks the name of
-        the file.
+        A disk without room for the file. The message lacks its name.
     """
-    form = form or form_of(path)
-    if picture.metadata != Metadata():
-        picture.losses += unheld(picture, form)
-    head, stored = head_of(form, picture)
-    _require_room(path, len(head) + picture.frames[0].size * stored.itemsize, there)
+    _require_room(path, laid.size - there[1])
     with opening(path) as file:
-        file.write(head)
-        yield Rows(file, len(head), stored, picture)
+        sink = laid.sink(file, there[0])
+        yield sink
+        sink.complete()
 
 
-def _require_room(path: str, needed: int, there: int) -> None:
+def _require_room(path: str, needed: int) -> None:
     """Refuse what the disk has no room for."""
     import shutil  # with zlib, bz2 and lzma, 4 ms
 
     free = shutil.disk_usage(os.path.dirname(os.path.realpath(path))).free
-    if needed - there > free:
+    if needed > free:
         raise ImageFileError(f"the result takes {needed} bytes, but {free} are free on its disk")
 
 
-def head_of(form: str, picture: Picture) -> tuple[bytes, np.dtype[Any]]:
-    """Return what stands before the samples of a file, and how these are stored.
+def laid_out(
+    picture: Picture, form: str, *, compression: int | None = None, threads: int | None = None
+) -> Laid:
+    """Say how an image file will be laid out that is written in parts.
+
+    Parameters
+    ----------
+    picture : Picture
+        What is known of the image, and the shape and type of its frame; what the file does not hold is put
+        down in its losses.
+    form : str
+    compression, threads : int, optional
+        See `cnnfilter.files.write`.
 
     Raises
     ------
     NotInParts
     ImageFileError
-        A form that cannot hold such pixels.
+        A form that cannot hold such pixels. The message lacks the name of the file.
     """
+    if picture.metadata != Metadata():
+        picture.losses += unheld(picture, form)
     frame = picture.frames[0]
     dtype, channels = frame.dtype, frame.shape[2] if frame.ndim == 3 else 1
     if form == "NPY":
-        return _npy_head(frame), dtype
+        return Lines(picture, _npy_head(frame), dtype)
     if form == "TIFF":
-        from cnnfilter.files.tiff_page import NO_COMPRESSION
-        from cnnfilter.files.tiff_writing import plain_header
-
-        was = picture.encoding if picture.form == "TIFF" else {}
-        if was.get("tile") or was.get("compression", NO_COMPRESSION) != NO_COMPRESSION:
-            picture.notes.append("a TIFF that is filtered in blocks is written in strips without compression")
-        return plain_header(picture), dtype.newbyteorder("<")
+        return _tiff(picture, compression, threads)
     held = {"PGM": (1,), "PPM": (1, 3), "PAM": (1, 3)}
     if form not in held:
         raise NotInParts(f"{form} is not written in parts; use one of {_FORMS}")
-    if channels not in held[form] or dtype.name not in ("uint8", "uint16"):
+    if picture.alpha and form != "PAM":
+        raise NotInParts(f"{form} holds no transparency, and whether there is some is seen late; use PAM")
+    if channels - picture.alpha not in held[form] or dtype.name not in ("uint8", "uint16"):
         raise ImageFileError(f"{form} does not hold {channels} channel(s) of {dtype}; write .npy")
-    return netpbm.header(form, frame.shape, dtype, netpbm.comment_lines(picture)), dtype.newbyteorder(">")
+    head = netpbm.header(form, frame.shape, dtype, netpbm.comment_lines(picture))
+    return Lines(picture, head, dtype.newbyteorder(">"))
+
+
+def _tiff(picture: Picture, compression: int | None, threads: int | None) -> Laid:
+    from cnnfilter.files.tiff_packing import PLAIN, layout
+    from cnnfilter.files.tiff_writing import plain_header
+
+    how = layout(picture, compression)
+    if how._replace(level=PLAIN.level) == PLAIN:
+        return Lines(picture, plain_header(picture), picture.dtype.newbyteorder("<"))
+    from cnnfilter.lazy.packing import Packed
+
+    return Packed(picture, how, threads)
 
 
 def _npy_head(frame: Array) -> bytes:

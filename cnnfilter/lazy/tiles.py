@@ -27,7 +27,7 @@ def open_tiff(file: IO[bytes]) -> Source:
     Raises
     ------
     ImageFileError
-        Several pages, alpha, CMYK, or a damaged file.
+        Several pages, or a damaged file.
     """
     # Only directories are looked at in the map: its pages would count as memory of the process.
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -38,8 +38,6 @@ def open_tiff(file: IO[bytes]) -> Source:
         if has_others:
             picture.losses.append(tiff.REDUCED_LEFT_OUT)
         page.block = ifd.Block(bytes(data[:16]))
-    if picture.alpha or picture.model == "cmyk":
-        raise ImageFileError("TIFF with alpha or of CMYK is not read in parts; take alpha off, or convert it")
     frame = picture.frames[0]
     if not (plain and frame.dtype == page.dtype and frame[0, 0].size == page.samples):
         return _Tiles(file, page, segments, picture)
@@ -60,6 +58,7 @@ class _Tiles:
         self.shape, self.dtype = picture.frames[0].shape, picture.frames[0].dtype
         self.planes = page.samples if page.number(PLANAR, 1) == 2 else 1
         self.width, self.height = page.segment_size()
+        self.chunks = self.height, self.width
         self.across, self.down = -(-page.width // self.width), -(-page.height // self.height)
         if len(segments) < self.planes * self.across * self.down:
             raise ImageFileError("damaged TIFF file (strips do not cover the image); get a whole copy")

@@ -43,6 +43,7 @@ def apply(
     white: float | None = None,
     ends: tuple[float, float] | None = None,
     counted: tuple[slice, slice] | None = None,
+    opaque: bool | None = None,
     threads: int | None = None,
 ) -> Applied:
     """Filter the pixels of one frame.
@@ -99,6 +100,9 @@ def apply(
     counted : pair of slice, optional
         Rows and columns of the result whose limited values are counted, if not all: others may compute the
         rest, too.
+    opaque : bool, optional
+        Whether to take all of the frame and of its result for opaque, as a filter that rounds by itself
+        has to know: the array may be a part of an image. Default: as its alpha says.
     threads : int, optional
         For the work on pixels before and after the filter. Default: one for each processor.
 
@@ -131,8 +135,8 @@ def apply(
             f"linear light of an image of {array.dtype}, whose white is unknown; "
             f"leave --linear out (such values mostly are linear already), or convert it to 8 or 16 bits"
         )
-    if bounded and not linear and rounds_itself(array.dtype, dtype, value_range):
-        direct = _direct(array, _bordered(function, constant), alpha)
+    if opaque is not False and bounded and not linear and rounds_itself(array.dtype, dtype, value_range):
+        direct = _direct(array, _bordered(function, constant), alpha and opaque is None)
         if direct is not None:
             return Applied(direct, 0)
     if span and linear:

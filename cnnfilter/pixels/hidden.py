@@ -1,4 +1,6 @@
-"""What stands where an image is transparent, for filters that cannot weigh pixels by their alpha."""
+"""Where an image is transparent: what stands there for filters that cannot weigh pixels by their alpha."""
+
+import math
 
 import numpy as np
 
@@ -36,6 +38,28 @@ def filled(colours: Array, alpha: Array) -> Array:
     behind *= 1 - alpha
     behind += colours
     return behind
+
+
+def seen_of(value: float, frame: Array, alpha: bool) -> Array:
+    """Tell which colours of a frame are a value, which may be NaN; those of hidden pixels count nothing.
+
+    Parameters
+    ----------
+    value : float
+        One that the frame's type holds.
+    frame : ndarray of shape (H, W) or (H, W, C)
+    alpha : bool
+        Whether its last channel is transparency.
+
+    Examples
+    --------
+    >>> seen_of(7, np.array([[[7, 255], [7, 0], [3, 7]]], np.uint8), alpha=True)[0, :, 0]
+    array([ True, False, False])
+    """
+    colours = frame[..., :-1] if alpha else frame
+    alike = np.isnan(colours) if math.isnan(value) else colours == np.asarray(value).astype(frame.dtype)
+    # NaN stays NaN, however little of it is seen.
+    return alike & (frame[..., -1:] > 0) if alpha and math.isfinite(value) else alike
 
 
 def _halved(values: Array) -> Array:

@@ -103,13 +103,13 @@ def test_strips_give_the_whole(show, alpha, monkeypatch):
         np.testing.assert_array_equal(found, whole)
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_directions_in_files(mode, tmp_path):
     """Radians as floats; as pixels the range is one turn, and mid-grey is 0."""
     image = Image.fromarray(PHOTO).convert(mode)
     image.save(tmp_path / "in.png")
-    grey = mode == "L"
-    colours = np.asarray(image) if grey else PHOTO
+    grey = mode in ("L", "LA")
+    colours = np.asarray(image.convert("L")) if grey else PHOTO
     wanted = Gradient(show="direction").run(colours, np.float64)
     slopes = np.sort(np.atleast_3d(cf.gradient(colours)), axis=2)
     sloping = slopes[..., -1] > 0.5
@@ -121,7 +121,7 @@ def test_directions_in_files(mode, tmp_path):
         assert done.exception is None, done.output
         path = tmp_path / target
         found = np.load(path) if path.suffix == ".npy" else np.asarray(Image.open(path))
-        if mode == "RGBA":
+        if mode in ("LA", "RGBA"):
             assert (found[..., 1] == {"f32": 255, "16": 65535}.get(depth, 255)).all()
             found = found[..., 0]
         scale = turn / (2 * math.pi)

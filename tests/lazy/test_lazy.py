@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cnnfilter import Kernel
 from cnnfilter.errors import ParameterError
+from cnnfilter.filters import plan as chainplan
 from cnnfilter.filters.chain import run_chain
 from cnnfilter.filters.plan import plan_chain
 from cnnfilter.lazy.engine import Watch, filter_blocks, pixels_read
@@ -174,6 +175,51 @@ def test_missing_pixels_are_those_of_the_whole(run, data):
         assert counts.clipped == whole.clipped
 
 
+@settings(max_examples=150, deadline=None)
+@given(runs(), st.data())
+def test_images_with_alpha_have_the_bytes_of_the_whole(run, data):
+    """In strips of a few rows, some of which are opaque."""
+    frame, chain, block, how = run
+    frame = np.nan_to_num(frame if frame.ndim == 3 else frame[..., None].repeat(2, axis=2), posinf=0)
+    white = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 1
+    frame[..., -1] = white
+    generator = np.random.default_rng(data.draw(st.integers(0, 999)))
+    seen = data.draw(st.sampled_from([slice(0), slice(0, 3), slice(-2, None), slice(None)]))
+    frame[seen, :, -1] = np.where(generator.random(frame[seen].shape[:2]) < 0.3, 0, frame[seen, :, -1])
+    frame[seen, ::3, -1] = frame[seen, ::3, -1] // 2
+    with np.errstate(all="ignore"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chainplan, "STRIP", data.draw(st.sampled_from([1, 60, 1 << 20])))
+        try:
+            plan = plan_chain(chain, frame.shape, frame.dtype, **how | {"alpha": True})
+            whole = run_chain(plan, frame.copy())
+            result, clipped = in_blocks(plan, frame, block)
+        except ParameterError:  # the kernels do not fit, or layers need the whole image
+            assume(False)
+    np.testing.assert_array_equal(result, whole.array)
+    assert result.tobytes() == whole.array.tobytes()
+    if promise.needs_all(plan.geometries[1:]):
+        assert clipped == whole.clipped
+
+
+@pytest.mark.parametrize("boundary", ["edge", "zero", ("constant", "reflect")])
+@pytest.mark.parametrize("strip", [1, 1 << 20])
+def test_opaque_strips_round_by_themselves_as_in_the_whole(monkeypatch, boundary, strip):
+    """Means of two numbers lie between two levels, where one way rounds up and the other down."""
+    monkeypatch.setattr(chainplan, "STRIP", strip)
+    frame = np.random.default_rng(1).integers(0, 256, (40, 30, 4), np.uint8)
+    frame[..., 3] = 255
+    frame[17, 4, 3] = 9
+    constant = {"constant": 255} if "constant" in boundary else {}
+    chain = [filter_named("mean")(size=(1, 2), boundary=boundary, **constant)]
+    plan = plan_chain(chain, frame.shape, frame.dtype, alpha=True)
+    result, _ = in_blocks(plan, frame, (6, 7))
+    np.testing.assert_array_equal(result, run_chain(plan, frame.copy()).array)
+    other, _ = in_blocks(plan._replace(alpha=False), frame, (6, 7))
+    rows = (result[..., :3] == other[..., :3]).all(axis=(1, 2))
+    assert not rows[17]
+    assert rows.any() == (strip == 1 and boundary != "zero")
+
+
 @settings(max_examples=100, deadline=None)
 @given(runs())
 def test_what_will_be_read_is_known_beforehand(run):
@@ -237,7 +283,7 @@ def test_transforms_have_the_bytes_of_the_whole(data):
     [
         ([filter_named("gaussian")(sigma=20, accuracy="fast")], {}, "gaussian with accuracy 'fast'"),
         ([filter_named("mean")("stretch", size=3), filter_named("mean")()], {}, "'stretch' of mean"),
-        ([filter_named("mean")()], {"alpha": True}, "alpha"),
+        ([filter_named("gradient")(show="colour")], {"alpha": True}, "gradient lets the whole image show"),
     ],
 )
 def test_what_needs_the_whole_image_is_refused_by_name(chain, how, words):

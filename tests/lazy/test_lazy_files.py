@@ -114,7 +114,7 @@ def npy_header(**changes):
         ("a.pgm", b"P5 30 20 255 " + bytes(599), "truncated"),
         ("a.pgm", b"P5 30 20 255 " + bytes(600) + b"P5 3 2 255 ", "11 bytes follow"),
         ("a.pgm", b"P2 3 1 255 1 2 3", "raw"),
-        ("a.pam", b"P7\nWIDTH 3\nHEIGHT 1\nDEPTH 2\nMAXVAL 255\nENDHDR\n" + bytes(6), "alpha"),
+        ("a.pam", b"P7\nWIDTH 3\nHEIGHT 1\nDEPTH 5\nMAXVAL 255\nENDHDR\n" + bytes(15), "5 channels"),
         ("a.png", b"\x89PNG\r\n\x1a\n", "PNG is not read in parts"),
         ("a.xyz", b"nothing", "no known form"),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from cnnfilter.errors import DtypeError, ParameterError
-from cnnfilter.filters.filter import GEOMETRY, Filter, Option, Planned, Range, planned
+from cnnfilter.filters.filter import BOUNDARY, PADDING, STRIDE, Filter, Option, Planned, Range, planned
 from cnnfilter.masked import is_masked
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def apply(
             pixels, filter.layers[0].weights[0, 0], stride=stride, padding=padding, boundary=boundary,
             constant=constant, dtype=target, fill=fill, threads=threads,
         )  # fmt: skip
-    _require_layers_take(pixels, target)
+    require_layers_take(pixels, target)
     place = geometry_of(filter, (pixels.shape[0], pixels.shape[1]), stride, padding)
     values = filter.maps(pixels, boundary=boundary, constant=constant, padding=place.padding, threads=threads)
     values = values[:: place.stride[0], :: place.stride[1]]
@@ -93,7 +93,8 @@ def apply(
     return quantise(values, target, threads=threads).array
 
 
-def _require_layers_take(pixels: NDArray[Any], target: np.dtype[Any]) -> None:
+def require_layers_take(pixels: NDArray[Any], target: np.dtype[Any]) -> None:
+    """Refuse pixels, and a type of the result, that layers do not know."""
     from cnnfilter.core.arguments import is_chunked
     from cnnfilter.pixels.kinds import DTYPES
 
@@ -138,7 +139,12 @@ class Learned(Filter):
         "cnnfilter learned --filter bank.npy photo.jpg --maps sheet.png",
     )
     options = (
-        Option("filter", "file", "A .json, .safetensors, .npy or .npz.", required=True),
+        Option(
+            "filter",
+            "file",
+            "A .json, .safetensors, .npy or .npz; a network, .onnx or described in .json.",
+            required=True,
+        ),
         Option("tensor", "text", "Which tensor of FILE is the bank.", metavar="NAME"),
         Option(
             "order",
@@ -147,7 +153,9 @@ class Learned(Filter):
             "auto",
             "UVDP|PDUV",
         ),
-        *GEOMETRY,
+        STRIDE,
+        PADDING,
+        BOUNDARY._replace(default=None, help=BOUNDARY.help[:-1] + "; of a network what its layers say]"),
     )
     has_maps = True
 
@@ -158,11 +166,15 @@ class Learned(Filter):
 
     @classmethod
     def read(cls, values: Mapping[str, Any], value_range: Range | None = None) -> Self:
-        """Read the file of the filter."""
+        """Read the file of the filter, or of a network, which is a filter of another kind."""
+        from cnnfilter.learning.graphapplication import LearnedGraph, is_network
         from cnnfilter.learning.learnedfilter import LearnedFilter
 
         given = dict(values)
+        if is_network(given["filter"]):
+            return LearnedGraph.read(values, value_range)  # type: ignore[return-value]
         path, tensor, order = given.pop("filter"), given.pop("tensor", None), given.pop("order", "auto")
+        given["boundary"] = given.get("boundary") or cls.default_boundary
         learned = LearnedFilter.load(path, tensor=tensor, order=order)
         return super().read(given | {"filter": learned}, value_range)
 

@@ -223,11 +223,11 @@ def _require_one_of(key: str, value: Any, known: tuple[str, ...]) -> None:
         raise FilterFileError(f"{key} is {shown(value)}: choose one of {', '.join(known)}")
 
 
-def _pair(key: str, value: Any) -> tuple[int, int]:
-    """Return a number from 1, or a list of two, as rows and columns."""
+def _pair(key: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """Return a number from `least`, or a list of two, as rows and columns."""
     pair = tuple(value) if isinstance(value, list) else (value, value)
-    if len(pair) != 2 or not all(type(each) is int and 1 <= each <= 1 << 16 for each in pair):
-        raise FilterFileError(f"{key} is {shown(value)}: give a number from 1, or two, [rows, columns]")
+    if len(pair) != 2 or not all(type(each) is int and least <= each <= 1 << 16 for each in pair):
+        raise FilterFileError(f"{key} is {shown(value)}: give a number from {least}, or two, [rows, columns]")
     return pair[0], pair[1]
 
 
@@ -238,12 +238,9 @@ def _sides(padding: Any, size: tuple[int, ...], dilation: tuple[int, int]) -> An
         return tuple((n // 2, n - n // 2) for n in ends)
     if padding == "narrow":
         return (0, 0), (0, 0)
-    if padding == 0 and type(padding) is int:
-        return (0, 0), (0, 0)
-    try:
-        rows, columns = _pair("padding", padding)
-    except FilterFileError:
-        raise FilterFileError(f"padding is {shown(padding)}: give same, narrow, a number or two") from None
+    if isinstance(padding, str):
+        raise FilterFileError(f"padding is {shown(padding)}: give same, narrow or a number")
+    rows, columns = _pair("padding", padding, least=0)
     return (rows, rows), (columns, columns)
 
 

@@ -144,7 +144,7 @@ def _numbers(tensor: Any) -> Array:
     """Return the numbers of a tensor: finite, and as many as its shape says."""
     from onnx import TensorProto, numpy_helper
 
-    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+    if tensor.data_location == TensorProto.EXTERNAL:
         raise FilterFileError(
             f"weights {tensor.name!r} lie in another file: save the model with its weights in it "
             "(onnx.save with save_as_external_data=False)"

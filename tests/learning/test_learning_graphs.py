@@ -63,11 +63,21 @@ def shuffled():
     )
 
 
+def before_and_after():
+    """Layers on all pixels before the quarters and after them: a pixel sees as far as its neighbours do."""
+    return (
+        conv(kernels(3, 3), "image", "0"),
+        *(node._replace(inputs=("0",)) if node.output == "a" else node for node in shuffled()[:-1]),
+        StoredNode("shuffle", ("e",), "f", {"factor": 2}),
+        conv(kernels(3, 3, seed=2), "f", "result"),
+    )
+
+
 def network(nodes, **options):
     return graph_filter(StoredGraph(tuple(nodes), "image", "result", **options))
 
 
-NETWORKS = [network(nodes()) for nodes in (residual, half, shuffled)]
+NETWORKS = [network(nodes()) for nodes in (residual, half, shuffled, before_and_after)]
 
 
 def test_zeros_stand_beside_every_layer():

@@ -51,6 +51,16 @@ def test_pooling_that_lessens(tmp_path, shape, counted):
     agree(model, tmp_path, shape)
 
 
+@pytest.mark.parametrize("after", ["Relu", "BatchNormalization"])
+def test_a_convolution_that_two_operators_read_is_not_folded(tmp_path, after):
+    model, rng = Model(3), np.random.default_rng(2)
+    convolved = model.conv(rng, 3, 3, pads=[1, 1, 1, 1])
+    norm = rng.uniform(0.5, 2, (4, 3)) if after == "BatchNormalization" else ()
+    model.add(after, convolved, *map(model.constant, norm))
+    model.add("Add", model.at, convolved)
+    agree(model, tmp_path, (9, 8))
+
+
 def test_constants_are_added_and_values_passed_on(tmp_path):
     model = Model(3)
     model.add("Sub", model.constant(1.0), "x")

@@ -73,8 +73,13 @@ def _graph(model: Any) -> StoredGraph:
     channels, size = _declared(inputs[0])
     made, nodes = {source}, list[StoredNode]()
     for node in graph.node:
+        if not node.output:
+            raise FilterFileError(f"operator {node.op_type} makes nothing")
         if node.op_type == "Constant" and len(node.attribute) == 1 and node.attribute[0].name == "value":
             constants[node.output[0]] = node.attribute[0].t
+            continue
+        if node.op_type == "Identity" and node.input and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]  # exporters write equal biases once
             continue
         for stored in _read(node, constants, made):
             nodes.append(stored)
@@ -114,7 +119,7 @@ def _declared(value: Any) -> tuple[int | None, tuple[int, int] | None]:
 
 
 def _read(node: Any, constants: dict[str, Any], made: set[str]) -> Iterator[StoredNode]:
-    about = f"{node.op_type} ({shown(node.name or node.output[0] if node.output else '')})"
+    about = f"{node.op_type} ({shown(node.name or node.output[0])})"
     try:
         attributes = {each.name: _attribute(each) for each in node.attribute}
         call = Call(
@@ -146,8 +151,8 @@ def _numbers(tensor: Any) -> Array:
 
     if tensor.data_location == TensorProto.EXTERNAL:
         raise FilterFileError(
-            f"weights {tensor.name!r} lie in another file: save the model with its weights in it "
-            "(onnx.save with save_as_external_data=False)"
+            f"weights {tensor.name!r} lie in another file, which is not read; save them with the model, as "
+            "torch.onnx.export(..., external_data=False) and onnx.save do"
         )
     kind = _kind(tensor.data_type)
     count = math.prod(tensor.dims)

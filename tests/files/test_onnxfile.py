@@ -117,6 +117,16 @@ def test_a_signal_and_integers(tmp_path):
     refused(model.save(tmp_path / "net.onnx"), r"Conv \('v0'\): weights of type INT64")
 
 
+@pytest.mark.parametrize("operator", ["Constant", "Identity", "Conv", "Add"])
+def test_operators_without_inputs_and_outputs(tmp_path, operator):
+    model = Model(3)
+    model.add("Relu")
+    model.nodes.insert(0, helper.make_node(operator, [], []))
+    refused(model.save(tmp_path / "net.onnx"), f"operator {operator} makes nothing")
+    model.nodes[0] = helper.make_node(operator, [], ["y"])
+    refused(model.save(tmp_path / "net.onnx"), rf"{operator} \('y'\): ")
+
+
 @pytest.mark.parametrize(
     ("operator", "attributes", "match"),
     [

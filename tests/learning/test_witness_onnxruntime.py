@@ -63,7 +63,8 @@ def test_a_convolution_that_two_operators_read_is_not_folded(tmp_path, after):
 
 def test_constants_are_added_and_values_passed_on(tmp_path):
     model = Model(3)
-    model.add("Sub", model.constant(1.0), "x")
+    one = model.add("Identity", model.constant(1.0))
+    model.add("Sub", one, "x")
     model.add("Identity")
     model.add("Add", model.at, model.constant(np.full((3, 1, 1), [[[0.1]], [[0.2]], [[0.3]]])))
     model.add("Dropout")

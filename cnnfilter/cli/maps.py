@@ -79,10 +79,10 @@ def _write_sheet(filter: Filter, settings: Settings, picture: Picture, target: s
     for plane in _maps(filter, settings, picture):
         ranges.append((float(plane.min()) / white, float(plane.max()) / white))
         tiles.append(scaled(plane / plane.dtype.type(white), side))
-    kernel = "x".join(map(str, filter.arguments["filter"].layers[0].weights.shape[2:]))
+    window = "x".join(map(str, filter.window()))
     size = "x".join(map(str, picture.frames[0].shape[:2]))
     name = "standard input" if path == STREAM else os.path.basename(path)
-    title = f"{name}, {size}: {count} maps, kernels {kernel}; 1 is white"
+    title = f"{name}, {size}: {count} maps, window {window}; 1 is white"
     draw_sheet(tiles, ranges, title, target)
     return count
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from cnnfilter.errors import DtypeError, ParameterError
-from cnnfilter.filters.filter import GEOMETRY, Filter, Option, Planned, Range, planned
+from cnnfilter.filters.filter import BOUNDARY, PADDING, STRIDE, Filter, Option, Planned, Range, planned
 from cnnfilter.masked import is_masked
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def apply(
             pixels, filter.layers[0].weights[0, 0], stride=stride, padding=padding, boundary=boundary,
             constant=constant, dtype=target, fill=fill, threads=threads,
         )  # fmt: skip
-    _require_layers_take(pixels, target)
+    require_layers_take(pixels, target)
     place = geometry_of(filter, (pixels.shape[0], pixels.shape[1]), stride, padding)
     values = filter.maps(pixels, boundary=boundary, constant=constant, padding=place.padding, threads=threads)
     values = values[:: place.stride[0], :: place.stride[1]]
@@ -93,7 +93,8 @@ def apply(
     return quantise(values, target, threads=threads).array
 
 
-def _require_layers_take(pixels: NDArray[Any], target: np.dtype[Any]) -> None:
+def require_layers_take(pixels: NDArray[Any], target: np.dtype[Any]) -> None:
+    """Refuse pixels, and a type of the result, that layers do not know."""
     from cnnfilter.core.arguments import is_chunked
     from cnnfilter.pixels.kinds import DTYPES
 
@@ -154,14 +155,13 @@ class Learned(Filter):
     help = "Apply a file of 'cnnfilter learn', a kernel, or a bank of kernels."
     examples = (
         "cnnfilter learned --filter denoise noisy.jpg -o clean.jpg",
-        "cnnfilter learned --filter sharp.json photo.jpg -o sharp.jpg",
         "cnnfilter learned --filter bank.npy photo.jpg --maps sheet.png",
     )
     options = (
         Option(
             "filter",
             "file",
-            "A .json, .safetensors, .npy or .npz; or a name of --list.",
+            "A .json, .safetensors, .npy, .npz; a network, .onnx or described in .json; a name of --list.",
             required=True,
             metavar="FILE|NAME",
         ),
@@ -174,7 +174,9 @@ class Learned(Filter):
             "auto",
             "UVDP|PDUV",
         ),
-        *GEOMETRY,
+        STRIDE,
+        PADDING,
+        BOUNDARY._replace(default=None, help=BOUNDARY.help[:-1] + "; of a network what its layers say]"),
     )
     has_maps = True
 
@@ -185,13 +187,19 @@ class Learned(Filter):
 
     @classmethod
     def read(cls, values: Mapping[str, Any], value_range: Range | None = None) -> Self:
-        """Read the file of the filter."""
+        """Read the file of the filter, or of a network, which is a filter of another kind."""
+        from cnnfilter.learning.graphapplication import LearnedGraph, is_network
+
         given = dict(values)
         path, strength = given.pop("filter"), given.pop("strength", None)
-        tensor, order = given.pop("tensor", None), given.pop("order", "auto")
-        learned = _loaded(path, tensor, order)
+        if is_network(path):
+            if strength is not None:
+                raise ParameterError(f"{path}: a network of others has no strength; leave --strength out")
+            return LearnedGraph.read(given | {"filter": path}, value_range)  # type: ignore[return-value]
+        learned = _loaded(path, given.pop("tensor", None), given.pop("order", "auto"))
         if strength is not None:
             learned = learned.weakened(strength)
+        given["boundary"] = given.get("boundary") or cls.default_boundary
         return super().read(given | {"filter": learned}, value_range)
 
     @property

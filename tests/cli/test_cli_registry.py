@@ -66,7 +66,9 @@ def test_options_and_defaults_are_those_of_the_function(name):
         keywords = {option.name: option.keyword or option.name for option in filter.options}
         for option in own(filter.options):
             default = option.get_default(click.Context(click.Command("x")))
-            if option.name == "boundary":
+            if option.name == "boundary" and name == "learned":
+                assert not isinstance(default, str)  # the file says it: see `Learned.read`
+            elif option.name == "boundary":
                 assert default == "reflect"  # image commands have another default than correlate
             elif option.name in taken and isinstance(default, str):
                 assert option.type.convert(default, None, None) == parameters[keywords[option.name]].default

@@ -8,10 +8,7 @@ from cnnfilter.pixels.kinds import Array
 
 
 def filled(colours: Array, alpha: Array) -> Array:
-    """Let the surroundings show through where an image is transparent.
-
-    Every pixel is laid over a coarser copy of the image that is filled in the same way, down to the mean of
-    all that is seen. Opaque pixels stay as they are, and the colour of hidden ones plays no part.
+    """Give hidden pixels the colour of what is seen around them; all others keep their own.
 
     Parameters
     ----------
@@ -26,13 +23,19 @@ def filled(colours: Array, alpha: Array) -> Array:
 
     Examples
     --------
-    >>> seen = np.array([[[1.0], [0.0], [0.0], [0.0]]])
-    >>> filled(np.array([[[0.5], [0.0], [0.0], [0.0]]]), seen)[0, :, 0]
-    array([0.5, 0.5, 0.5, 0.5])
+    >>> seen = np.array([[[1.0], [0.5], [0.0], [0.0]]])
+    >>> filled(np.array([[[0.5], [0.4], [0.0], [0.0]]]), seen)[0, :, 0]
+    array([0.5, 0.8, 0.6, 0.6])
     """
+    around = np.zeros_like(colours) if alpha.all() else _over_coarser(colours, alpha)
+    return np.divide(colours, alpha, out=around, where=alpha > 0)
+
+
+def _over_coarser(colours: Array, alpha: Array) -> Array:
+    """Lay each pixel over a coarser copy that is filled in the same way, down to the mean of all seen."""
     if alpha.shape[:2] == (1, 1):
         return np.divide(colours, alpha, out=np.zeros_like(colours), where=alpha > 0)
-    coarse = filled(_halved(colours), _halved(alpha))
+    coarse = _over_coarser(_halved(colours), _halved(alpha))
     rows, columns = alpha.shape[:2]
     behind = coarse.repeat(2, axis=0)[:rows].repeat(2, axis=1)[:, :columns]
     behind *= 1 - alpha

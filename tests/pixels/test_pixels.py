@@ -270,6 +270,13 @@ class TestHidden:
             source, alpha = (np.swapaxes(a, 0, 1) if turned else a for a in (colours, seen))
             np.testing.assert_allclose(filled(source, alpha).ravel(), [0.2, 0.4, 0.8])
 
+    def test_what_is_seen_at_all_keeps_its_colour(self, rng):
+        alpha = rng.choice([0, 1 / 255, 0.5, 1], (9, 8, 1))
+        colours = rng.random((9, 8, 3))
+        found = filled(alpha * colours, alpha)
+        seen = np.broadcast_to(alpha > 0, colours.shape)
+        np.testing.assert_allclose(found[seen], colours[seen])
+
     def test_one_colour_shows_through_everywhere(self, rng):
         alpha = rng.random((7, 5, 1)) * (rng.random((7, 5, 1)) < 0.3)
         np.testing.assert_allclose(filled(alpha * [0.3, 0.6], alpha), np.full((7, 5, 2), [0.3, 0.6]))

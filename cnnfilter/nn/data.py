@@ -82,7 +82,8 @@ def read_data(
     path : str
         A folder with one folder of images for each class, a folder with IDX files (those of training, if
         there are several, or the file of images itself, the labels beside it; plain or gzip), or an .npz
-        with ``images`` (or ``x``) of shape (N, H, W) or (N, H, W, C), and ``labels`` (or ``y``).
+        with ``images`` (or ``x``) of shape (N, H, W) or (N, H, W, C), and ``labels`` (or ``y``): numbers,
+        which name the classes from the least to the greatest.
     read_image : callable
         Reads an image of a folder.
     shape : tuple of int
@@ -266,8 +267,9 @@ def _together(images: Array, labels: Array, path: str, shape: Shape, how: Prepro
     prepared = np.empty((len(images), *shape), np.float32)
     for number, image in enumerate(images if images.ndim == 4 else images[..., None]):
         prepared[number] = prepare(image.astype(np.float32) / np.float32(top), shape, how)
-    names = [str(i) for i in range(int(labels.max()) + 1)]
-    return Data(prepared, labels.astype(np.intp), names)
+    first = int(labels.min())
+    names = [str(i) for i in range(first, int(labels.max()) + 1)]
+    return Data(prepared, labels.astype(np.intp) - first, names)
 
 
 def _idx_pair(place: Path) -> tuple[Path, Path] | None:

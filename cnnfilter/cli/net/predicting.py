@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
@@ -12,7 +12,7 @@ import click
 from cnnfilter.batch.jobs import STREAM
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.inputs import sources
-from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, printable, reason
+from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, note, printable, reason
 from cnnfilter.cli.net.weights import LABELS, NETWORK, SET, WEIGHTS, load_network, names_in, read_image
 from cnnfilter.cli.options import ImageCommand, inputs, shared
 from cnnfilter.errors import CnnFilterError, ParameterError
@@ -25,12 +25,27 @@ _SHARED = ("recursive", "files_from", "null", "max_pixels", "progress", "quiet",
 
 
 class Predictor(NamedTuple):
-    """A network, the names of its classes, how many of them are told, and the most pixels of an image."""
+    """A network, the names of its classes, and what it is told of images.
+
+    Attributes
+    ----------
+    network : Network
+    names : sequence of str
+    top : int
+        How many classes are told.
+    max_pixels : int
+    invert : bool
+        Whether light and dark change places first.
+    remark : callable, optional
+        Is told what of an image is left out.
+    """
 
     network: "Network"
     names: Sequence[str]
     top: int
     max_pixels: int
+    invert: bool = False
+    remark: Callable[[str], object] | None = None
 
     def run(self, paths: Sequence[str]) -> list[list[dict[str, Any]] | Exception]:
         """Tell the most likely classes of each image, or why it cannot be read."""
@@ -48,7 +63,9 @@ class Predictor(NamedTuple):
         from cnnfilter.nn.data import prepare
 
         try:
-            image = read_image(path, self.max_pixels)
+            image = read_image(path, self.max_pixels, self.remark)
+            if self.invert:
+                image = 1 - image
             return prepare(image, self.network.shape, self.network.preprocessing)
         except (CnnFilterError, OSError, MemoryError) as error:
             return error
@@ -76,10 +93,11 @@ class Predictor(NamedTuple):
 @LABELS
 @click.option("--top", type=click.IntRange(1), default=5, metavar="K", help="How many classes to show. [5]")
 @click.option("--batch", type=click.IntRange(1, 1024), default=8, metavar="N", help="Images at a time. [8]")
+@click.option("--invert", is_flag=True, help="For dark ink, where light ink was learned: 1 - value.")
 @click.option("-o", "--output", metavar="FILE", help="Where to write the lines. [standard output]")
 def predict(
     inputs: tuple[str, ...], *, weights: str, network: str | None, options: dict[str, Any],
-    labels: str | None, top: int, batch: int, output: str | None, max_pixels: int, **told: Any,
+    labels: str | None, top: int, batch: int, invert: bool, output: str | None, max_pixels: int, **told: Any,
 ) -> int:  # fmt: skip
     """Say what images show."""
     from cnnfilter.nn.network import frozen
@@ -92,7 +110,8 @@ def predict(
         return NOTHING_DONE
     loaded, names = load_network(weights, network, options)
     names = names_in(labels, loaded.classes) if labels else names
-    predictor = Predictor(frozen(loaded), names, top, max_pixels)
+    remark = None if told["quiet"] else note
+    predictor = Predictor(frozen(loaded), names, top, max_pixels, invert, remark)
     with _opened(output) as stream:
         return _report(predictor, [source.path for source in images], batch, stream, told, unreadable)
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -132,8 +132,13 @@ def names_in(path: str, classes: int) -> list[str]:
     return names
 
 
-def read_image(path: str, max_pixels: int | None = None) -> "Array":
-    """Read an image file, or ``-``, as float32 (H, W, C) from 0 to 1, C 1 or 3, without its alpha."""
+def read_image(
+    path: str, max_pixels: int | None = None, remark: Callable[[str], object] | None = None
+) -> "Array":
+    """Read an image file, or ``-``, as float32 (H, W, C) from 0 to 1, C 1 or 3, without its alpha.
+
+    `remark` is told of what is left out: alpha, and frames after the first.
+    """
     import numpy as np
 
     from cnnfilter.batch.missing import refuse_missing
@@ -145,7 +150,13 @@ def read_image(path: str, max_pixels: int | None = None) -> "Array":
     frame = np.asarray(picture.frames[0])
     full = float(np.iinfo(frame.dtype).max) if frame.dtype.kind in "iu" else 1.0
     frame = frame if frame.ndim == 3 else frame[..., None]
+    if remark and len(picture.frames) > 1:
+        remark(f"{name}: the first of {len(picture.frames)} frames is taken")
+    if remark and picture.alpha and frame[..., -1].min() < full:
+        remark(f"{name}: transparency is left out, and colours are taken as they stand under it")
     frame = frame[..., : frame.shape[-1] - picture.alpha]
+    if picture.model == "cmyk":
+        frame = full - np.minimum(full, frame[..., :3].astype(np.float32) + frame[..., 3:])
     height, width, channels = frame.shape
     if channels not in (1, 3):
         raise ParameterError(f"{name}: {channels} channels; give grey or RGB")

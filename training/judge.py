@@ -90,7 +90,7 @@ def others(how: list[Degradation]) -> Iterator[tuple[str, list[Restored]]]:
 
 def quality(guess: Array, clean: Array) -> float:
     """Return the PSNR of what a file of 8 bits would hold."""
-    return cf.learning.psnr(np.clip(np.rint(guess), 0, 255).astype(np.uint8), clean)
+    return cf.learning.psnr(np.clip(np.rint(guess), 0, 255), clean, peak=255)
 
 
 def luminance_quality(guess: Array, clean: Array) -> float:

@@ -134,9 +134,9 @@ def _held(large: "Large", written: Any, blocks: "Blocks") -> int:
 
 def _block(large: "Large", written: Any, blocks: "Blocks") -> Pair:
     """Choose rows and columns of the blocks."""
-    held = _held(large, written, blocks)
+    held, bands = _held(large, written, blocks), hasattr(large.image, "expect")
     try:
-        return block_of(large.plan, written.chunks, blocks.held + blocks.share, held)
+        return block_of(large.plan, written.chunks, blocks.held + blocks.share, held, bands=bands)
     except TooLittle as error:
         if blocks.workers == 1:
             raise
@@ -176,7 +176,7 @@ def foresee(process: Process, large: "Large", blocks: "Blocks") -> Foreseen:
     picture = blank(plan.shapes[-1], plan.target, image.picture)
     laid = laid_out(picture, large.form, compression=process.compression)
     block = _block(large, laid, blocks)
-    memory = _held(large, laid, blocks) + expected(plan, block)
+    memory = _held(large, laid, blocks) + expected(plan, block, bands=hasattr(image, "expect"))
     return Foreseen(block, len(blocks_of(plan, block)), pixels_read(plan, block), memory)
 
 

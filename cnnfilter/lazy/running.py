@@ -68,9 +68,9 @@ def run(
     steps : Filter or iterable of Filter
         Such as ``cnnfilter.registry.filter_named("gaussian")(sigma=2)``.
     source : path or Source
-        A file of one of the forms .npy, .tif (of one page, tiled or not, of any compression), .pgm, .ppm and
-        .pam (raw); a Zarr array, or OME-Zarr image, as a path that ends in .zarr or as an
-        object; or an object with `shape`, `dtype` and `read`.
+        A file of one of the forms .npy, .tif (of one page, tiled or not, of any compression), .png (not
+        interlaced), .pgm, .ppm and .pam (raw); a Zarr array, or OME-Zarr image, as a path that ends in .zarr
+        or as an object; or an object with `shape`, `dtype` and `read`.
     target : path or Sink
         A file of one of these forms (a TIFF is packed and tiled as the one that was read, and a BigTIFF where
         that was one or 4 GB may not do), which is in its place only when it is whole; a path that ends in
@@ -134,7 +134,7 @@ def run(
             picture.lose(f"pixels of {missing:g}, which the file declares missing, are filtered as numbers")
         with _writable(target, picture, plan, image, overwrite) as sink:
             held = sum(getattr(store, "held", 0) for store in (image, sink))
-            block = block_of(plan, sink.chunks, limit - held)
+            block = block_of(plan, sink.chunks, limit - held, bands=hasattr(image, "expect"))
             clipped = sum(filter_blocks(plan, *pair, block).clipped for pair in pairs_of(image, sink))
     notes = (*picture.notes, *picture.losses)
     return Done(plan.shapes[-1], plan.target, block, clipped, notes, tuple(image.shape))

@@ -59,12 +59,17 @@ class Marks:
 
 def marks_of(plan: ChainPlan, form: str, compression: int | None, file: IO[bytes]) -> Marks:
     """Return the marks of a run of which nothing is written yet."""
+    found = os.fstat(file.fileno())
+    return Marks(command_of(plan, form, compression), [found.st_size, found.st_mtime_ns])
+
+
+def command_of(plan: ChainPlan, form: str, compression: int | None = None) -> str:
+    """Return a hash of the filters and of all that decides what they give."""
     filters = [(type(filter).__name__, filter.value_range, dict(filter.arguments)) for filter in plan.filters]
     types = (plan.dtype.str, plan.target.str, form, compression)
     how = (plan.shape, plan.linear, plan.value_range, plan.missing, plan.fill)
     told = pickle.dumps((__version__, np.__version__, filters, types, how), protocol=5)
-    found = os.fstat(file.fileno())
-    return Marks(hashlib.sha256(told).hexdigest(), [found.st_size, found.st_mtime_ns])
+    return hashlib.sha256(told).hexdigest()
 
 
 class Unfinished:

@@ -180,14 +180,14 @@ def created(
     ImageFileError
         A disk without room for the file. The message lacks its name.
     """
-    _require_room(path, laid.size - there.bytes)
+    require_room(path, laid.size - there.bytes)
     with opening(path) as file:
         sink = laid.sink(file, there.rows, there.state)
         yield sink
         sink.complete()
 
 
-def _require_room(path: str, needed: int) -> None:
+def require_room(path: str, needed: int) -> None:
     """Refuse what the disk has no room for."""
     import shutil  # with zlib, bz2 and lzma, 4 ms
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.process import Outcome, Process, tell_other_names, writing
@@ -17,13 +17,12 @@ from cnnfilter.errors import ImageFileError
 from cnnfilter.lazy.engine import (
     Counts,
     Watch,
-    blocks_of,
     extremes_in_blocks,
     filter_blocks,
-    pixels_read,
     require_local,
 )
-from cnnfilter.lazy.memory import TooLittle, block_of, expected
+from cnnfilter.lazy.foreseeing import Foreseen, foreseen
+from cnnfilter.lazy.memory import TooLittle, block_of
 from cnnfilter.lazy.resuming import Unfinished, marks_of
 from cnnfilter.lazy.stores import Laid, blank, created, laid_out
 
@@ -134,34 +133,13 @@ def _held(large: "Large", written: Any, blocks: "Blocks") -> int:
 
 def _block(large: "Large", written: Any, blocks: "Blocks") -> Pair:
     """Choose rows and columns of the blocks."""
-    held = _held(large, written, blocks)
+    held, bands = _held(large, written, blocks), hasattr(large.image, "expect")
     try:
-        return block_of(large.plan, written.chunks, blocks.held + blocks.share, held)
+        return block_of(large.plan, written.chunks, blocks.held + blocks.share, held, bands=bands)
     except TooLittle as error:
         if blocks.workers == 1:
             raise
         raise TooLittle(f"{error}; fewer --jobs leave more for each file") from error
-
-
-class Foreseen(NamedTuple):
-    """What is known of a run before it begins.
-
-    Attributes
-    ----------
-    block : pair of int
-        Rows and columns of the result at a time.
-    blocks : int
-        How many blocks there are.
-    pixels : int
-        How many pixels are read, those that two blocks need twice.
-    memory : int
-        Bytes that the process will hold at most, about.
-    """
-
-    block: Pair
-    blocks: int
-    pixels: int
-    memory: int
 
 
 def foresee(process: Process, large: "Large", blocks: "Blocks") -> Foreseen:
@@ -176,8 +154,7 @@ def foresee(process: Process, large: "Large", blocks: "Blocks") -> Foreseen:
     picture = blank(plan.shapes[-1], plan.target, image.picture)
     laid = laid_out(picture, large.form, compression=process.compression)
     block = _block(large, laid, blocks)
-    memory = _held(large, laid, blocks) + expected(plan, block)
-    return Foreseen(block, len(blocks_of(plan, block)), pixels_read(plan, block), memory)
+    return foreseen(plan, image, block, _held(large, laid, blocks))
 
 
 class _Bar(Watch):

@@ -17,7 +17,7 @@ from cnnfilter.cli.options import Settings
 from cnnfilter.filters.plan import ChainPlan
 
 if TYPE_CHECKING:
-    from cnnfilter.cli.blockrun import Foreseen
+    from cnnfilter.lazy.foreseeing import Foreseen
 
 ASSUMED_SHAPE, ASSUMED_DTYPE = (1024, 1024, 3), "uint8"
 
@@ -60,8 +60,12 @@ def print_plan(
     as_json: bool,
     missing: MissingPixels | None = None,
     foreseen: "Foreseen | None" = None,
+    planes: int = 1,
 ) -> None:
-    """Print what would be computed for one input, and what of its first frame counts as missing."""
+    """Print what would be computed for one input, and what of its first frame counts as missing.
+
+    `planes`: of how many images `foreseen` tells.
+    """
     planned = list(zip(plan.filters, plan.described(), strict=True))
     written = plan.shapes[-1]
     if as_json:
@@ -105,7 +109,7 @@ def print_plan(
     click.echo(f"  written: {_size(written)} {plan.target}{limits}")
     if foreseen:
         rows, columns = foreseen.block
-        times = foreseen.pixels / math.prod(plan.shape[:2])
+        times = foreseen.pixels / (math.prod(plan.shape[:2]) * planes)
         click.echo(f"  in {foreseen.blocks} blocks of {rows}x{columns}, a pixel read {times:.3g} times")
         click.echo(f"  with about {foreseen.memory / 2**20:.3g} MiB for the whole process")
         return

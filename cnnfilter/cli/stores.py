@@ -6,6 +6,7 @@ import time
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.process import Outcome, Process
 from cnnfilter.cli.inputs import is_given, usage
+from cnnfilter.cli.main import DONE, NOTHING_DONE, Interrupted, complain, note
 from cnnfilter.cli.options import Settings
 from cnnfilter.cli.record import record_of
 from cnnfilter.cli.report import Report
@@ -14,7 +15,7 @@ from cnnfilter.files.forms import names_zarr
 
 _OF_FILES = (
     "in_place", "skip_existing", "name", "format", "quality", "compression", "recursive", "files_from",
-    "null", "matrix", "axes", "at", "explain", "resume", "missing", "fill", "max_pixels", "jobs",
+    "null", "matrix", "axes", "at", "missing", "fill", "max_pixels", "jobs",
 )  # fmt: skip
 """Options that are of no use to stores."""
 
@@ -29,6 +30,8 @@ def run_store(process: Process, settings: Settings) -> int:
         raise usage("a Zarr store is filtered alone, into another or a file: INPUT -o NAME.zarr")
     source = settings.inputs[0].rstrip(os.sep)
     job = Job(source, target, "replace")
+    if settings.explain:
+        return _explained(process, job, settings)
     record = record_of(process) if settings.json else None
     report = Report(
         1, quiet=settings.quiet, verbose=settings.verbose, as_json=settings.json, record=record
@@ -38,7 +41,27 @@ def run_store(process: Process, settings: Settings) -> int:
             report.add(job, _filtered(process, job, settings))
         except (CnnFilterError, OSError) as error:
             report.add(job, error)
+        except Interrupted:
+            if os.path.exists(f"{target}.part.json"):
+                note(f"{target}.part is not whole; --resume goes on with it")
+            raise
     return report.status
+
+
+def _explained(process: Process, job: Job, settings: Settings) -> int:
+    from cnnfilter.cli.explain import print_plan
+    from cnnfilter.lazy.running import foresee
+
+    try:
+        plan, foreseen, planes = foresee(
+            process.steps, job.source, job.target, memory=settings.memory, value_range=process.value_range,
+            linear=process.linear, depth=process.depth, threads=process.threads,
+        )  # fmt: skip
+    except (CnnFilterError, OSError) as error:
+        complain(error, about=job.source)
+        return NOTHING_DONE
+    print_plan(job.source, plan, settings.json, foreseen=foreseen, planes=planes)
+    return DONE
 
 
 def _filtered(process: Process, job: Job, settings: Settings) -> Outcome:
@@ -54,7 +77,7 @@ def _filtered(process: Process, job: Job, settings: Settings) -> Outcome:
         raise ImageFileError(f"{job.target} exists already; --overwrite replaces it")
     done = run(
         process.steps, job.source, job.target, value_range=process.value_range, linear=process.linear,
-        depth=process.depth, overwrite=settings.overwrite, memory=settings.memory,
+        depth=process.depth, overwrite=settings.overwrite, resume=settings.resume, memory=settings.memory,
         threads=process.threads,
     )  # fmt: skip
     return Outcome(

@@ -41,23 +41,53 @@ def png_stream(image: Array, level: int = FAST, threads: int | None = None) -> I
     threads : int, optional
         Default: one for each processor of this process.
     """
-    height, pixel = len(image), image[0, 0].nbytes
-    line = image.shape[1] * pixel
-    rows = max(1, min(_MOST, max(_LEAST, height * line // 8)) // line)
-    strategy = _strategy(image, pixel, level)
+    stream = PngStream(level, strategy_of(image, level))
+    yield PngStream.HEAD
+    yield from stream.packed(image, 0, rows_of(image.shape, image[0, 0].nbytes), threads, ends=True)
+    yield stream.checksum.to_bytes(4, "big")
 
-    def compress(top: int) -> tuple[bytes, int, int]:
-        data = _filtered(image, top, top + rows, pixel, level)
-        packer = zlib.compressobj(level, zlib.DEFLATED, -15, 9, strategy)
-        ending = zlib.Z_FINISH if top + rows >= height else zlib.Z_SYNC_FLUSH
-        return packer.compress(data.data) + packer.flush(ending), zlib.adler32(data.data), data.size
 
-    checksum = 1
-    yield b"\x78\x01"
-    for part, strip, size in in_order(compress, range(0, height, rows), threads):
-        checksum = _adler_of_both(checksum, strip, size)
-        yield part
-    yield checksum.to_bytes(4, "big")
+def rows_of(shape: tuple[int, ...], pixel: int) -> int:
+    """Return the rows of a strip of an image of a shape whose pixels have so many bytes."""
+    line = shape[1] * pixel
+    return max(1, min(_MOST, max(_LEAST, shape[0] * line // 8)) // line)
+
+
+class PngStream:
+    """The stream of a PNG, packed some rows at a time.
+
+    Parameters
+    ----------
+    level, strategy : int
+        Of zlib; see `strategy_of`.
+    checksum : int, default 1
+        Of the rows that have been packed.
+    """
+
+    HEAD = b"\x78\x01"
+    """What stands before the first part; the checksum stands behind the last."""
+
+    def __init__(self, level: int, strategy: int, checksum: int = 1) -> None:
+        self.level, self.strategy, self.checksum = level, strategy, checksum
+
+    def packed(
+        self, image: Array, first: int, rows: int, threads: int | None, *, ends: bool
+    ) -> Iterator[bytes]:
+        """Yield the parts of the rows of an image from the `first` on, which is 0 or has the one above it.
+
+        A part has so many `rows`; the last of all `ends` the stream.
+        """
+        height, pixel = len(image), image[0, 0].nbytes
+
+        def compress(top: int) -> tuple[bytes, int, int]:
+            data = _filtered(image, top, top + rows, pixel, self.level)
+            packer = zlib.compressobj(self.level, zlib.DEFLATED, -15, 9, self.strategy)
+            ending = zlib.Z_FINISH if ends and top + rows >= height else zlib.Z_SYNC_FLUSH
+            return packer.compress(data.data) + packer.flush(ending), zlib.adler32(data.data), data.size
+
+        for part, strip, size in in_order(compress, range(first, height, rows), threads):
+            self.checksum = _adler_of_both(self.checksum, strip, size)
+            yield part
 
 
 def in_order(function: Callable[[T], R], items: Sequence[T], threads: int | None = None) -> list[R]:
@@ -119,7 +149,7 @@ def _cost(lines: Array, kind: int, pixel: int) -> int:
     return int(np.abs(residuals.view(np.int8).astype(np.int16)).sum())
 
 
-def _strategy(image: Array, pixel: int, level: int) -> int:
+def strategy_of(image: Array, level: int) -> int:
     """Choose whether to look for repeats: on the residuals of photographs runs alone are faster.
 
     The smaller of both on a sample decides. Measured on 24 Mpx RGB, two threads: a noisy photograph
@@ -128,6 +158,7 @@ def _strategy(image: Array, pixel: int, level: int) -> int:
     """
     if level != FAST:
         return zlib.Z_DEFAULT_STRATEGY
+    pixel = image[0, 0].nbytes
     rows = max(1, _SAMPLE // (image.shape[1] * pixel))
     top = max(0, (len(image) - rows) // 2)
     sample = _filtered(image, top, top + rows, pixel, level).data

@@ -63,10 +63,10 @@ class Chunk(NamedTuple):
 def read(file: IO[bytes], limit: Limit) -> Picture:
     """Read every pixel form, and all frames of an animation."""
     data = memoryview(file.read())
-    chunks, end, broken = _chunks(data)
-    header = _header(chunks)
+    chunks, end, broken = chunks_in(data)
+    header = header_in(chunks)
     picture = Picture([])
-    if _is_animated(chunks):
+    if is_animated(chunks):
         from cnnfilter.files import apng  # a still image need not pay for it
 
         frames = apng.read(header, chunks, picture, limit)
@@ -83,11 +83,11 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     picture.metadata, picture.losses[:0] = pngmetadata.read(chunks)
     picture.losses += broken
     if end < len(data):
-        picture.losses.append(_what_follows(data[end:]))
+        picture.losses.append(what_follows(bytes(data[end : end + 8]), len(data) - end))
     return stand_upright(picture)
 
 
-def _chunks(data: memoryview) -> tuple[list[Chunk], int, list[str]]:
+def chunks_in(data: memoryview) -> tuple[list[Chunk], int, list[str]]:
     """Return the chunks that are whole, where the last one ends, and what is left out.
 
     A chunk with a wrong checksum is left out if no pixel needs it; any other is damage.
@@ -115,7 +115,8 @@ def _chunks(data: memoryview) -> tuple[list[Chunk], int, list[str]]:
     return chunks, place, broken
 
 
-def _header(chunks: list[Chunk]) -> Header:
+def header_in(chunks: list[Chunk]) -> Header:
+    """Return the header, which comes first."""
     if chunks[0].name != b"IHDR" or len(chunks[0].content) != 13:
         raise ImageFileError("damaged PNG file (no header); get a whole copy")
     header = Header(*struct.unpack(">LLBBBBB", chunks[0].content))
@@ -124,14 +125,16 @@ def _header(chunks: list[Chunk]) -> Header:
     return header
 
 
-def _is_animated(chunks: list[Chunk]) -> bool:
+def is_animated(chunks: list[Chunk]) -> bool:
+    """Tell whether there are several frames."""
     return any(chunk.name == b"acTL" and any(chunk.content[:4]) for chunk in chunks)
 
 
-def _what_follows(rest: memoryview) -> str:
-    if bytes(rest[:8]) == SIGNATURE:
+def what_follows(start: bytes, size: int) -> str:
+    """Say what is left out of a file of which so many bytes follow the image."""
+    if start == SIGNATURE:
         return "another image follows the first one and is left out; split the file"
-    return f"{len(rest)} bytes that follow the image are left out"
+    return f"{size} bytes that follow the image are left out"
 
 
 def pixels(header: Header, chunks: list[Chunk], stream: list[memoryview | bytes]) -> Array:
@@ -160,7 +163,7 @@ def pixels(header: Header, chunks: list[Chunk], stream: list[memoryview | bytes]
         what = "truncated" if "Not enough" in str(error) else "damaged"
         raise ImageFileError(f"{what} PNG file ({error}); get a whole copy") from error
     if key is not None and header.kind in (GREY, RGB):
-        return _with_alpha(frame, bytes(key.content), header)
+        return with_alpha(frame, bytes(key.content), header)
     return frame
 
 
@@ -170,7 +173,7 @@ def chunk_of(name: bytes, content: bytes) -> bytes:
     return b"".join([len(content).to_bytes(4, "big"), name, content, checksum.to_bytes(4, "big")])
 
 
-def _with_alpha(frame: Array, key: bytes, header: Header) -> Array:
+def with_alpha(frame: Array, key: bytes, header: Header) -> Array:
     """Add alpha to a frame: nothing where a pixel has the colour that the file calls transparent."""
     count = 1 if header.kind == GREY else 3
     if len(key) != 2 * count:

@@ -15,28 +15,33 @@ from cnnfilter.files.pngmetadata import XMP
 def write(picture: Picture, file: IO[bytes], compression: int | None, threads: int | None) -> None:
     """Write one frame, or an animation of whole frames."""
     level = FAST if compression is None else compression
-    frames = picture.frames
-    first = frames[0]
+    write_head(picture, file)
+    if len(picture.frames) == 1:
+        _put_stream(file, b"IDAT", png_stream(picture.frames[0], level, threads))
+    else:
+        _put_frames(file, picture, level, threads)
+    put(file, b"IEND", b"")
+
+
+def write_head(picture: Picture, file: IO[bytes]) -> None:
+    """Write what stands before the pixels."""
+    first = picture.frames[0]
     channels = first.shape[-1] if first.ndim == 3 else 1
     kind = {1: GREY, 2: GREY_ALPHA, 3: RGB, 4: RGB_ALPHA}[channels]
     header = (first.shape[1], first.shape[0], first.itemsize * 8, kind, 0, 0, 0)
     file.write(SIGNATURE)
-    _put(file, b"IHDR", struct.pack(">LLBBBBB", *header))
+    put(file, b"IHDR", struct.pack(">LLBBBBB", *header))
     for name, content in _ancillary(picture.metadata):
-        _put(file, name, content)
+        put(file, name, content)
     if b"bKGD" in picture.metadata.chunks:
         if background := _background(picture.metadata.chunks[b"bKGD"], kind, first.itemsize):
-            _put(file, b"bKGD", background)
+            put(file, b"bKGD", background)
         else:
             picture.lose("the background colour is left out, for the image is grey")
-    if len(frames) == 1:
-        _put_stream(file, b"IDAT", png_stream(first, level, threads))
-    else:
-        _put_frames(file, picture, level, threads)
-    _put(file, b"IEND", b"")
 
 
-def _put(file: IO[bytes], name: bytes, content: bytes) -> None:
+def put(file: IO[bytes], name: bytes, content: bytes) -> None:
+    """Write a chunk."""
     file.write(len(content).to_bytes(4, "big") + name)
     file.write(content)
     file.write(zlib.crc32(content, zlib.crc32(name)).to_bytes(4, "big"))
@@ -47,20 +52,20 @@ def _put_stream(file: IO[bytes], name: bytes, parts: Iterator[bytes], number: in
     for part in parts:
         numbered = struct.pack(">L", number) if name == b"fdAT" else b""
         number += name == b"fdAT"
-        _put(file, name, numbered + part)
+        put(file, name, numbered + part)
     return number
 
 
 def _put_frames(file: IO[bytes], picture: Picture, level: int, threads: int | None) -> None:
     height, width = picture.frames[0].shape[:2]
     delays = picture.delays or [100.0] * len(picture.frames)
-    _put(file, b"acTL", struct.pack(">LL", len(picture.frames), picture.loop))
+    put(file, b"acTL", struct.pack(">LL", len(picture.frames), picture.loop))
     number = 0
     for index, frame in enumerate(picture.frames):
         delay = min(round(delays[index]), 0xFFFF)
         # Nothing is disposed of, nothing blended: every frame is whole.
         control = struct.pack(">LLLLLHHBB", number, width, height, 0, 0, delay, 1000, 0, 0)
-        _put(file, b"fcTL", control)
+        put(file, b"fcTL", control)
         name = b"fdAT" if index else b"IDAT"
         number = _put_stream(file, name, png_stream(frame, level, threads), number + 1)
 

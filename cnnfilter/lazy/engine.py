@@ -6,7 +6,7 @@ of a block is kept for the next one: what two blocks both need is computed twice
 """
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
@@ -213,22 +213,22 @@ def pixels_read(plan: ChainPlan, block: Pair) -> int:
     (height, width), (height_in, width_in) = plan.shapes[-1][:2], plan.shape[:2]
     # What is read of rows does not depend on the columns.
     down, across = (
-        sum(map(partial(_pixels_along, plan, axis), _pieces(0, length, step)))
+        sum(last - first for piece in _pieces(0, length, step) for first, last in runs_of(plan, axis, piece))
         for axis, (length, step) in enumerate(zip((height, width), block, strict=True))
     )
     looked_at = height_in * width_in if plan.rounds_opaque else 0  # for its alpha
     return down * across * (2 if plan.value_range == "stretch" else 1) + looked_at
 
 
-def _pixels_along(plan: ChainPlan, axis: int, piece: Pair) -> int:
-    """Return how many rows (axis 0) or columns (axis 1) of the image some of the result need."""
+def runs_of(plan: ChainPlan, axis: int, piece: Pair) -> list[Pair]:
+    """Return which rows (axis 0) or columns (axis 1) of the image some of the result need."""
     runs = [piece]
     for filter, geometry, grid in zip(
         reversed(plan.filters), reversed(plan.geometries), reversed(plan.grids), strict=True
     ):
         side, boundary = (geometry.rows, geometry.columns)[axis], filter.boundaries[axis]
         runs = [pixels for run in runs for pixels in reading(side, boundary, *run, grid[axis]).runs()]
-    return sum(last - first for first, last in runs)
+    return runs
 
 
 def _pieces(first: int, end: int, step: int) -> list[Pair]:
@@ -256,9 +256,11 @@ def _filtered(
 ) -> Generator[tuple[Pair, Pair, Applied], None, None]:
     """Yield the blocks in their order, while those that follow are being computed.
 
-    What filters before the last one limit is counted once, whichever blocks need it.
+    What filters before the last one limit is counted once, whichever blocks need it. A source that has
+    `expect` is told which rows the blocks under way will read.
     """
     plan = steps[0].plan
+    expect: Callable[[list[Pair]], None] = getattr(source, "expect", lambda rows: None)
 
     def read(rows: Pair, columns: Pair) -> Array:
         return masked(source.read(rows, columns), plan)
@@ -284,6 +286,8 @@ def _filtered(
             for rows, columns in blocks:
                 # NumPy's errors are treated there as the caller wants them to be.
                 begin = partial(copy_context().run, filtered, rows, columns)
+                bands = (*(each[0] for each in waiting), rows)
+                expect([run for band in bands for run in runs_of(plan, 0, band)])
                 waiting.append((rows, columns, pool.submit(begin)))
                 if len(waiting) == UNDER_WAY:
                     top, left, future = waiting.popleft()

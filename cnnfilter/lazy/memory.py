@@ -71,12 +71,14 @@ def base() -> int:
     return resident() + CODE
 
 
-def expected(plan: ChainPlan, block: Pair) -> int:
-    """Return the bytes that blocks take at most, about, while they are computed."""
-    return UNDER_WAY * block_bytes(plan, block)
+def expected(plan: ChainPlan, block: Pair, *, bands: bool = False) -> int:
+    """Return the bytes that blocks take at most, about, while they are computed; see `block_bytes`."""
+    return UNDER_WAY * block_bytes(plan, block, bands=bands)
 
 
-def block_of(plan: ChainPlan, chunks: Pair, memory: int, held: int | None = None) -> Pair:
+def block_of(
+    plan: ChainPlan, chunks: Pair, memory: int, held: int | None = None, *, bands: bool = False
+) -> Pair:
     """Choose rows and columns of the blocks: whole rows where enough of them fit, else squarer ones.
 
     Parameters
@@ -88,6 +90,8 @@ def block_of(plan: ChainPlan, chunks: Pair, memory: int, held: int | None = None
         Bytes that the process may hold, with all that it holds already.
     held : int, optional
         How many of them are not for the blocks; default the `base`.
+    bands : bool, default False
+        See `block_bytes`.
 
     Raises
     ------
@@ -101,27 +105,27 @@ def block_of(plan: ChainPlan, chunks: Pair, memory: int, held: int | None = None
     down, across = (grid if chunk == 1 else chunk for chunk, grid in zip(chunks, plan.grids[-1], strict=True))
     columns = width
     while True:
-        rows = _rows_that_fit(plan, down, columns, room)
+        rows = _rows_that_fit(plan, down, columns, room, bands)
         # Lower blocks than that would compute most of their rows twice.
         if rows >= min(height, _overlap(plan)) or columns <= across:
             break
         columns = max(across, -(-columns // (2 * across)) * across)
     if not rows:
         smallest = min(down, height), min(across, width)
-        least = held + expected(plan, smallest)
+        least = held + expected(plan, smallest, bands=bands)
         if least <= memory:
             return smallest
         raise TooLittle(f"memory of {memory} bytes is too little for this image; give {least} or more")
     return rows, columns
 
 
-def _rows_that_fit(plan: ChainPlan, step: int, columns: int, room: int) -> int:
+def _rows_that_fit(plan: ChainPlan, step: int, columns: int, room: int, bands: bool) -> int:
     """Return the most rows, a multiple of `step` or all of them, whose block takes no more than `room`."""
     height = plan.shapes[-1][0]
     fitting, too_many = 0, -(-height // step) + 1
     while too_many - fitting > 1:
         middle = (fitting + too_many) // 2
-        if block_bytes(plan, (min(middle * step, height), columns)) <= room:
+        if block_bytes(plan, (min(middle * step, height), columns), bands=bands) <= room:
             fitting = middle
         else:
             too_many = middle
@@ -137,11 +141,11 @@ def _overlap(plan: ChainPlan) -> int:
     return -(-2 * shared // steps)
 
 
-def block_bytes(plan: ChainPlan, block: Pair) -> int:
+def block_bytes(plan: ChainPlan, block: Pair, *, bands: bool = False) -> int:
     """Return the bytes that a block takes at most, about, while it is computed.
 
     Each filter holds what it reads, once more where a border is put beside it, and floats: sums, and what it
-    makes of them.
+    makes of them. `bands`: whether the source keeps all of the rows that a block reads.
     """
     floats = 8 if plan.dtype.itemsize > 1 else 4
     most, rows, columns = 0, *block
@@ -157,7 +161,7 @@ def block_bytes(plan: ChainPlan, block: Pair) -> int:
             read, made = 2 * read, 2 * made
         made *= 1 if plan.missing is None else 2  # weights are summed beside the pixels
         most = max(most, read * (2 * itemsize + mixed) + made)
-    return most
+    return most + (rows * math.prod(plan.shape[1:]) * plan.dtype.itemsize if bands else 0)
 
 
 def _read(axis: Axis, outputs: int, grid: int) -> int:

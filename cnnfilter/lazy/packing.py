@@ -54,7 +54,7 @@ class Packed:
         """Return what stands before the strips or tiles."""
         return self.head.packed(places, sizes)
 
-    def sink(self, file: IO[bytes], rows: int) -> "PackedTiff":
+    def sink(self, file: IO[bytes], rows: int, state: str = "") -> "PackedTiff":
         """Begin a file, or go on with one that has some rows."""
         return PackedTiff(self, file, rows)
 
@@ -104,10 +104,11 @@ class PackedTiff:
                 self.file.write(segment)
                 self.end += len(segment)
 
-    def settle(self) -> None:
+    def settle(self) -> str:
         """Tell where the strips or tiles are that have been written."""
         self.file.seek(0)
         self.file.write(self.laid.packed_head(self.places.tolist(), self.sizes.tolist()))
+        return ""
 
     def complete(self) -> None:
         """Make the file whole."""

@@ -18,10 +18,10 @@ from typing import IO
 import numpy as np
 
 from cnnfilter._version import __version__
-from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.lazy.engine import Counts
+from cnnfilter.lazy.stores import There
 from cnnfilter.wholefile import whole_file
 
 EVERY = 1.0
@@ -44,6 +44,8 @@ class Marks:
         How many of their values were limited, and how many came out as the one that means missing.
     ends : pair of float or None
         The extremes that a stretch needs, once they are found.
+    state : str
+        What else whoever goes on must know of the file.
     """
 
     command: str
@@ -52,16 +54,22 @@ class Marks:
     clipped: int = 0
     mistaken: int = 0
     ends: tuple[float, float] | None = None
+    state: str = ""
 
 
 def marks_of(plan: ChainPlan, form: str, compression: int | None, file: IO[bytes]) -> Marks:
     """Return the marks of a run of which nothing is written yet."""
+    found = os.fstat(file.fileno())
+    return Marks(command_of(plan, form, compression), [found.st_size, found.st_mtime_ns])
+
+
+def command_of(plan: ChainPlan, form: str, compression: int | None = None) -> str:
+    """Return a hash of the filters and of all that decides what they give."""
     filters = [(type(filter).__name__, filter.value_range, dict(filter.arguments)) for filter in plan.filters]
     types = (plan.dtype.str, plan.target.str, form, compression)
     how = (plan.shape, plan.linear, plan.value_range, plan.missing, plan.fill)
     told = pickle.dumps((__version__, np.__version__, filters, types, how), protocol=5)
-    found = os.fstat(file.fileno())
-    return Marks(hashlib.sha256(told).hexdigest(), [found.st_size, found.st_mtime_ns])
+    return hashlib.sha256(told).hexdigest()
 
 
 class Unfinished:
@@ -77,7 +85,7 @@ class Unfinished:
     Attributes
     ----------
     settle : callable
-        Brings to the file what another run needs to go on.
+        Brings to the file what another run needs to go on, or returns it.
     """
 
     def __init__(self, target: str, marks: Marks) -> None:
@@ -87,7 +95,7 @@ class Unfinished:
         self.marks = marks
         self.file: IO[bytes] | None = None
         self.marked = monotonic()
-        self.settle: Callable[[], None] = lambda: None
+        self.settle: Callable[[], str] = lambda: ""
         self.whole = False
 
     def take_up(self) -> str:
@@ -108,9 +116,11 @@ class Unfinished:
         return f"goes on with {self.part} from row {found.rows}"
 
     @property
-    def there(self) -> Pair:
-        """Rows that are on the disk already and will be gone on with, and bytes."""
-        return self.marks.rows, os.path.getsize(self.part) if self.marks.rows else 0
+    def there(self) -> There:
+        """What is on the disk already and will be gone on with."""
+        if not self.marks.rows:
+            return There()
+        return There(self.marks.rows, os.path.getsize(self.part), self.marks.state)
 
     @contextmanager
     def opened(self, *, replace: bool) -> Iterator[IO[bytes]]:
@@ -141,10 +151,10 @@ class Unfinished:
         assert self.file is not None, "it has been opened"
         if monotonic() - self.marked < EVERY:
             return
-        self.settle()
+        state = self.settle()
         self.file.flush()
         os.fsync(self.file.fileno())
-        self._keep(changed(self.marks, rows=rows, **counts._asdict()))
+        self._keep(changed(self.marks, rows=rows, state=state, **counts._asdict()))
         self.marked = monotonic()
 
     def found(self, ends: tuple[float, float]) -> None:

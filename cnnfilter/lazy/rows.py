@@ -30,7 +30,7 @@ class Lines:
         self.chunks, self.held = (1, 1), 0
         self.size = len(head) + picture.frames[0].size * stored.itemsize
 
-    def sink(self, file: IO[bytes], rows: int) -> "Rows":
+    def sink(self, file: IO[bytes], rows: int, state: str = "") -> "Rows":
         """Begin a file, or go on with one that has some rows."""
         file.write(self.head)
         return Rows(file, len(self.head), self.stored, self.picture)
@@ -88,8 +88,9 @@ class Rows:
             self.file.seek(place)
             self.file.write(piece)
 
-    def settle(self) -> None:
-        """Do nothing: whoever goes on knows where each pixel has its place."""
+    def settle(self) -> str:
+        """Return nothing: whoever goes on knows where each pixel has its place."""
+        return ""
 
     def complete(self) -> None:
         """Do nothing: the file is whole."""

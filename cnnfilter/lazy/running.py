@@ -14,7 +14,8 @@ from cnnfilter.files.picture import Picture
 from cnnfilter.filters.filter import Filter, Range
 from cnnfilter.filters.plan import ChainPlan, plan_chain
 from cnnfilter.lazy.engine import Sink, Source, filter_blocks, require_local
-from cnnfilter.lazy.memory import block_of, bytes_of, usual
+from cnnfilter.lazy.foreseeing import Foreseen, foreseen
+from cnnfilter.lazy.memory import base, block_of, bytes_of, usual
 from cnnfilter.lazy.planes import Axes, is_zarr, pairs_of
 from cnnfilter.lazy.stores import blank, created, laid_out, opened
 
@@ -56,6 +57,7 @@ def run(
     depth: str | None = None,
     axes: Axes | None = None,
     overwrite: bool = False,
+    resume: bool | None = None,
     memory: int | str | None = None,
     threads: int | None = None,
 ) -> Done:
@@ -68,9 +70,9 @@ def run(
     steps : Filter or iterable of Filter
         Such as ``cnnfilter.registry.filter_named("gaussian")(sigma=2)``.
     source : path or Source
-        A file of one of the forms .npy, .tif (of one page, tiled or not, of any compression), .pgm, .ppm and
-        .pam (raw); a Zarr array, or OME-Zarr image, as a path that ends in .zarr or as an
-        object; or an object with `shape`, `dtype` and `read`.
+        A file of one of the forms .npy, .tif (of one page, tiled or not, of any compression), .png (not
+        interlaced), .pgm, .ppm and .pam (raw); a Zarr array, or OME-Zarr image, as a path that ends in .zarr
+        or as an object; or an object with `shape`, `dtype` and `read`.
     target : path or Sink
         A file of one of these forms (a TIFF is packed and tiled as the one that was read, and a BigTIFF where
         that was one or 4 GB may not do), which is in its place only when it is whole; a path that ends in
@@ -87,6 +89,9 @@ def run(
         two and three dimensions the first two.
     overwrite : bool, default False
         Whether a Zarr store that exists may be replaced.
+    resume : bool, optional
+        Whether to go on with what an earlier run left of a Zarr store, as the notes say. False begins anew.
+        Both leave what is done if the run is ended; by default it is removed.
     memory : int or str, optional
         Bytes that the process may hold, with all that it holds already: a number, or ``"512MiB"``. Default: a
         quarter of what the machine, or its container, has.
@@ -118,26 +123,75 @@ def run(
     >>> done.shape
     (2, 3)
     """
-    filters = _filters(steps)
     limit = usual() if memory is None else bytes_of(memory)
     _refuse_the_same(source, target)
     with _readable(source, axes) as image:
-        known = getattr(image, "picture", None)
-        plan = plan_chain(
-            filters, image.shape, image.dtype, alpha=bool(known and known.alpha), linear=linear,
-            value_range=value_range, depth=depth, threads=threads,
-        )  # fmt: skip
-        require_local(plan)
-        picture = blank(plan.shapes[-1], plan.target, known)
+        plan = _planned(steps, image, linear=linear, value_range=value_range, depth=depth, threads=threads)
+        picture = blank(plan.shapes[-1], plan.target, getattr(image, "picture", None))
         missing = picture.metadata.missing
         if missing is not None:
             picture.lose(f"pixels of {missing:g}, which the file declares missing, are filtered as numbers")
-        with _writable(target, picture, plan, image, overwrite) as sink:
-            held = sum(getattr(store, "held", 0) for store in (image, sink))
-            block = block_of(plan, sink.chunks, limit - held)
-            clipped = sum(filter_blocks(plan, *pair, block).clipped for pair in pairs_of(image, sink))
+        unfinished = None
+        if resume is not None and is_zarr(target) and isinstance(source, str | os.PathLike):
+            from cnnfilter.lazy.storeresuming import UnfinishedStore
+
+            name = os.fspath(target)  # type: ignore[arg-type]
+            unfinished = UnfinishedStore(name.rstrip(os.sep), plan, os.fspath(source))
+            if resume:
+                picture.losses.insert(0, unfinished.take_up())
+        with _writable(target, picture, plan, image, overwrite, unfinished) as sink:
+            held = base() + sum(getattr(store, "held", 0) for store in (image, sink))
+            block = block_of(plan, sink.chunks, limit, held, bands=hasattr(image, "expect"))
+            clipped = _filter_planes(plan, list(pairs_of(image, sink)), block, unfinished)
     notes = (*picture.notes, *picture.losses)
     return Done(plan.shapes[-1], plan.target, block, clipped, notes, tuple(image.shape))
+
+
+def _filter_planes(plan: ChainPlan, pairs: list[tuple[Source, Sink]], block: Pair, unfinished: Any) -> int:
+    """Filter one plane after the other, from where an earlier run was ended; count what is limited."""
+    if unfinished is None:
+        return sum(filter_blocks(plan, *pair, block).clipped for pair in pairs)
+    first = unfinished.marks.plane
+    unfinished.keep()
+    for number, pair in enumerate(pairs[first:], first):
+        rows, before = unfinished.marks.rows, unfinished.marks.clipped
+        done = filter_blocks(plan, *pair, block, first=rows, watch=unfinished.watch(number))
+        unfinished.keep(plane=number + 1, rows=0, clipped=before + done.clipped)
+    return int(unfinished.marks.clipped)
+
+
+def foresee(
+    steps: Filter | Iterable[Filter],
+    source: Path | Source,
+    target: Path,
+    *,
+    memory: int | str | None = None,
+    axes: Axes | None = None,
+    **how: Any,
+) -> tuple[ChainPlan, Foreseen, int]:
+    """Say what `run` would do: the plan of a plane, blocks of all of them, and how many there are."""
+    limit = usual() if memory is None else bytes_of(memory)
+    with _readable(source, axes) as image:
+        plan = _planned(steps, image, **how)
+        if is_zarr(target):
+            from cnnfilter.lazy.zarrstores import laid_like
+
+            laid: Any = laid_like(plan, image)
+        else:
+            picture = blank(plan.shapes[-1], plan.target, getattr(image, "picture", None))
+            laid = laid_out(picture, form_of(os.fspath(target)), threads=plan.threads)
+        held = base() + laid.held + getattr(image, "held", 0)
+        block = block_of(plan, laid.chunks, limit, held, bands=hasattr(image, "expect"))
+        planes = len(getattr(image, "stacked", (image,)))
+        return plan, foreseen(plan, image, block, held), planes
+
+
+def _planned(steps: Filter | Iterable[Filter], image: Source, **how: Any) -> ChainPlan:
+    """Plan what becomes of an image, or of each of its planes."""
+    known = getattr(image, "picture", None)
+    plan = plan_chain(_filters(steps), image.shape, image.dtype, alpha=bool(known and known.alpha), **how)
+    require_local(plan)
+    return plan
 
 
 def _filters(steps: Filter | Iterable[Filter]) -> tuple[Filter, ...]:
@@ -183,14 +237,20 @@ def _readable(source: Path | Source, axes: Axes | None) -> Iterator[Source]:
 
 @contextmanager
 def _writable(
-    target: Path | Sink, picture: Picture, plan: ChainPlan, source: Source, overwrite: bool
+    target: Path | Sink,
+    picture: Picture,
+    plan: ChainPlan,
+    source: Source,
+    overwrite: bool,
+    unfinished: Any,
 ) -> Iterator[Sink]:
     if is_zarr(target):
         from cnnfilter.lazy.zarrstores import created_zarr
 
         with ExitStack() as stack:
             with _named(target):
-                stored = stack.enter_context(created_zarr(target, plan, source, picture, overwrite=overwrite))
+                made = created_zarr(target, plan, source, picture, overwrite=overwrite, unfinished=unfinished)
+                stored = stack.enter_context(made)
             yield stored
         return
     if getattr(source, "attributes", None):

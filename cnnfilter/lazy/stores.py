@@ -1,12 +1,13 @@
 """Image files that are read and written in parts: which there are, and what each of them can hold."""
 
 import io
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from cnnfilter.npyfile import read_header
 from cnnfilter.pixels.kinds import DTYPES
 from cnnfilter.wholefile import whole_file
 
-_FORMS = "NPY, TIFF, PGM, PPM and PAM"
+_FORMS = "NPY, TIFF, PNG, PGM, PPM and PAM"
 
 
 class NotInParts(ImageFileError):
@@ -57,6 +58,11 @@ def opened(source: str | IO[bytes]) -> Iterator[Source]:
             from cnnfilter.lazy.tiles import open_tiff  # with the codecs, 35 ms that others need not pay
 
             image = open_tiff(file)
+        elif form == "PNG":
+            from cnnfilter.files.png_rows import PngRows
+            from cnnfilter.lazy.sequential import FromTop
+
+            image = FromTop(file, PngRows(file))
         else:
             raise NotInParts(f"{form or 'no known form'} is not read in parts; use one of {_FORMS}")
         image.picture.form = form  # type: ignore[attr-defined]
@@ -106,6 +112,24 @@ def blank(shape: tuple[int, ...], dtype: np.dtype[Any], known: Picture | None = 
     return picture if known is None else replace(known, frames=[frame], model=model, encoding={}, losses=[])
 
 
+class There(NamedTuple):
+    """What is on the disk of a file that is to be gone on with.
+
+    Attributes
+    ----------
+    rows, bytes : int
+    state : str
+        See `Laid.sink`.
+    """
+
+    rows: int = 0
+    bytes: int = 0
+    state: str = ""
+
+
+NOTHING = There()
+
+
 class Laid(Protocol):
     """How a file will be laid out that is written in parts.
 
@@ -123,8 +147,11 @@ class Laid(Protocol):
     held: int
     size: int
 
-    def sink(self, file: IO[bytes], rows: int) -> Any:
-        """Begin a file, or go on with one that has some rows; return a sink with `settle` and `complete`."""
+    def sink(self, file: IO[bytes], rows: int, state: str = "") -> Any:
+        """Begin a file, or go on with one that has some rows; return a sink with `settle` and `complete`.
+
+        `state` is what `settle` returned when these rows had been written.
+        """
 
 
 @contextmanager
@@ -132,7 +159,7 @@ def created(
     path: str,
     laid: Laid,
     opening: Callable[[str], AbstractContextManager[IO[bytes]]] = whole_file,
-    there: Pair = (0, 0),
+    there: There = NOTHING,
 ) -> Iterator[Any]:
     """Make an image file, to be written in parts.
 
@@ -145,22 +172,22 @@ def created(
         See `laid_out`.
     opening : callable, optional
         Opens the file, and puts it in its place.
-    there : pair of int, default (0, 0)
-        Rows of the file that are on the disk already, and its bytes.
+    there : There, optional
+        What is on the disk already.
 
     Raises
     ------
     ImageFileError
         A disk without room for the file. The message lacks its name.
     """
-    _require_room(path, laid.size - there[1])
+    require_room(path, laid.size - there.bytes)
     with opening(path) as file:
-        sink = laid.sink(file, there[0])
+        sink = laid.sink(file, there.rows, there.state)
         yield sink
         sink.complete()
 
 
-def _require_room(path: str, needed: int) -> None:
+def require_room(path: str, needed: int) -> None:
     """Refuse what the disk has no room for."""
     import shutil  # with zlib, bz2 and lzma, 4 ms
 
@@ -197,6 +224,8 @@ def laid_out(
         return Lines(picture, _npy_head(frame), dtype)
     if form == "TIFF":
         return _tiff(picture, compression, threads)
+    if form == "PNG":
+        return _png(picture, compression, threads)
     held = {"PGM": (1,), "PPM": (1, 3), "PAM": (1, 3)}
     if form not in held:
         raise NotInParts(f"{form} is not written in parts; use one of {_FORMS}")
@@ -206,6 +235,17 @@ def laid_out(
         raise ImageFileError(f"{form} does not hold {channels} channel(s) of {dtype}; write .npy")
     head = netpbm.header(form, frame.shape, dtype, netpbm.comment_lines(picture))
     return Lines(picture, head, dtype.newbyteorder(">"))
+
+
+def _png(picture: Picture, compression: int | None, threads: int | None) -> Laid:
+    from cnnfilter.files.deflate import FAST
+    from cnnfilter.lazy.pngsink import Stream
+
+    frame = picture.frames[0]
+    channels = math.prod(frame.shape[2:]) - picture.alpha
+    if channels not in (1, 3) or picture.model == "cmyk" or frame.dtype.name not in ("uint8", "uint16"):
+        raise ImageFileError(f"PNG does not hold {channels} channel(s) of {frame.dtype}; write .npy or .tif")
+    return Stream(picture, FAST if compression is None else compression, threads)
 
 
 def _tiff(picture: Picture, compression: int | None, threads: int | None) -> Laid:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from cnnfilter.lazy import multiscale
 from cnnfilter.lazy.engine import UNDER_WAY, Source
 from cnnfilter.lazy.keeping import Kept, paste
 from cnnfilter.lazy.planes import Axes, places_of, plane_axes
+from cnnfilter.lazy.storeresuming import UnfinishedStore
+from cnnfilter.lazy.stores import require_room
 from cnnfilter.pixels import Array
 from cnnfilter.pixels.kinds import DTYPES
 
@@ -157,18 +159,25 @@ def _names(array: ZarrArray) -> Any:
 
 @contextmanager
 def created_zarr(
-    target: Any, plan: ChainPlan, source: Source, picture: Picture, *, overwrite: bool
+    target: Any,
+    plan: ChainPlan,
+    source: Source,
+    picture: Picture,
+    *,
+    overwrite: bool,
+    unfinished: UnfinishedStore | None = None,
 ) -> Iterator[Stack]:
     """Make a Zarr array, or an OME-Zarr image from one, to be written block by block; or take an array.
 
     It is made as NAME.part and renamed when the block ends well. What describes the source, if that is Zarr,
     is kept: version, chunks, shards, codecs, names of axes and attributes. What else is known of the source
-    is put down in the losses of the picture.
+    is put down in the losses of the picture. `unfinished` says whether an earlier run made some of it, and
+    keeps what this one leaves if it is ended.
 
     Raises
     ------
     ImageFileError
-        A store that exists.
+        A store that exists, or a disk without room for one that is not packed.
     ParameterError
         An array of another shape or type, or a result that has no place.
     """
@@ -177,17 +186,29 @@ def created_zarr(
     if not isinstance(target, str | os.PathLike):
         yield _taken(target, plan, known)
         return
-    with _new_store(os.fspath(target).rstrip(os.sep), overwrite=overwrite) as part:
+    there = unfinished is not None and unfinished.begun
+    if known is not None and not known.array.compressors and not there:
+        with_levels = 1 if known.group is None else 4 / 3
+        size = math.prod(_shape(known, plan)) * plan.target.itemsize
+        require_room(os.fspath(target), int(with_levels * size))
+    with _new_store(os.fspath(target).rstrip(os.sep), overwrite, unfinished) as part:
         if known is not None and known.group is not None:
             others = multiscale.others(known.group)
             if others:
                 picture.lose(f"not copied with the image: {', '.join(others)}")
             described = multiscale.changed(known.group, known.axes, places_of(plan.geometries))
-            group = zarr.open_group(part, mode="w", zarr_format=known.group.metadata.zarr_format)
+            how = {"zarr_format": known.group.metadata.zarr_format}
+            group = zarr.open_group(part, mode="r+") if there else zarr.open_group(part, mode="w", **how)
             group.attrs.update(described)
-            array = _like(known, plan, group.create_array, name=multiscale.paths(known.group)[0])
+            first, *smaller = multiscale.paths(known.group)
+            array = group[first] if there else _like(known, plan, group.create_array, name=first)
             yield Stack(array, known.axes, part, group)
+            for name in smaller:
+                if name in group:  # made by a run that was ended
+                    del group[name]
             multiscale.make_levels(known.group, group, known.axes, _made_like)
+        elif there:
+            yield Stack(zarr.open_array(part, mode="r+"), known.axes if known else (0, 1), part)
         elif known is not None:
             yield Stack(_like(known, plan, zarr.create_array, store=part), known.axes, part)
         else:
@@ -196,13 +217,32 @@ def created_zarr(
             yield Stack(zarr.create_array(part, shape=shape, dtype=plan.target, chunks=chunks), (0, 1), part)
 
 
+class Laid(NamedTuple):
+    """How a store will be laid out: rows and columns that are written together, and bytes that this takes."""
+
+    chunks: Pair
+    held: int
+
+
+def laid_like(plan: ChainPlan, source: Source) -> Laid:
+    """Say how the store of a result will be laid out."""
+    rows, columns, *channels = plan.shapes[-1]
+    sides = (CHUNK, CHUNK)
+    if isinstance(source, Stack):
+        written = source.array.shards or source.array.chunks
+        sides = written[source.axes[0]], written[source.axes[1]]
+    chunks = min(sides[0], rows), min(sides[1], columns)
+    return Laid(chunks, 3 * UNDER_WAY * math.prod((*chunks, *channels)) * plan.target.itemsize)
+
+
 @contextmanager
-def _new_store(path: str, *, overwrite: bool) -> Iterator[str]:
+def _new_store(path: str, overwrite: bool, unfinished: UnfinishedStore | None) -> Iterator[str]:
     part = f"{path}.part"
+    recorded = unfinished is not None and os.path.exists(unfinished.record)
     if os.path.lexists(path) and not overwrite:
         raise ImageFileError("exists already; remove it, or allow to overwrite it")
-    if os.path.lexists(part):
-        if not overwrite:
+    if os.path.lexists(part) and not (unfinished and unfinished.begun):
+        if not (overwrite or recorded):
             raise ImageFileError(f"{part} is there from a run that goes on or was ended; remove it")
         shutil.rmtree(part)
     try:
@@ -210,9 +250,14 @@ def _new_store(path: str, *, overwrite: bool) -> Iterator[str]:
         if os.path.lexists(path):
             shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
         os.rename(part, path)
+        if unfinished:
+            unfinished.end(whole=True)
     finally:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(part)
+        if unfinished:
+            unfinished.end(whole=False)
+        else:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(part)
 
 
 def _taken(array: ZarrArray, plan: ChainPlan, source: Stack | None) -> Stack:

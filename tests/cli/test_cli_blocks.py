@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 import tifffile
 from commandline import cnnfilter, complaint, hear_signals, names, picture
+from PIL import Image
 
 import cnnfilter as cf
+from cnnfilter.files import Metadata
 
 SCRIPT = (
     "import cnnfilter.lazy.memory as memory, cnnfilter.cli.blocks as blocks\n"
@@ -30,6 +32,9 @@ SCRIPT = (
     "if TILES:\n"
     "    import cnnfilter.lazy.packing as packing, cnnfilter.lazy.tiles as tiles\n"
     "    tiles.KEPT_BYTES = packing.PACKED_BYTES = 1000\n"
+    "if PNGS:\n"
+    "    import cnnfilter.files.deflate as deflate, cnnfilter.lazy.sequential as sequential\n"
+    "    deflate._LEAST = deflate._MOST = sequential.STRIP_BYTES = 2000\n"
     "from cnnfilter.cli.main import main\n"
     "main()\n"
 )
@@ -40,7 +45,9 @@ LITTLE = 100_000
 def command(*arguments, usual=1 << 40, always=False):
     """Run a command; `always`: it puts down each row of blocks, and waits for somebody to end it."""
     tiles = any(str(word).endswith(".tif") for word in arguments)
-    script = SCRIPT.replace("USUAL", str(usual)).replace("TILES", str(tiles)).replace("ALWAYS", str(always))
+    pngs = any(str(word).endswith(".png") for word in arguments)
+    script = SCRIPT.replace("USUAL", str(usual)).replace("TILES", str(tiles)).replace("PNGS", str(pngs))
+    script = script.replace("ALWAYS", str(always))
     return [sys.executable, "-c", script, *map(str, arguments)]
 
 
@@ -69,6 +76,7 @@ def folder(tmp_path, monkeypatch):
     alpha[200:, ::7, 3] = rng.integers(0, 256, (100, 36))
     cf.write(cf.Picture([alpha], "rgb", True), "alpha.pam")
     cf.write(cf.Picture([alpha], "rgb", True), "alpha.tif")
+    cf.write(cf.Picture([alpha], "rgb", True, metadata=Metadata(dpi=(300.0, 300.0))), "a.png")
     cf.write(cf.Picture([alpha], "cmyk"), "cmyk.tif")
     tifffile.imwrite("associated.tif", alpha, extrasamples=["assocalpha"], **options)
     with tifffile.TiffWriter("reduced.tif") as writer:
@@ -96,8 +104,8 @@ def told(done):
     return {key: value for key, value in json.loads(done.stdout).items() if key not in ("seconds", "output")}
 
 
-MORE = defaultdict(lambda: LITTLE, {"tiles.tif": 9 * LITTLE})
-"""Rows of tiles take more."""
+MORE = defaultdict(lambda: LITTLE, {"tiles.tif": 9 * LITTLE, "a.png": 5 * LITTLE})
+"""Rows of tiles take more, and strips that are packed together."""
 
 WAYS = [
     ["gaussian", "--sigma", "2"],
@@ -112,7 +120,7 @@ WAYS = [
     ("name", "asked"),
     [(name, WAYS[0]) for name in ("a.npy", "bands.npy", "a.ppm", "plain.tif", "reduced.tif", "tiles.tif")]
     + [("plain.tif", way) for way in WAYS[1:]]
-    + [(name, WAYS[0]) for name in ("alpha.pam", "associated.tif", "cmyk.tif")]
+    + [(name, WAYS[0]) for name in ("alpha.pam", "associated.tif", "cmyk.tif", "a.png")]
     + [("alpha.tif", way) for way in WAYS],
 )
 def test_files_and_what_is_told_of_them_are_those_of_the_whole(folder, name, asked):
@@ -195,7 +203,8 @@ def test_without_a_bound_large_images_go_in_blocks_by_themselves(folder):
 
 REFUSED = [
     (["gaussian", "--accuracy", "fast", "--sigma", "20", "a.npy", "-o", "b.npy"], "accuracy 'fast'"),
-    (["mean", "a.png", "-o", "b.png"], "PNG is not read in parts; use one of NPY, TIFF"),
+    (["mean", "a.jpg", "-o", "b.png"], "JPEG is not read in parts; use one of NPY, TIFF, PNG"),
+    (["mean", "bits.png", "-o", "b.png"], "fewer than 8 bits"),
     (["gradient", "--show", "colour", "alpha.tif", "-o", "b.tif"], "gradient lets the whole image show"),
     (["mean", "a.npy", "-o", "b.jpg"], "JPEG is not written in parts"),
     (["mean", "a.npy", "-o", "b.npy", "--axes", "WH"], "leave --axes out"),
@@ -204,7 +213,8 @@ REFUSED = [
 
 @pytest.mark.parametrize(("asked", "words"), REFUSED)
 def test_what_needs_the_whole_image_is_refused_under_a_bound_and_held_whole_without(folder, asked, words):
-    picture(folder / "a.png", (300, 250, 3))
+    picture(folder / "a.jpg", (300, 250, 3))
+    Image.fromarray(np.random.default_rng(1).random((500, 600)) < 0.5).save("bits.png")
     before = names(folder)
     assert words in complaint(run(*asked, "--memory", LITTLE, status=1))
     assert names(folder) == before
@@ -213,9 +223,9 @@ def test_what_needs_the_whole_image_is_refused_under_a_bound_and_held_whole_with
 
 
 def test_a_file_that_no_memory_holds_says_why_it_does_not_go_in_blocks(folder):
-    picture(folder / "a.png", (300, 250, 3))
-    said = complaint(run("mean", "a.png", "-o", "b.png", "--max-pixels", 9, usual=LITTLE, status=1))
-    assert "limit of 9; raise it with --max-pixels" in said and "PNG is not read in parts" in said
+    picture(folder / "a.jpg", (300, 250, 3))
+    said = complaint(run("mean", "a.jpg", "-o", "b.png", "--max-pixels", 9, usual=LITTLE, status=1))
+    assert "limit of 9; raise it with --max-pixels" in said and "JPEG is not read in parts" in said
 
 
 def test_too_little_memory_is_refused_with_the_number_that_will_do(folder):
@@ -336,6 +346,18 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(folder):
     assert f"goes on with {folder}/b.npy.part from row {rows}" in said
     assert (folder / "b.npy").read_bytes() == (folder / "whole.npy").read_bytes()
     assert not [name for name in names(folder) if "part" in name]
+
+
+def test_a_png_goes_on_with_the_same_bytes(folder):
+    pixels = np.random.default_rng(3).integers(0, 256, (1000, 300), np.uint8)
+    np.save("a.npy", pixels)
+    asked = ["gaussian", "--sigma", "2", "a.npy", "-o", "b.png", "--memory", 2 * LITTLE]
+    run(*asked[:-3], "whole.png", *asked[-2:])
+    ended(*asked, rows=64)
+    said = run(*asked, "--resume").stderr.decode()
+    assert "goes on with" in said
+    assert (folder / "b.png").read_bytes() == (folder / "whole.png").read_bytes()
+    np.testing.assert_array_equal(cf.read("b.png").frames[0], cf.gaussian(pixels, 2))
 
 
 @pytest.mark.parametrize("more", [[], ["--compression", "6"]])

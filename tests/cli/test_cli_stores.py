@@ -37,6 +37,24 @@ def test_store_to_file_and_back(folder):
     np.testing.assert_array_equal(read("c.zarr"), cf.mean(cf.mean(IMAGE)))
 
 
+def test_explain_says_blocks_of_all_planes_and_memory(folder):
+    zarr.create_array(
+        "planes.zarr", shape=(3, 90, 130), chunks=(1, 32, 48), dtype="u1", dimension_names=("t", "y", "x")
+    )
+    asked = ["gaussian", "--explain", "--memory", "200MiB"]
+    found = json.loads(cnnfilter(*asked, "--json", "planes.zarr", "-o", "b.zarr").stdout)
+    assert found["shape"] == [90, 130] and found["blocks"]["count"] == 3
+    assert found["blocks"]["pixels_read"] == 3 * 90 * 130
+    assert 64 << 20 < found["memory"] <= 200 << 20
+    for pair in (["a.zarr", "-o", "b.zarr"], ["a.zarr", "-o", "b.tif"], ["photos/a.npy", "-o", "b.zarr"]):
+        np.save("photos/a.npy", IMAGE)
+        text = cnnfilter(*asked, *pair).stdout.decode()
+        assert "in 1 blocks of 90x130, a pixel read 1 times" in text
+    assert not (folder / "b.zarr").exists()
+    (said,) = lines(cnnfilter(*asked[:2], "a.zarr", "-o", "b.zarr", "--memory", "1MiB", status=1))
+    assert "memory of 1048576 bytes" in said
+
+
 def test_a_store_that_exists_is_replaced_on_request_alone(folder):
     cnnfilter("mean", "a.zarr", "-o", "b.zarr")
     before = read("b.zarr")
@@ -62,7 +80,7 @@ def test_the_input_is_no_place_for_the_output(folder, target):
         (["a.zarr", "-o", "b.zarr", "--quality", 90], 2, "--quality is not for Zarr stores"),
         (["no.zarr", "-o", "b.zarr"], 1, "no such file or folder"),
         (["a.zarr", "-o", "b.zarr", "--memory", "1MiB"], 1, "or more"),
-        (["photos/a.png", "-o", "b.zarr"], 1, "photos/a.png"),
+        (["photos/c.jpg", "-o", "b.zarr"], 1, "photos/c.jpg"),
     ],
 )
 def test_refusals(folder, arguments, status, words):

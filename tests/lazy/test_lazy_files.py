@@ -115,7 +115,7 @@ def npy_header(**changes):
         ("a.pgm", b"P5 30 20 255 " + bytes(600) + b"P5 3 2 255 ", "11 bytes follow"),
         ("a.pgm", b"P2 3 1 255 1 2 3", "raw"),
         ("a.pam", b"P7\nWIDTH 3\nHEIGHT 1\nDEPTH 5\nMAXVAL 255\nENDHDR\n" + bytes(15), "5 channels"),
-        ("a.png", b"\x89PNG\r\n\x1a\n", "PNG is not read in parts"),
+        ("a.gif", b"GIF89a" + bytes(60), "GIF is not read in parts"),
         ("a.xyz", b"nothing", "no known form"),
     ],
 )

@@ -1,6 +1,8 @@
 """Zarr and OME-Zarr: the bytes of the planes in memory, what describes them, and stores that lie."""
 
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import cnnfilter as cf
 from cnnfilter.errors import CnnFilterError, ImageFileError, ParameterError
 from cnnfilter.filters.chain import run_chain
 from cnnfilter.filters.plan import plan_chain
-from cnnfilter.lazy import memory
+from cnnfilter.lazy import memory, storeresuming, zarrstores
 from cnnfilter.lazy import run as lazy_run
 from cnnfilter.registry import filter_named
 
@@ -288,3 +290,100 @@ def test_what_holds_no_image_is_refused_by_name(tmp_path, kind, how, words):
 def test_a_store_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"in.zarr: there is no such store"):
         lazy_run(GAUSSIAN, tmp_path / "in.zarr", tmp_path / "out.zarr")
+
+
+def pyramid(path):
+    group = zarr.open_group(path, mode="w")
+    image = {"axes": [{"name": name, "type": "space"} for name in ("z", "y", "x")], "version": "0.5"}
+    scales = [{"type": "scale", "scale": [1.0, 1.0, 1.0]}], [{"type": "scale", "scale": [1.0, 2.0, 2.0]}]
+    image["datasets"] = [
+        {"path": str(level), "coordinateTransformations": told} for level, told in enumerate(scales)
+    ]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
+    pixels = np.random.default_rng(5).integers(0, 256, (3, 90, 70), np.uint8)
+    for level, shape in enumerate([(3, 90, 70), (3, 45, 35)]):
+        array = group.create_array(str(level), shape=shape, chunks=(1, 20, 70), dtype="u1")
+        array[:] = pixels if level == 0 else pixels[:, ::2, ::2]
+
+
+def tree(path):
+    return {
+        str(file.relative_to(path)): file.read_bytes() for file in Path(path).rglob("*") if file.is_file()
+    }
+
+
+@pytest.mark.parametrize("fails", [4, 9])
+@pytest.mark.parametrize("form", ["stack", "pyramid", "file"])
+def test_an_ended_run_goes_on_and_gives_the_same_store(tmp_path, monkeypatch, form, fails):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(memory, "LARGEST", 20_000)
+    monkeypatch.setattr(storeresuming, "EVERY", 0)
+    source = "in.npy" if form == "file" else "in.zarr"
+    pixels = np.random.default_rng(5).integers(0, 256, (3, 90, 70), np.uint8)
+    if form == "pyramid":
+        pyramid(source)
+    elif form == "stack":
+        names = ("z", "y", "x")
+        written(source, pixels, chunks=(1, 20, 70), dimension_names=names)
+    else:
+        monkeypatch.setattr(zarrstores, "CHUNK", 20)
+        np.save(source, pixels[0])
+    steps = [filter_named("correlate")(kernel=cf.Kernel([[0, -1, 0], [-1, 5, -1], [0, -1, 0]]))]
+    write, made = zarrstores.Plane.write, []
+    monkeypatch.setattr(zarrstores.Plane, "write", lambda *block: (made.append(1), write(*block)))
+    wanted = lazy_run(steps, source, "whole.zarr")
+    blocks = len(made)
+    made.clear()
+
+    def failing(self, *block):
+        made.append(1)
+        if len(made) == fails:
+            raise OSError("no more room")
+        write(self, *block)
+
+    monkeypatch.setattr(zarrstores.Plane, "write", failing)
+    try:
+        lazy_run(steps, source, "out.zarr", resume=False)
+    except OSError:
+        assert os.path.exists("out.zarr.part.json") and not os.path.exists("out.zarr")
+        other = lazy_run(filter_named("mean")(size=3), source, "other.zarr", resume=True)
+        assert "there is no other.zarr.part to go on with: begins anew" in other.notes
+        made.clear()
+        monkeypatch.setattr(zarrstores.Plane, "write", lambda *block: (made.append(1), write(*block)))
+        done = lazy_run(steps, source, "out.zarr", resume=True)
+        assert any("goes on with out.zarr.part from" in note for note in done.notes)
+        assert done.clipped == wanted.clipped > 0
+        assert 0 < len(made) <= blocks - fails + 3
+    assert tree("out.zarr") == tree("whole.zarr")
+    assert sorted(name for name in os.listdir() if "part" in name) == []
+
+
+def test_another_command_begins_anew_and_a_run_that_did_nothing_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(memory, "LARGEST", 20_000)
+    monkeypatch.setattr(storeresuming, "EVERY", 0)
+    written("in.zarr", np.random.default_rng(5).random((90, 70)), chunks=(20, 70))
+    write, made = zarrstores.Plane.write, []
+
+    def failing(self, *block):
+        made.append(1)
+        if len(made) in (3, 4):
+            raise OSError("no more room")
+        write(self, *block)
+
+    monkeypatch.setattr(zarrstores.Plane, "write", failing)
+    with pytest.raises(OSError, match="no more room"):
+        lazy_run(filter_named("mean")(size=3), "in.zarr", "out.zarr", resume=False)
+    with pytest.raises(OSError, match="no more room"):
+        lazy_run(filter_named("mean")(size=5), "in.zarr", "out.zarr", resume=True)
+    assert sorted(os.listdir()) == ["in.zarr"]
+
+
+def test_a_disk_without_room_is_seen_before_anything_is_written(tmp_path, monkeypatch):
+    array = np.zeros((90, 70), np.uint8)
+    written(tmp_path / "in.zarr", array, chunks=(20, 70), compressors=None)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=array.size - 1))
+    with pytest.raises(ImageFileError, match=f"the result takes {array.size} bytes"):
+        lazy_run(filter_named("mean")(size=3), tmp_path / "in.zarr", tmp_path / "out.zarr")
+    assert os.listdir(tmp_path) == ["in.zarr"]

@@ -20,6 +20,8 @@ from cnnfilter.files.weightsfile import read_tensors
 VERSION = 1
 MAX_TEXT = 1 << 20
 """Most bytes of a description."""
+MOST = 1 << 16
+"""The largest of its whole numbers."""
 ALL = "*"
 """Stands among the layers for every convolution of the file that none of them names."""
 
@@ -122,7 +124,7 @@ class _Description:
         """Yield all layers as objects; `ALL` as those of the file that none names."""
         told = [{"convolution": layer} if isinstance(layer, str) and layer != ALL else layer
                 for layer in self.told["layers"]]  # fmt: skip
-        named = {layer.get("convolution") for layer in told if isinstance(layer, dict)}
+        named = {str(layer.get("convolution")) for layer in told if isinstance(layer, dict)}
         for layer in told:
             if layer == ALL:
                 yield from self._found(named)
@@ -158,7 +160,7 @@ class _Description:
         padding = _sides(layer.get("padding", self.told["padding"]), weight.shape[2:], dilation)
         options = {
             "padding": padding, "dilation": dilation, "stride": _pair("stride", layer.get("stride", 1)),
-            "groups": _pair("groups", layer.get("groups", 1))[0],
+            "groups": _number("groups", layer.get("groups", 1)),
         }  # fmt: skip
         self._add("convolution", options, tensors)
         if "batch_norm" in layer:
@@ -177,7 +179,7 @@ class _Description:
             return self._add(kind)
         if isinstance(slope, str):
             slopes = self._tensor(*slope.rpartition(".")[::2])
-        elif isinstance(slope, int | float) and not isinstance(slope, bool):
+        elif isinstance(slope, int | float) and not isinstance(slope, bool) and abs(slope) < 1e9:
             slopes = np.array([slope], np.float32)
         else:
             raise FilterFileError(f"slope is {shown(slope)}: give a number, or the name of a tensor")
@@ -193,7 +195,7 @@ class _Description:
                 raise FilterFileError(f"noise is {shown(value)}: give 255ths of white, 0 to 255")
             self._add("constant_map", {"value": value / 255 * self.told["white"]})
         else:
-            self._add(key, {"factor": _pair(key, value)[0]})
+            self._add(key, {"factor": _number(key, value)})
 
     def _add(
         self, kind: str, options: Mapping[str, Any] | None = None, tensors: Mapping[str, Array] | None = None,
@@ -223,10 +225,16 @@ def _require_one_of(key: str, value: Any, known: tuple[str, ...]) -> None:
         raise FilterFileError(f"{key} is {shown(value)}: choose one of {', '.join(known)}")
 
 
+def _number(key: str, value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= MOST:
+        raise FilterFileError(f"{key} is {shown(value)}: give a number from 1")
+    return value
+
+
 def _pair(key: str, value: Any, least: int = 1) -> tuple[int, int]:
     """Return a number from `least`, or a list of two, as rows and columns."""
     pair = tuple(value) if isinstance(value, list) else (value, value)
-    if len(pair) != 2 or not all(type(each) is int and least <= each <= 1 << 16 for each in pair):
+    if len(pair) != 2 or not all(type(each) is int and least <= each <= MOST for each in pair):
         raise FilterFileError(f"{key} is {shown(value)}: give a number from {least}, or two, [rows, columns]")
     return pair[0], pair[1]
 

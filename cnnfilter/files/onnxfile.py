@@ -13,7 +13,7 @@ import numpy as np
 
 from cnnfilter.errors import FilterFileError, shown
 from cnnfilter.files.graphs import Array, StoredGraph, StoredNode
-from cnnfilter.files.onnxoperators import OPERATORS, Call
+from cnnfilter.files.onnxoperators import ATTRIBUTES, OPERATORS, Call
 
 MAX_BYTES = 2 << 30
 """Most bytes of a file: the limit of the format itself."""
@@ -85,7 +85,7 @@ def _graph(model: Any) -> StoredGraph:
             nodes.append(stored)
             made.add(stored.output)
     if target not in made:
-        raise FilterFileError(f"no operator makes the output {target!r}; the file may be cut off")
+        raise FilterFileError(f"no operator makes the output {shown(target)}; the file may be cut off")
     return StoredGraph(tuple(nodes), source, target, channels, size)
 
 
@@ -101,7 +101,9 @@ def _require_known(model: Any) -> None:
         if domain or node.op_type not in OPERATORS:
             name = f" (node {shown(node.name)})" if node.name else ""
             known = ", ".join(sorted(OPERATORS))
-            raise FilterFileError(f"operator {node.op_type}{domain}{name} is not known: known are {known}")
+            # A name that is no UTF-8 comes as bytes.
+            kind = node.op_type if str(node.op_type).isidentifier() else shown(node.op_type)
+            raise FilterFileError(f"operator {kind}{domain}{name} is not known: known are {known}")
     versions = [each.version for each in model.opset_import if each.domain in _DOMAINS]
     if not versions or min(versions) < OLDEST:
         raise FilterFileError(f"operators of version {versions or 'unknown'}: {OLDEST} or newer are taken")
@@ -113,7 +115,9 @@ def _declared(value: Any) -> tuple[int | None, tuple[int, int] | None]:
     if not dims:
         return None, None
     if len(dims) != 4:
-        raise FilterFileError(f"the input {value.name!r} has {len(dims)} axes: images (N, C, H, W) are taken")
+        raise FilterFileError(
+            f"the input {shown(value.name)} has {len(dims)} axes: images (N, C, H, W) are taken"
+        )
     _, channels, rows, columns = dims
     return channels or None, (rows, columns) if rows and columns else None
 
@@ -131,6 +135,13 @@ def _read(node: Any, constants: dict[str, Any], made: set[str]) -> Iterator[Stor
 
 
 def _attribute(attribute: Any) -> Any:
+    value = _value(attribute)
+    if not isinstance(value, ATTRIBUTES.get(attribute.name, object)):
+        raise FilterFileError(f"attribute {shown(attribute.name)} is {shown(value)}, which has another type")
+    return value
+
+
+def _value(attribute: Any) -> Any:
     from onnx import AttributeProto
 
     match attribute.type:
@@ -142,7 +153,7 @@ def _attribute(attribute: Any) -> Any:
             return tuple(attribute.ints)
         case AttributeProto.STRING:
             return attribute.s.decode(errors="replace")
-    raise FilterFileError(f"attribute {attribute.name!r} is of a kind that is not known")
+    raise FilterFileError(f"attribute {shown(attribute.name)} is of a kind that is not known")
 
 
 def _numbers(tensor: Any) -> Array:
@@ -151,8 +162,8 @@ def _numbers(tensor: Any) -> Array:
 
     if tensor.data_location == TensorProto.EXTERNAL:
         raise FilterFileError(
-            f"weights {tensor.name!r} lie in another file, which is not read; save them with the model, as "
-            "torch.onnx.export(..., external_data=False) and onnx.save do"
+            f"weights {shown(tensor.name)} lie in another file, which is not read; save them with the model, "
+            "as torch.onnx.export(..., external_data=False) and onnx.save do"
         )
     kind = _kind(tensor.data_type)
     count = math.prod(tensor.dims)
@@ -160,10 +171,12 @@ def _numbers(tensor: Any) -> Array:
     if tensor.raw_data:
         held = len(tensor.raw_data) // np.dtype(_NUMBERS[kind]).itemsize
     if min(tensor.dims, default=1) < 0 or count != held:
-        raise FilterFileError(f"weights {tensor.name!r} of shape {tuple(tensor.dims)} hold {held} numbers")
+        raise FilterFileError(
+            f"weights {shown(tensor.name)} of shape {tuple(tensor.dims)} hold {held} numbers"
+        )
     numbers = np.asarray(numpy_helper.to_array(tensor))
     if not np.isfinite(numbers).all():
-        raise FilterFileError(f"weights {tensor.name!r} hold NaN or infinite values")
+        raise FilterFileError(f"weights {shown(tensor.name)} hold NaN or infinite values")
     return numbers if kind == "DOUBLE" else numbers.astype(np.float32)
 
 

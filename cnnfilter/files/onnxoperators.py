@@ -8,7 +8,11 @@ import numpy as np
 from cnnfilter.errors import FilterFileError, shown
 from cnnfilter.files.graphs import Array, StoredNode, each_map
 
-Pads = tuple[tuple[int, int], tuple[int, int]]
+ATTRIBUTES = {
+    "kernel_shape": tuple, "strides": tuple, "dilations": tuple, "pads": tuple, "auto_pad": str, "group": int,
+    "axis": int, "epsilon": float, "alpha": float,
+}  # fmt: skip
+"""The types of those that are read."""
 
 
 class Call(NamedTuple):
@@ -71,7 +75,7 @@ class Call(NamedTuple):
         """Yield the operator; what is left of its attributes is not known."""
         if self.attributes:
             name, value = next(iter(self.attributes.items()))
-            raise FilterFileError(f"attribute {name} {shown(value)} is not known")
+            raise FilterFileError(f"attribute {shown(name)} {shown(value)} is not known")
         if len([name for name in self.outputs if name]) != 1:
             raise FilterFileError(f"outputs {shown(self.outputs)}: one is taken")
         yield StoredNode(kind, inputs or (self.image(),), self.outputs[0], options, tensors or {})

@@ -15,7 +15,7 @@ import numpy as np
 from cnnfilter.core.boundary import check_boundary, index_map
 from cnnfilter.core.geometry import Axis, Geometry, Pair, make_geometry
 from cnnfilter.core.threads import Workers, count, run_strips
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import ParameterError, shown
 from cnnfilter.files.graphs import Array, StoredGraph
 from cnnfilter.learning.graphnodes import Function, Line, node_of
 from cnnfilter.learning.graphpass import Pass, Placed
@@ -291,12 +291,12 @@ def graph_filter(stored: StoredGraph) -> GraphFilter:
             maps[output] = node.maps([maps[name] for name in inputs])
             rows, columns = (node.span(axis, [spans[name][axis] for name in inputs]) for axis in (0, 1))
         except ParameterError as error:
-            raise ParameterError(f"{type(node).__name__.lower()} {output!r}: {error}") from error
+            raise ParameterError(f"{type(node).__name__.lower()} {shown(output)}: {error}") from error
         spans[output] = rows, columns
         widest = max(widest, maps[output] + sum(maps[name] for name in inputs))
         if maps[output] > MOST_MAPS or max(max(s.before, s.after, s.grid) for s in spans[output]) > FARTHEST:
             raise ParameterError(
-                f"{output!r} has {maps[output]} maps that see {rows.before + rows.after + 1}x"
+                f"{shown(output)} has {maps[output]} maps that see {rows.before + rows.after + 1}x"
                 f"{columns.before + columns.after + 1} pixels: at most {MOST_MAPS} maps, and {FARTHEST} "
                 "pixels to each side, are taken"
             )

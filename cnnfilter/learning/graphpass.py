@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from cnnfilter.core.geometry import AXES, Pair
-from cnnfilter.errors import ParameterError
+from cnnfilter.errors import ParameterError, shown
 from cnnfilter.files.graphs import Array
 from cnnfilter.learning.graphwindows import Node, Region
 
@@ -183,6 +183,6 @@ def _lengths(placed: Sequence[Placed], image: str, axis: int, length: int) -> di
         lengths[output] = node.length(axis, [lengths[name] for name in inputs])
         if lengths[output] < 1:
             raise ParameterError(
-                f"the image has {length} {AXES[axis]}, too few for the network: nothing is left at {output!r}"
+                f"the image has {length} {AXES[axis]}, too few for the network: {shown(output)} is empty"
             )
     return lengths

@@ -134,8 +134,9 @@ def test_operators_without_inputs_and_outputs(tmp_path, operator):
         ("MaxPool", {"kernel_shape": [2]}, "those of two axes"),
         ("AveragePool", {"kernel_shape": [3, 3], "strides": [0, 1]}, "numbers from 1"),
         ("AveragePool", {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}, "depends on"),
+        ("MaxPool", {"kernel_shape": 3.0}, r"attribute 'kernel_shape' is 3\.0, which has another type"),
         ("Concat", {"axis": 2}, "axis 2: maps are joined along axis 1"),
-        ("Relu", {"alpha": 2.0}, "attribute alpha 2.0 is not known"),
+        ("Relu", {"alpha": 2.0}, "attribute 'alpha' 2.0 is not known"),
     ],
 )  # fmt: skip
 def test_attributes(tmp_path, operator, attributes, match):

@@ -235,8 +235,7 @@ class Process(NamedTuple):
             Whether the frame may be used up.
         """
         plan = self.plan(frame.shape, frame.dtype, alpha, missing)
-        if frame.ndim > 1:  # a signal is short: it has been typed, or read from text
-            self.refuse_large(plan)
+        self.refuse_large(plan)
         return run_chain(plan, frame, overwrite=overwrite)
 
     def plan(

@@ -57,7 +57,7 @@ def explain(
         raise ParameterError(f"an image has 1, 2 or 3 dimensions, not {len(shape)} (shape {shape})")
     kernel = as_kernel(kernel)
     sigmas = kernel.sigmas if sigmas is None else sigmas
-    kernel = _fitted(kernel, len(shape))
+    kernel = fitted(kernel, len(shape))
     geometry = _geometry(shape, kernel, stride, padding, dilation)
     return make_plan(
         kernel, geometry, dtype.name, np.dtype(output).name,
@@ -259,7 +259,7 @@ def three_dimensional(pixels: NDArray[Any]) -> Array:
     return np.ascontiguousarray(image)
 
 
-def _fitted(kernel: Kernel, dimensions: int) -> Kernel:
+def fitted(kernel: Kernel, dimensions: int) -> Kernel:
     """Lay a kernel along a 1-D signal."""
     if dimensions > 1 or kernel.shape[0] == 1:
         return kernel

@@ -247,12 +247,26 @@ class Filter:
         stride, padding = given.get("stride", 1), given.get("padding", "same")
         return make_geometry(shape, self.window(), stride, padding, given.get("dilation", 1))
 
+    def line_window(self) -> Pair:
+        """Return the window over a signal, whose columns alone count."""
+        return self.window()
+
+    def line_geometry(self, length: int) -> Geometry:
+        """Return which values of a signal each result needs."""
+        from cnnfilter.core.geometry import line_geometry
+
+        given = self.arguments
+        stride, padding = given.get("stride", 1), given.get("padding", "same")
+        return line_geometry(length, self.line_window(), stride, padding, given.get("dilation", 1))
+
     def channels(self, channels: int) -> int:
         """Return how many channels the result has for so many of the image."""
         return channels
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the result for an image of `shape`, (H, W) or (H, W, C)."""
+        """Return the shape of the result for an image of `shape`, (N,), (H, W) or (H, W, C)."""
+        if len(shape) == 1:
+            return (self.line_geometry(shape[0]).columns.output,)
         found = self.channels(shape[2] if len(shape) == 3 else 1)
         planes = (found,) if len(shape) == 3 or found > 1 else ()
         return (*self.geometry((shape[0], shape[1])).output_shape, *planes)
@@ -299,8 +313,14 @@ class KernelFilter(Filter):
         raise NotImplementedError
 
     def line(self) -> Kernel:
-        """Make the kernel that a 1-D signal is correlated with."""
-        return self.kernel()
+        """Make the kernel that a 1-D signal is correlated with: a column lies along it as a row does."""
+        from cnnfilter.core.correlate import fitted
+
+        return fitted(self.kernel(), 1)
+
+    def line_window(self) -> Pair:
+        """Return the window over a signal, that of its own kernel."""
+        return self.line().shape
 
     @property
     def gain(self) -> float:
@@ -318,7 +338,7 @@ class KernelFilter(Filter):
 
     def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
         """Say how the core will correlate."""
-        return planned(self, self.kernel(), shape, dtype, output)
+        return planned(self, self.line() if len(shape) == 1 else self.kernel(), shape, dtype, output)
 
 
 def planned(filter: Filter, kernel: Kernel, shape: tuple[int, ...], dtype: str, output: str) -> Planned:

@@ -140,9 +140,16 @@ def line_of(operator: str) -> Kernel:
 def _kernel(pixels: NDArray[Any], operator: str, axis: str) -> Kernel:
     if pixels.ndim > 1:
         return kernel_of(operator, axis)
-    if axis == "y":
-        raise ParameterError("a 1-D signal has no output 'y'; use 'x' or 'magnitude'")
+    _refuse_of_signal(axis)
     return line_of(operator)
+
+
+def _refuse_of_signal(output: str) -> None:
+    """Refuse what a signal has not."""
+    if output == "y":
+        raise ParameterError("a 1-D signal has no output 'y'; use 'x' or 'magnitude'")
+    if output == "colour":
+        raise ParameterError("a 1-D signal has no colours; use 'x' or 'magnitude'")
 
 
 def _difference(pixels: NDArray[Any], operator: str, axis: str, **how: Any) -> NDArray[Any]:
@@ -291,7 +298,7 @@ class Gradient(Filter):
         if not (self.colours_only or self._joins(image.shape)):
             return gradient(image, **how)
         if image.ndim == 1:
-            raise ParameterError("a 1-D signal has no colours; use 'x' or 'magnitude'")
+            _refuse_of_signal("colour")
         from cnnfilter.pixels.kinds import full_scale
 
         operator, dtype = how.pop("operator", "sobel"), how.pop("dtype")
@@ -324,11 +331,15 @@ class Gradient(Filter):
 
     def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
         """Say how the core will compute the differences."""
-        operator = self.arguments.get("operator", "sobel")
+        operator, signal = self.arguments.get("operator", "sobel"), len(shape) == 1
+        if signal:
+            _refuse_of_signal(self.show)
         found = {
-            axis: planned(self, kernel_of(operator, axis), shape, dtype, output)
+            axis: planned(
+                self, line_of(operator) if signal else kernel_of(operator, axis), shape, dtype, output
+            )
             for axis in ("x", "y")
-            if self.show in (axis, *OUTPUTS[:2], "colour")
+            if self.show in (axis, *OUTPUTS[:2], "colour") and not (signal and axis == "y")
         }
         text = "\n".join(f"{axis}: {line}" for axis, plan in found.items() for line in plan.text.splitlines())
         record = {"method": "differences", "output_shape": self.shape(shape), "dtype": output}

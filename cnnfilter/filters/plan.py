@@ -41,7 +41,7 @@ class ChainPlan(_Chain):
     ----------
     filters : tuple of Filter
     shape : tuple of int
-        Of a frame: (H, W) or (H, W, C). Of a signal, (N,), only the `settings` are planned.
+        Of a frame: (H, W) or (H, W, C), or of a signal: (N,).
     dtype, target : dtype
         Of a frame, and of the result.
     alpha, linear : bool
@@ -68,8 +68,10 @@ class ChainPlan(_Chain):
     @cached_property
     def geometries(self) -> tuple[Geometry, ...]:
         """Of each filter: which rows and columns of what it is given it needs."""
-        pairs = zip(self.filters, self.shapes, strict=False)
-        return tuple(filter.geometry((shape[0], shape[1])) for filter, shape in pairs)
+        return tuple(
+            filter.geometry((shape[0], shape[1])) if len(shape) > 1 else filter.line_geometry(shape[0])
+            for filter, shape in zip(self.filters, self.shapes, strict=False)
+        )
 
     @cached_property
     def settings(self) -> tuple[dict[str, Any], ...]:

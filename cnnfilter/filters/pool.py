@@ -151,18 +151,26 @@ class Pool(Filter):
         """Return which rows and columns of an image of `shape` each window covers."""
         from cnnfilter.core.geometry import make_geometry
 
-        window = self.window()
+        window, given = self.window(), self.arguments
+        stride, padding = given.get("stride", window), given.get("padding", 0)
+        return make_geometry(shape, window, stride, padding, called="window")
+
+    def line_geometry(self, length: int) -> Geometry:
+        """Return which values of a signal each window covers."""
+        from cnnfilter.core.pool import pool_geometry
+
         given = self.arguments
-        return make_geometry(shape, window, given.get("stride", window), given.get("padding", 0))
+        return pool_geometry((length,), self.window(), given.get("stride"), given.get("padding", 0))
 
     def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
         """Say which windows there are."""
-        rows, columns = self.window()
-        geometry, shape = self.geometry((shape[0], shape[1])), self.shape(shape)
+        signal, made = len(shape) == 1, self.shape(shape)
+        geometry = self.line_geometry(shape[0]) if signal else self.geometry((shape[0], shape[1]))
+        windows = f"{geometry.rows.kernel}x{geometry.columns.kernel}"
         text = (
-            f"method   windows of {rows}x{columns}\n"
-            f"output   {'x'.join(map(str, shape))} {output}\n"
+            f"method   windows of {windows}\n"
+            f"output   {'x'.join(map(str, made))} {output}\n"
             f"padding  {geometry.padding}\nstride   {geometry.stride}"
         )
-        record = {"method": "windows", "output_shape": shape, "padding": geometry.padding, "dtype": output}
-        return Planned(shape, record | {"stride": geometry.stride}, text)
+        record = {"method": "windows", "output_shape": made, "padding": geometry.padding, "dtype": output}
+        return Planned(made, record | {"stride": geometry.stride}, text)

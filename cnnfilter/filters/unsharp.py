@@ -227,4 +227,4 @@ class Unsharp(Filter):
 
     def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
         """Say how the core will blur."""
-        return planned(self, _blur(2, self.arguments.get("sigma", 1.0)), shape, dtype, output)
+        return planned(self, _blur(len(shape), self.arguments.get("sigma", 1.0)), shape, dtype, output)

@@ -260,6 +260,12 @@ class Learned(Filter):
         given = {name: self.arguments[name] for name in ("stride", "padding") if name in self.arguments}
         return geometry_of(self.learned, shape, **given)
 
+    def line_window(self) -> Pair:
+        """Return the window over a signal, along which a kernel of one column lies as well."""
+        from cnnfilter.core.correlate import fitted
+
+        return fitted(self._kernel, 1).shape if self.learned.is_kernel else self.window()
+
     def channels(self, channels: int) -> int:
         """Return how many maps there will be."""
         learned = self.learned

@@ -121,7 +121,12 @@ class Geometry(NamedTuple):
 
 
 def make_geometry(
-    image: Pair, kernel: Pair, stride: Number = 1, padding: Padding = "same", dilation: Number = 1
+    image: Pair,
+    kernel: Pair,
+    stride: Number = 1,
+    padding: Padding = "same",
+    dilation: Number = 1,
+    called: str = "kernel",
 ) -> Geometry:
     """Check the numbers and compute the geometry.
 
@@ -133,6 +138,8 @@ def make_geometry(
         At least 1.
     padding : str, int, pair of int or pair of pairs, default "same"
         A name, one number for all sides, `(rows, columns)`, or `((top, bottom), (left, right))`.
+    called : str, default "kernel"
+        What messages call that which slides over the image; a pooling has a window.
 
     Raises
     ------
@@ -160,9 +167,9 @@ def make_geometry(
         axis = Axis(length, taps, step, apart, before, after)
         if axis.output < 1:
             raise ParameterError(
-                f"the output would be empty: {taps} kernel {name} with dilation {apart} reach over "
+                f"the output would be empty: {taps} {called} {name} with dilation {apart} reach over "
                 f"{axis.reach}, but the padded image has {before} + {length} + {after} = {axis.padded} "
-                f"{name}; use a smaller kernel or more padding"
+                f"{name}; use a smaller {called} or more padding"
             )
         if axis.output == 1:
             # No second output is begun, and what methods compute is not to grow with the stride.
@@ -172,7 +179,12 @@ def make_geometry(
 
 
 def line_geometry(
-    length: int, kernel: Pair, stride: Number = 1, padding: Padding = "same", dilation: Number = 1
+    length: int,
+    kernel: Pair,
+    stride: Number = 1,
+    padding: Padding = "same",
+    dilation: Number = 1,
+    called: str = "kernel",
 ) -> Geometry:
     """Compute the geometry of a signal, which is an image of one row.
 
@@ -189,7 +201,7 @@ def line_geometry(
         if isinstance(padding, tuple | list) and len(padding) == 2 and isinstance(padding[1], tuple | list):
             sides = padding[1]
         padding = ((0, 0), number_pair("padding", sides, least=0))
-    return make_geometry((1, length), (1, kernel[1]), (1, columns[0]), padding, (1, columns[1]))
+    return make_geometry((1, length), (1, kernel[1]), (1, columns[0]), padding, (1, columns[1]), called)
 
 
 def number_pair(name: str, value: object, least: int) -> Pair:

@@ -120,9 +120,9 @@ def _windows(
     sizes = number_pair("size", size, least=1)
     steps = sizes if stride is None else number_pair("stride", stride, least=1)
     if len(shape) == 1:
-        geometry = line_geometry(shape[0], sizes, steps, padding)
+        geometry = line_geometry(shape[0], sizes, steps, padding, called="window")
     else:
-        geometry = make_geometry((shape[0], shape[1]), sizes, steps, padding)
+        geometry = make_geometry((shape[0], shape[1]), sizes, steps, padding, called="window")
     for axis in (geometry.rows, geometry.columns):
         if max(axis.before, axis.after) > axis.kernel // 2:
             raise ParameterError(

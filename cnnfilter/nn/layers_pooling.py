@@ -41,7 +41,7 @@ class _Pooling(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """(D, H', W')."""
         require_maps(self.kind, shape)
-        windows = Windows.of(shape, self.size, self.stride, self.padding, self.dilation, self.ceil)
+        windows = Windows.of(shape, self.size, self.stride, self.padding, self.dilation, self.ceil, "window")
         return shape[0], *windows.output
 
     def window(self) -> tuple[tuple[int, int], tuple[int, int], Any]:

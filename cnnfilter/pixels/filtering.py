@@ -150,7 +150,11 @@ def apply(
         _restore(values, alpha, 0.0, bias, linear, scale, threads)
         if alpha:
             if values.shape[:2] != mixed.shape[:2]:
-                raise ParameterError("layers keep transparency only where stride and padding keep the size")
+                (height, width), (rows, columns) = mixed.shape[:2], values.shape[:2]
+                raise ParameterError(
+                    f"transparency stays as it is here, {height}x{width}, and the result would be "
+                    f"{rows}x{columns}; leave stride and padding out, or give a picture without transparency"
+                )
             values[..., -1] = mixed[..., -1] * work.type(scale)
     elif alpha or linear:
         mixed = _mixable(array, work, alpha, linear, white, threads)

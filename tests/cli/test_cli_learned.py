@@ -179,7 +179,7 @@ class TestLayers:
         Image.fromarray(np.dstack((PHOTO, np.full(PHOTO.shape[:2], 200, np.uint8)))).save(tmp_path / "in.png")
         process = cnnfilter("learned", "--filter", filters / "mixed.safetensors", tmp_path / "in.png",
                             "-o", tmp_path / "o.png", "--stride", 2, status=1)  # fmt: skip
-        assert "layers keep transparency only where" in complaint(process)
+        assert "leave stride and padding out, or give a picture without transparency" in complaint(process)
         assert run(filters, "bias.json", tmp_path / "in.png", tmp_path / "o.png", "--stride", 2).shape == (
             45,
             60,

@@ -119,7 +119,7 @@ def test_bad_input_is_named():
     x = np.zeros((1, 2, 4, 4))
     with pytest.raises(ParameterError, match=r"padding 2 must be less than the window, \(2, 2\)"):
         functional.max_pooling(x, 2, padding=2)
-    with pytest.raises(ParameterError, match="the output would be empty: 5 kernel rows"):
+    with pytest.raises(ParameterError, match="the output would be empty: 5 window rows"):
         functional.mean_pooling(x, 5)
     with pytest.raises(ParameterError, match=r"weights is float64 \(3,\): give float64 of shape \(2,\)"):
         functional.trainable_pooling(x, np.ones(3), np.ones(2), 2)

@@ -318,7 +318,7 @@ def _windows(
     dilation: Number,
     ceil: bool,
 ) -> Windows:
-    windows = Windows.of(shape, size, size if stride is None else stride, padding, dilation, ceil)
+    windows = Windows.of(shape, size, size if stride is None else stride, padding, dilation, ceil, "window")
     for axis, (k, apart, length) in enumerate(
         zip(windows.size, windows.dilation, windows.shape, strict=True)
     ):

@@ -45,16 +45,20 @@ class Windows:
         padding: Padding = 0,
         dilation: Number = 1,
         ceil: bool = False,
+        called: str = "kernel",
     ) -> "Windows":
-        """Work out padding and output size; with `ceil` a partial last window counts (PyTorch's rule)."""
+        """Work out padding and output size; with `ceil` a partial last window counts (PyTorch's rule).
+
+        `called` is what messages call that which slides.
+        """
         if not isinstance(shape, tuple | list) or len(shape) < 2:
             raise ParameterError(f"shape is {shape!r}: give (..., H, W)")
         ceil = require_flag(ceil, "ceil")
         plane = shape[-2], shape[-1]
         try:
-            return _windows(plane, size, stride, padding, dilation, ceil)
+            return _windows(plane, size, stride, padding, dilation, ceil, called)
         except TypeError:  # of a list there is no hash; what is wrong otherwise is told again
-            return _windows.__wrapped__(plane, size, stride, padding, dilation, ceil)
+            return _windows.__wrapped__(plane, size, stride, padding, dilation, ceil, called)
 
     @property
     def pixels(self) -> int:
@@ -93,10 +97,16 @@ class Windows:
 
 @lru_cache(512, typed=True)
 def _windows(
-    plane: tuple[int, int], size: Number, stride: Number, padding: Padding, dilation: Number, ceil: bool
+    plane: tuple[int, int],
+    size: Number,
+    stride: Number,
+    padding: Padding,
+    dilation: Number,
+    ceil: bool,
+    called: str,
 ) -> Windows:
     plane, sizes = number_pair("shape", plane, least=0), number_pair("size", size, least=1)
-    geometry = make_geometry(plane, sizes, stride, padding, dilation)
+    geometry = make_geometry(plane, sizes, stride, padding, dilation, called)
     padded, output = [], []
     for axis in (geometry.rows, geometry.columns):
         begin = axis.output * axis.stride  # of one more window, a partial one

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnnfilter.batch.jobs import STREAM
 from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
 from cnnfilter.cli.options import Parameters, own
 from cnnfilter.cli.outputs import prepare
@@ -219,35 +220,43 @@ def _typed(matrix: tuple[str, ...], input: str | None) -> Any:
     import numpy as np
 
     from cnnfilter.cli.inputs import usage
-    from cnnfilter.seeing.matrix import read_matrix
+    from cnnfilter.cli.numbers import typed_matrices
+    from cnnfilter.cli.slips import beside_matrix
 
     if input is not None:
-        raise usage("--matrix is the input; name no file beside it")
-    channels = [np.atleast_2d(read_matrix(text)) for text in matrix]
+        raise usage(beside_matrix(matrix[-1], [input]))
+    channels = typed_matrices(matrix)
     if len({channel.shape for channel in channels}) > 1:
         sizes = ", ".join("x".join(map(str, channel.shape)) for channel in channels)
         raise usage(f"matrices of {sizes} are no channels of one input; they need one size")
-    return channels[0] if len(channels) == 1 else np.stack(channels, axis=2)
+    return (
+        channels[0]
+        if len(channels) == 1
+        else np.stack([np.atleast_2d(channel) for channel in channels], axis=2)
+    )
 
 
 def _read(input: str | None, max_pixels: int, quiet: bool) -> Any:
     """Read an image without its transparency; colours stay."""
-    import numpy as np
-
     from cnnfilter.batch.missing import find_missing
-    from cnnfilter.cli.inputs import is_matrix, usage
+    from cnnfilter.cli.inputs import is_numbers, usage
     from cnnfilter.cli.main import note
-    from cnnfilter.cli.numbers import read_text
+    from cnnfilter.cli.numbers import first_of, read_text
     from cnnfilter.errors import ParameterError
     from cnnfilter.files import read
 
     if input is None and (sys.stdin is None or sys.stdin.isatty()):
         raise usage("no input; name an image, pipe one in, or give --matrix")
-    if input not in (None, "-") and is_matrix(str(input)):
-        return np.atleast_2d(read_text(str(input)))
-    stream: Any = sys.stdin.buffer if input in (None, "-") else input
+    path = input or STREAM
+    if is_numbers(path):
+        return read_text(path)
+    stream: Any = sys.stdin.buffer if path == STREAM else path
     picture = read(stream, max_pixels=max_pixels)
+    if len(picture.frames) > 1 and not quiet:
+        note(first_of(path, picture))
     frame = picture.frames[0]
+    if picture.encoding.get("axes") == "W":
+        frame = frame[0]
     missing = find_missing(picture, 0, None)
     if missing and missing.found:
         raise ParameterError(f"animate knows no missing pixels, and there are {missing}; --fill them before")

@@ -147,7 +147,7 @@ def _refuse_large(image: Image.Image, count: int) -> None:
     if image.width * image.height * count > MOST_BYTES:
         raise ParameterError(
             f"{count} frames of {image.width} x {image.height} pixels take more than "
-            f"{MOST_BYTES >> 30} GiB of memory; fewer frames will do"
+            f"{MOST_BYTES >> 30} GiB of memory; --frames N shows fewer"
         )
 
 

@@ -26,6 +26,7 @@ from cnnfilter.seeing.canvas import (
     Board,
     blank,
     cell_width,
+    font,
     times,
     tint,
     write,
@@ -57,7 +58,7 @@ FEW = 4
 
 @dataclass(frozen=True)
 class _Row:
-    """The boards of one channel; a pooling has no kernel, and joined channels share one output."""
+    """The boards of one sum; a pooling has no kernel, and sums that make one output share its board."""
 
     image: Board
     kernel: Board
@@ -90,17 +91,17 @@ class _Painter:
 
     def __init__(self, slide: Slide) -> None:
         self.slide = slide
-        self.channels = slide.image.shape[2]
+        self.kernels = max(1, len(slide.names))
         self.padded = slide.padded()
         self.peak = float(np.nanmax(np.abs(slide.output))) if slide.output.size else 0.0
         self.rows, size = self._layout()
         self.base, self.draw = blank(*size)
         self._captions()
-        for channel, row in enumerate(self.rows):
-            self._input(row.image, channel)
+        for number, row in enumerate(self.rows):
+            self._input(row.image, number // self.kernels)
             if slide.weights is not None:
-                self._kernel(self.draw, row.kernel, self._weights(channel))
-        for row in self.rows[: 1 if slide.joined else None]:
+                self._kernel(self.draw, row.kernel, self._weights(number))
+        for row in self.rows[:: slide.together]:
             empty = [[""] * row.output.columns] * row.output.rows
             row.output.fill(self.draw, empty, lambda u, v: {"fill": PADDING})
 
@@ -108,28 +109,23 @@ class _Painter:
         """Return the frame of one step."""
         image = self.base.copy()
         draw = ImageDraw.Draw(image)
-        step = self.slide.step(place)
-        totals = [self._channel(draw, row, step, channel) for channel, row in enumerate(self.rows)]
-        for channel in range(self.slide.output.shape[2]):
-            board = self.rows[channel].output
-            self._result(draw, board, place, channel)
+        slide, step = self.slide, self.slide.step(place)
+        for number, row in enumerate(self.rows):
+            self._sum(draw, row, step, number)
+        self._results(draw, place)
+        for first in range(0, len(self.rows), slide.together):
+            board = self.rows[first].output
             draw.rectangle(board.box(*step.at), None, WINDOW, 2)
-        if self.slide.joined:
-            board = self.rows[0].output
-            text = " + ".join(_signed(total) for total in totals)
-            write(draw, (board.left, board.top + board.size[1] + 8), f"{text} =")
-            total = shown(float(step.result[0]), float(np.abs(totals).sum()))
-            below = board.top + board.size[1] + 8 + LINE_HEIGHT
-            write(draw, (board.left, below), total, fill=WINDOW, size=20)
-        where = f"step {place + 1} of {self.slide.steps}"
+            if slide.conclude:
+                self._conclude(draw, board, step, first)
+        where = f"step {place + 1} of {slide.steps}"
         write(draw, (image.width - MARGIN, 12), where, fill=MUTED, size=13, anchor="ra")
         return image
 
     def fill(self, places: range) -> None:
         """Write outputs where they stay."""
         for place in places:
-            for channel in range(self.slide.output.shape[2]):
-                self._result(self.draw, self.rows[channel].output, place, channel)
+            self._results(self.draw, place)
 
     def turning(self) -> Iterator[tuple[Image.Image, float]]:
         """Yield the kernel as it is written, turning, until it lies as it is used."""
@@ -166,18 +162,30 @@ class _Painter:
         width = max(products.size[0], kernel.size[0] + 2 * across, WORDS)
         output = Board(middle + width + GAP, 0, *outputs, cell_width(_texts(slide.output)))
         lines = 1 + (slide.divisor != 1 or slide.kind == "mean") + (slide.boundary == "renormalize")
+        below_sums = below + products.size[1] + (lines + (self.kernels > 1)) * LINE_HEIGHT
+        concluded = self._conclusion_size()
+        # An output that several sums make has the room of all of them beneath it.
         height = 40 + max(
-            image.size[1],
-            below + products.size[1] + lines * LINE_HEIGHT,
-            output.size[1] + (3 * LINE_HEIGHT if slide.joined else 0),
-        )
+            image.size[1], below_sums, -(-(output.size[1] + concluded[1]) // slide.together)
+        )  # fmt: skip
         rows = [
-            _Row(*(replace(board, top=board.top + HEAD + channel * height)
+            _Row(*(replace(board, top=board.top + HEAD + number * height)
                    for board in (image, kernel, products, output)))
-            for channel in range(self.channels)
+            for number in range(slide.sums)
         ]  # fmt: skip
-        right = output.left + max(output.size[0], WORDS if slide.joined else 0) + MARGIN
-        return rows, (max(right, 560), HEAD + self.channels * height - 30)
+        right = output.left + max(output.size[0], concluded[0]) + MARGIN
+        return rows, (max(right, 560), HEAD + len(rows) * height - 30)
+
+    def _conclusion_size(self) -> tuple[int, int]:
+        """Return width and height of the lines beneath an output: of the widest numbers that are likely."""
+        slide = self.slide
+        if slide.conclude is None:
+            return 0, 0
+        middle = slide.step(slide.steps // 2)
+        wide = max((float(value) for value in middle.values.ravel()), key=lambda value: len(shown(value)))
+        told = slide.conclude([-1234.56] * slide.together, wide)
+        width = max(font().getlength(line) for line in told)
+        return max(WORDS, math.ceil(width)), (len(told) + 2) * LINE_HEIGHT
 
     def _captions(self) -> None:
         slide, first = self.slide, self.rows[0]
@@ -200,10 +208,11 @@ class _Painter:
 
         board.fill(self.draw, _texts(self.padded[:, :, channel]), style)
 
-    def _weights(self, channel: int) -> Floats:
+    def _weights(self, number: int) -> Floats:
+        """Return the weights of one sum: those of its kernel, or of its channel, or of all."""
         weights = self.slide.weights
         assert weights is not None, "a pooling has no weights"
-        chosen: Floats = weights[:, :, channel if weights.shape[2] > 1 else 0]
+        chosen: Floats = weights[:, :, number % weights.shape[2]]
         return chosen
 
     def _kernel(self, draw: ImageDraw.ImageDraw, board: Board, weights: Floats) -> None:
@@ -222,12 +231,13 @@ class _Painter:
         centre = board.left + width // 2 - turned.width // 2, board.top + height // 2 - turned.height // 2
         image.paste(turned, centre, turned)
 
-    def _channel(self, draw: ImageDraw.ImageDraw, row: _Row, step: Step, channel: int) -> float:
-        """Draw window and products of one channel, and return their sum over the divisor."""
-        slide, values = self.slide, step.values[:, :, channel]
+    def _sum(self, draw: ImageDraw.ImageDraw, row: _Row, step: Step, number: int) -> None:
+        """Draw window and products of one sum, and what it comes to."""
+        slide, channel = self.slide, number // self.kernels
+        values = step.values[:, :, channel]
         down, across = slide.geometry.rows, slide.geometry.columns
         counted = step.inside if slide.boundary == "renormalize" else np.ones_like(step.inside)
-        weights = self._weights(channel) if slide.weights is not None else None
+        weights = self._weights(number) if slide.weights is not None else None
         for u, y in enumerate(step.rows + down.before):
             for v, x in enumerate(step.columns + across.before):
                 text = _text(values[u, v]) if counted[u, v] else ""
@@ -240,20 +250,19 @@ class _Painter:
         if weights is None:
             if channel < len(step.result):
                 self._pooled(draw, row.products, values, counted, float(step.result[channel]))
-            return 0.0
+            return
         products = np.where(counted, values * weights, 0.0)
-        texts = _where(counted, products)
-        row.products.fill(draw, texts)
+        row.products.fill(draw, _where(counted, products))
         centre = (row.products.left - GAP / 2, row.products.top + row.products.size[1] / 2)
         write(draw, centre, "=", fill=MUTED, size=20, anchor="mm")
-        lines = self._sum_lines(
-            products, weights, counted, float(step.result[min(channel, len(step.result) - 1)])
-        )
+        lines = self._sum_lines(products, weights, counted, slide.total(step, number))
+        if slide.names:
+            total = shown(slide.total(step, number), self.peak)
+            lines.append(f"{slide.names[number % self.kernels]} = {total}")
         top = row.products.top + row.products.size[1] + 6
-        for number, line in enumerate(lines):
-            last = number == len(lines) - 1 and not slide.joined
-            write(draw, (row.products.left, top + number * LINE_HEIGHT), line, fill=WINDOW if last else INK)
-        return float(products.sum()) / slide.divisor
+        for place, line in enumerate(lines):
+            last = place == len(lines) - 1 and (slide.together == 1 or slide.names != ())
+            write(draw, (row.products.left, top + place * LINE_HEIGHT), line, fill=WINDOW if last else INK)
 
     def _sum_lines(
         self, products: Floats, weights: Floats, counted: NDArray[np.bool_], result: float
@@ -262,13 +271,25 @@ class _Painter:
         total = float(products.sum())
         lines = [f"sum = {shown(total, scale)}"]
         if slide.divisor != 1:
-            lines.append(
-                f"/ {shown(slide.divisor)} = {shown(total / slide.divisor, scale / abs(slide.divisor))}"
-            )
-        if not counted.all() and not slide.joined:
+            scale /= abs(slide.divisor)
+            lines.append(f"/ {shown(slide.divisor)} = {shown(total / slide.divisor, scale)}")
+        if not counted.all():
             inside = float(weights[counted].sum())
             lines.append(f"· {shown(float(weights.sum()))} / {shown(inside)} = {shown(result, scale)}")
         return lines
+
+    def _conclude(self, draw: ImageDraw.ImageDraw, board: Board, step: Step, first: int) -> None:
+        """Write beneath an output what its sums make, and large what comes out."""
+        slide = self.slide
+        top = board.top + board.size[1] + 8
+        lines = slide.concluded(step, first)
+        for number, line in enumerate(lines):
+            write(draw, (board.left, top + number * LINE_HEIGHT), line)
+        if slide.hued:
+            text = ", ".join(_text(value) for value in step.result.tolist())
+        else:
+            text = shown(float(step.result[first // slide.together]), self.peak)
+        write(draw, (board.left, top + len(lines) * LINE_HEIGHT), text, fill=WINDOW, size=20)
 
     def _pooled(
         self,
@@ -294,10 +315,17 @@ class _Painter:
             word = "largest" if self.slide.kind == "max" else "value"
             write(draw, (board.left, top), f"{word} = {shown(result, self.peak)}", fill=WINDOW)
 
-    def _result(self, draw: ImageDraw.ImageDraw, board: Board, place: int, channel: int) -> None:
-        row, column = divmod(place, board.columns)
-        value = float(self.slide.output[row, column, channel])
-        board.cell(draw, row, column, _text(value, self.peak), fill=tint(value, self.peak), outline=LINE)
+    def _results(self, draw: ImageDraw.ImageDraw, place: int) -> None:
+        """Write one output into its boards."""
+        row, column = divmod(place, self.slide.output.shape[1])
+        values = self.slide.output[row, column]
+        if self.slide.hued:
+            red, green, blue = np.clip(values / self.slide.white * 255, 0, 255).round().astype(int).tolist()
+            self.rows[0].output.cell(draw, row, column, "", fill=(red, green, blue), outline=LINE)
+            return
+        for channel, value in enumerate(values.tolist()):
+            board = self.rows[channel * self.slide.together].output
+            board.cell(draw, row, column, _text(value, self.peak), fill=tint(value, self.peak), outline=LINE)
 
 
 def _text(value: float, scale: float = 0.0) -> str:
@@ -338,8 +366,3 @@ def _turning_room(board: Board) -> tuple[int, int]:
     width, height = board.size
     diagonal = math.hypot(width, height)
     return math.ceil((diagonal - width) / 2), math.ceil((diagonal - height) / 2)
-
-
-def _signed(value: float) -> str:
-    text = shown(value)
-    return f"({text})" if text.startswith("-") else text

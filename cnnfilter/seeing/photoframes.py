@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -30,7 +30,7 @@ from cnnfilter.seeing.numbers import shown
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cnnfilter.seeing.slide import Slide
+    from cnnfilter.seeing.slide import Slide, Step
 
     Floats = NDArray[np.float64]
 
@@ -41,6 +41,9 @@ LENS = 180
 """Pixels of the magnified window."""
 
 HEAD = 60
+
+SHARE = 0.01
+"""Share of the values from which on it is said that they are cut."""
 
 SMALL = 13
 """Size of the headings over both pictures."""
@@ -57,13 +60,43 @@ def photo_frames(slide: Slide, places: list[int]) -> Iterator[tuple[Image.Image,
     yield painter.finished(), 12.0
 
 
+class _Tones(NamedTuple):
+    """How values become greys or colours from 0 to 255, and what is to be said of that."""
+
+    low: float
+    high: float
+    note: str
+
+    @classmethod
+    def of(cls, values: Floats, white: float, whole: bool = False) -> _Tones:
+        """Choose what is black and what is white, of `whole` so that nothing is cut."""
+        # A sharpened picture has a few values below 0, a derivative as many as above.
+        if -np.nansum(np.minimum(values, 0)) > 0.2 * np.nansum(np.maximum(values, 0)):
+            peak = float(np.nanmax(np.abs(values)))
+            return cls(-peak, peak, ", mid-grey is 0")
+        below, above = float(np.mean(values < 0)), float(np.mean(values > white))
+        words = ", black below 0" if below > SHARE else ""
+        if whole or above > 0.2:
+            white = float(np.nanmax(values)) or 1.0
+            words += f", white is {shown(white)}"
+        elif above > SHARE:
+            words += f", white above {shown(white)}"
+        return cls(0.0, white, words)
+
+    def visible(self, values: Floats) -> Floats:
+        """Return values from 0 to 255."""
+        return (np.clip(values, self.low, self.high) - self.low) * (255 / (self.high - self.low))
+
+
 class _Painter:
     def __init__(self, slide: Slide) -> None:
         self.slide = slide
-        self.photo = _as_photo(np.clip(slide.padded(), 0, slide.white) * (255 / slide.white))
-        # A sharpened picture has a few values below 0, a derivative as many as above.
-        self.signed = bool(-np.nanmin(slide.output) > 0.2 * np.nanmax(slide.output))
-        self.result = _as_photo(_visible(slide, self.signed))
+        padded = slide.padded()
+        given = _Tones.of(padded, slide.white)
+        # Slopes are small beside the values of a picture.
+        self.tones = _Tones.of(slide.output, slide.white, whole=slide.names != ())
+        self.photo = _as_photo(given.visible(padded))
+        self.result = _as_photo(self.tones.visible(slide.output))
         self.scale = SIDE / max(*self.photo.size, *self.result.size)
         # A result that shrinks is seen to shrink, but not beyond what can be made out.
         self.result_scale = max(self.scale, SIDE / 2.5 / max(self.result.size))
@@ -71,13 +104,13 @@ class _Painter:
         self.photo_shown, self.result_shown = _in_few_colours([big, small])
         height, width = slide.image.shape[:2]
         rows, columns = slide.geometry.output_shape
-        note = ", mid-grey is 0" if self.signed else ""
-        self.headings = f"input {height} x {width}", f"output {rows} x {columns}{note}"
+        self.headings = f"input {height} x {width}{given.note}", f"output {rows} x {columns}{self.tones.note}"
         # A narrow picture leaves room for its heading all the same.
         wide = max(big.width, math.ceil(font(SMALL).getlength(self.headings[0])))
         self.left, self.right = MARGIN, MARGIN + wide + GAP
         self.below = HEAD + max(big.height, small.height) + 44
-        width = max(self.right + small.width + MARGIN, 3 * (LENS + GAP) + 150)
+        right = max(small.width, math.ceil(font(SMALL).getlength(self.headings[1])))
+        width = max(self.right + right + MARGIN, 3 * (LENS + GAP) + 150)
         self.base, draw = blank(width, self.below + LENS + 50)
         self._draw_base(draw)
 
@@ -94,7 +127,7 @@ class _Painter:
         _frame_window(draw, self.right, self.result_scale, (column, row, 1, 1))
         window = self.photo.crop((left, top, left + across.reach, top + down.reach))
         self._lens(image, draw, MARGIN, window)
-        self._numbers(draw, step.result)
+        self._numbers(draw, step)
         where = f"row {row}, column {column}"
         write(draw, (image.width - MARGIN, 12), where, fill=MUTED, size=13, anchor="ra")
         return image
@@ -116,29 +149,33 @@ class _Painter:
         write(draw, (MARGIN, self.below - 20), "window", fill=MUTED, size=13)
         if slide.weights is not None:
             left = MARGIN + LENS + GAP
-            name = "kernel, turned" if slide.turned else "kernel"
+            several = f"kernels, {' and '.join(slide.names)}"
+            name = several if len(slide.names) > 1 else "kernel, turned" if slide.turned else "kernel"
             write(draw, (left, self.below - 20), name, fill=MUTED, size=13)
             times(draw, (left - GAP / 2, self.below + LENS / 2))
-            self._kernel(draw, left, slide.weights.mean(axis=2))
+            self._kernels(draw, left, slide.weights)
 
-    def _kernel(self, draw: ImageDraw.ImageDraw, left: int, weights: Floats) -> None:
-        rows, columns = weights.shape
-        side = max(1, LENS // max(rows, columns))
-        board = Board(left, self.below, rows, columns, side, side)
-        texts = [[shown(weight) for weight in row] for row in weights.tolist()]
-        peak = float(np.abs(weights).max())
-        roomy = side >= 34 and max(len(text) for row in texts for text in row) * 9 < side
-        for (u, v), weight in np.ndenumerate(weights):
-            text = texts[u][v] if roomy else ""
-            outline = LINE if side > 5 else tint(weight, peak)
-            board.cell(draw, u, v, text, fill=tint(weight, peak), outline=outline)
-        draw.rectangle(board.box(0, 0, rows, columns), None, WINDOW, 2)
-        if not roomy and self.slide.divisor == 1:
-            write(draw, (left, self.below + LENS + 8), f"largest weight {shown(peak)}", fill=MUTED, size=13)
-        elif self.slide.divisor != 1:
-            write(
-                draw, (left, self.below + LENS + 8), f"over {shown(self.slide.divisor)}", fill=MUTED, size=13
-            )
+    def _kernels(self, draw: ImageDraw.ImageDraw, left: int, weights: Floats) -> None:
+        """Draw the kernel, or those of a gradient, one below the other."""
+        count = max(1, len(self.slide.names))
+        planes = weights if self.slide.names else weights.mean(axis=2, keepdims=True)
+        side = max(1, (LENS - 10 * (count - 1)) // (count * max(planes.shape[:2])))
+        peak = float(np.abs(planes).max())
+        texts = [shown(weight) for weight in planes.ravel().tolist()]
+        roomy = side >= 25 and max(map(len, texts)) * 9 < side
+        for number in range(count):
+            top = self.below + number * (side * planes.shape[0] + 10)
+            board = Board(left, top, planes.shape[0], planes.shape[1], side, side)
+            for (u, v), weight in np.ndenumerate(planes[:, :, number]):
+                outline = LINE if side > 5 else tint(weight, peak)
+                text = shown(weight) if roomy else ""
+                board.cell(draw, u, v, text, fill=tint(weight, peak), outline=outline)
+            draw.rectangle(board.box(0, 0, board.rows, board.columns), None, WINDOW, 2)
+        if self.slide.divisor != 1:
+            words = f"over {shown(self.slide.divisor)}"
+        else:
+            words = "" if roomy else f"largest weight {shown(peak)}"
+        write(draw, (left, self.below + LENS + 8), words, fill=MUTED, size=13)
 
     def _lens(self, image: Image.Image, draw: ImageDraw.ImageDraw, left: int, window: Image.Image) -> None:
         factor = LENS / max(window.size)
@@ -146,18 +183,25 @@ class _Painter:
         image.paste(window.resize(size, Image.Resampling.NEAREST), (left, self.below))
         draw.rectangle((left, self.below, left + size[0], self.below + size[1]), None, WINDOW, 2)
 
-    def _numbers(self, draw: ImageDraw.ImageDraw, result: Floats) -> None:
+    def _numbers(self, draw: ImageDraw.ImageDraw, step: Step) -> None:
+        result = step.result
         left = MARGIN + (LENS + GAP) * (1 if self.slide.weights is None else 2)
         middle = self.below + LENS / 2
         sign, size = ("=", 20) if self.slide.kind == "sum" else (self.slide.kind, 13)
         write(draw, (left - GAP / 2, middle), sign, fill=MUTED, size=size, anchor="mm")
-        colour: Any = tuple(_visible(self.slide, self.signed, result).astype(int).tolist())
+        colour: Any = tuple(self.tones.visible(result).astype(int).tolist())
         colour = colour if len(colour) == 3 else colour[:1] * 3
         draw.rectangle((left, middle - 28, left + 56, middle + 28), colour, LINE)
         names = ("red", "green", "blue") if len(result) == 3 else ("value",)
         for number, (name, value) in enumerate(zip(names, result.tolist(), strict=False)):
             place = (left + 68, middle - 30 + number * LINE_HEIGHT)
             write(draw, place, f"{name} {shown(value, self.slide.white)}", fill=INK)
+        if self.slide.conclude:
+            of = f"{names[0]}: " if len(result) > 1 and not self.slide.hued else ""
+            for number, line in enumerate(self.slide.concluded(step, 0)):
+                place = (left, middle + 40 + number * (LINE_HEIGHT - 4))
+                value = f" {shown(float(result[0]), self.slide.white)}" if line.endswith("=") else ""
+                write(draw, place, f"{'' if number else of}{line}{value}", fill=MUTED, size=SMALL)
 
     def _reveal(self, image: Image.Image, row: int, columns: int) -> None:
         """Show the result up to a place of a row."""
@@ -181,15 +225,6 @@ def _frame_window(
 def _scaled(image: Image.Image, scale: float) -> Image.Image:
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     return image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)
-
-
-def _visible(slide: Slide, signed: bool, values: Floats | None = None) -> Floats:
-    """Bring outputs into the range of pixels: 0 is mid-grey where there are negative ones."""
-    values = slide.output if values is None else values
-    if not signed:
-        return np.clip(values, 0, slide.white) * (255 / slide.white)
-    peak = float(np.abs(slide.output).max())
-    return 127.5 + 127.5 * values / peak
 
 
 def _as_photo(values: Floats) -> Image.Image:

@@ -135,8 +135,6 @@ def _(filter: Pool, value: Value, color: bool = False) -> str:
 
 @reckoning.register(Gradient)
 def _(filter: Gradient, value: Value, color: bool = False) -> str:
-    if filter.colours_only:
-        return reckoning.dispatch(Filter)(filter, value, color)
     operator = filter.arguments.get("operator", "sobel")
     axes = (filter.show,) if filter.show in ("x", "y") else ("x",) if value.signal else ("x", "y")
     kernels = {axis: line_of(operator) if value.signal else kernel_of(operator, axis) for axis in axes}
@@ -145,8 +143,12 @@ def _(filter: Gradient, value: Value, color: bool = False) -> str:
     slopes = [one.sum for one in found.values()]
     if value.signal and filter.show != "x":
         slopes.append(np.zeros_like(slopes[0]))
+    if filter.colours_only:
+        return "\n\n".join([*parts, *_hue_parts(slopes[0], slopes[1], value)])
     if len(value.results) < len(slopes[0]):
-        return "\n\n".join([*parts, *_each_stored(value, [_steepest_text(*slopes)])])
+        steepest, line = _steepest(*slopes)
+        lines = [f"{line}\n{_slopes_text('direction', slopes[0][steepest], slopes[1][steepest])}"]
+        return "\n\n".join([*parts, *_each_stored(value, lines)])
     lines = [_slopes_text(filter.show, *each) for each in zip(*slopes, strict=True)]
     return "\n\n".join([*parts, *_each_stored(value, lines)])
 
@@ -155,16 +157,12 @@ def _(filter: Gradient, value: Value, color: bool = False) -> str:
 def _(filter: Unsharp, value: Value, color: bool = False) -> str:
     gaussian = Gaussian(sigma=filter.arguments.get("sigma", 1.0))
     blur = _arithmetic(filter, gaussian.line() if value.signal else gaussian.kernel(), value)
-    amount, threshold = (float(filter.arguments.get(name, default))
-                         for name, default in (("amount", 1.0), ("threshold", 0.0)))  # fmt: skip
-    lines = []
-    for pixel, soft in zip(value.deep[value.at].tolist(), blur.sum.tolist(), strict=True):
-        within = abs(pixel - soft) <= threshold
-        result = pixel if within else pixel + amount * (pixel - soft)
-        kept = f" (the difference is within {shown(threshold)})" if within and pixel != soft else ""
-        lines.append(
-            f"{shown(pixel)} + {shown(amount)} x ({shown(pixel)} - {shown(soft)}) = {shown(result)}{kept}"
-        )
+    given = (filter.arguments.get(name, default) for name, default in (("amount", 1.0), ("threshold", 0.0)))
+    amount, threshold = map(float, given)
+    lines = [
+        sharpened_text(pixel, soft, amount, threshold)
+        for pixel, soft in zip(value.deep[value.at].tolist(), blur.sum.tolist(), strict=True)
+    ]
     return "\n\n".join([f"the Gaussian of it\n\n{blur.text(color, [])}", *_each_stored(value, lines)])
 
 
@@ -191,10 +189,60 @@ def _slopes_text(show: str, x: float, y: float = 0.0) -> str:
     return f"{show} = {across}"
 
 
-def _steepest_text(x: Floats, y: Floats) -> str:
-    """Say which channel a direction is that of."""
+def _steepest(x: Floats, y: Floats) -> tuple[int, str]:
+    """Find the channel whose slopes are shown where a pixel has one direction, and say which it is."""
     steepest = int(np.argmax(x * x + y * y))
-    return f"steepest   channel {steepest}\n{_slopes_text('direction', x[steepest], y[steepest])}"
+    return steepest, f"steepest   channel {steepest}"
+
+
+def _hue_parts(x: Floats, y: Floats, value: Value) -> list[str]:
+    """Say how slopes become a colour: direction and hue, magnitude and value, and from those each channel."""
+    steepest, line = _steepest(x, y)
+    across, down = float(x[steepest]), float(y[steepest])
+    white, turn = value.white, math.atan2(down + 0.0, across + 0.0)
+    magnitude, hue = math.hypot(across, down), turn * 3 / math.pi
+    share = min(magnitude / white, 1.0)
+    limited = ", limited to 1" if magnitude > white else ""
+    lines = [
+        *([line] if len(x) > 1 else []),
+        _slopes_text("magnitude", across, down),
+        f"value = {shown(magnitude)} / {shown(white)} (white) = {shown(magnitude / white)}{limited}",
+        _slopes_text("direction", across, down),
+        f"hue h = direction x 3 / pi = {shown(hue)} sixths of a turn",
+    ]
+    colours = []
+    for name, shift, stored in zip(("red", "green", "blue"), (0, 4, 2), value.stored, strict=True):
+        part = min(max(abs((hue + shift) % 6 - 3) - 1, 0.0), 1.0)
+        term = f"(h + {shift})" if shift else "h"
+        colours.append(
+            f"{name}: |{term} mod 6 - 3| - 1, from 0 to 1, is {shown(part)}\n"
+            f"{shown(white)} x {shown(share)} x {shown(part)} = {shown(white * share * part)}\n"
+            f"stored as  {stored}"
+        )
+    return ["\n".join(lines), *colours]
+
+
+def sharpened_text(pixel: float, soft: float, amount: float, threshold: float) -> str:
+    """Write how unsharp masking comes to one value, with what a threshold decides.
+
+    Examples
+    --------
+    >>> sharpened_text(9, 5, 2, 0)
+    '9 + 2 x (9 - 5) = 17'
+    >>> print(sharpened_text(9, 5, 2, 4))
+    |9 - 5| = 4, not more than the threshold 4: nothing is added
+    9 + 0 = 9
+    """
+    difference = pixel - soft
+    if threshold == 0:
+        sharp = shown(pixel + amount * difference)
+        return f"{shown(pixel)} + {shown(amount)} x ({shown(pixel)} - {shown(soft)}) = {sharp}"
+    size = f"|{shown(pixel)} - {shown(soft)}| = {shown(abs(difference))}"
+    if abs(difference) <= threshold:
+        words = f"{size}, not more than the threshold {shown(threshold)}: nothing is added"
+        return f"{words}\n{shown(pixel)} + 0 = {shown(pixel)}"
+    words = f"{size}, more than the threshold {shown(threshold)}: it is added"
+    return f"{words}\n{sharpened_text(pixel, soft, amount, 0.0)}"
 
 
 class _Windows:

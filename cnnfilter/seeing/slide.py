@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -13,11 +14,10 @@ from cnnfilter.core.linear import correlate
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters.pool import max_pool, mean_pool
 from cnnfilter.pixels import white_of
+from cnnfilter.seeing.numbers import shown
 from cnnfilter.seeing.window import inside_image, taps, values_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, NDArray
 
     from cnnfilter.core.correlate import KernelLike
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Kind = Literal["sum", "max", "mean", "value"]
+
+Conclusion: TypeAlias = Callable[[Sequence[float], float], list[str]]
+"""Says in lines what becomes of the sums that make one output, and of the pixel in the middle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +64,8 @@ class Slide:
     ----------
     image : float64 array of shape (H, W, C)
     weights : float64 array of shape (U, V, C or 1), or None
-        As they lie over the image, before the divisor; a pooling has none. With as many channels as the image
-        and `joined`, the channels are added up to one.
+        As they lie over the image, before the divisor; a pooling has none. Those of several kernels over each
+        channel, with `names`, lie behind one another.
     divisor : float
     kind : {"sum", "max", "mean", "value"}
         What is made of the window; "value" where that is more than a line can say.
@@ -73,11 +76,15 @@ class Slide:
         One channel for each of the image, or 1 if they are joined.
     turned : bool
         Whether the weights were written turned by 180 degrees, as a convolution has them.
-    joined : bool
-        Whether all channels go into one output.
     title : str
     white : float
         Value of full intensity, where the image is to be seen as a picture.
+    names : tuple of str
+        Of several kernels that lie over each channel.
+    conclude : Conclusion, optional
+        What is made of the sums, if not one output of each.
+    hued : bool
+        Whether the channels of the output are one colour.
     """
 
     image: Floats
@@ -89,9 +96,23 @@ class Slide:
     constant: float
     output: Floats
     turned: bool
-    joined: bool
     title: str
     white: float
+    names: tuple[str, ...] = ()
+    conclude: Conclusion | None = None
+    hued: bool = False
+
+    @property
+    def sums(self) -> int:
+        """Sums of products of one step: of each channel with each of its kernels."""
+        return int(self.image.shape[2]) * max(1, len(self.names))
+
+    @property
+    def together(self) -> int:
+        """Sums that make one output."""
+        if self.weights is None:
+            return 1
+        return self.sums // (1 if self.hued else int(self.output.shape[2]))
 
     @classmethod
     def of_kernel(
@@ -120,7 +141,7 @@ class Slide:
         output = correlate(deep, made, **geometry)
         weights = made.weights[:, :, None]
         return cls._summing(
-            deep, weights, made.divisor, output, turned, False, title, white_level(image), **geometry
+            deep, weights, made.divisor, output, turned, title, white_level(image), **geometry
         )
 
     @classmethod
@@ -151,7 +172,8 @@ class Slide:
         planes = [correlate(deep[:, :, c], kernel, **geometry) for c, kernel in enumerate(made)]
         output = np.sum(planes, axis=0)[:, :, None]
         weights = np.stack([kernel.array for kernel in made], axis=2)
-        return cls._summing(deep, weights, 1.0, output, turned, True, title, white_level(image), **geometry)
+        slide = cls._summing(deep, weights, 1.0, output, turned, title, white_level(image), **geometry)
+        return replace(slide, conclude=added_up)
 
     @classmethod
     def _summing(
@@ -161,7 +183,6 @@ class Slide:
         divisor: float,
         output: Floats,
         turned: bool,
-        joined: bool,
         title: str,
         white: float,
         **given: Any,
@@ -169,9 +190,7 @@ class Slide:
         boundary, constant = given.pop("boundary", "zero"), given.pop("constant", 0.0)
         geometry = make_geometry(deep.shape[:2], weights.shape[:2], **given)
         title = title or slide_title("convolution" if turned else "correlation", geometry, boundary)
-        return cls(
-            deep, weights, divisor, "sum", geometry, boundary, constant, output, turned, joined, title, white
-        )
+        return cls(deep, weights, divisor, "sum", geometry, boundary, constant, output, turned, title, white)
 
     @classmethod
     def of_pooling(
@@ -206,7 +225,6 @@ class Slide:
             0.0,
             output,
             False,
-            False,
             title,
             white_level(image),
         )
@@ -230,12 +248,46 @@ class Slide:
             self.output[row, column],
         )
 
+    def total(self, step: Step, number: int) -> float:
+        """Return what one of the sums of a step comes to, over the divisor and rescaled."""
+        assert self.weights is not None, "sums need weights"
+        weights = self.weights[:, :, number % self.weights.shape[2]]
+        counted = step.inside if self.boundary == "renormalize" else np.ones_like(step.inside)
+        values = step.values[:, :, number // max(1, len(self.names))]
+        share = float(weights.sum() / weights[counted].sum()) if not counted.all() else 1.0
+        return float(np.where(counted, values * weights, 0.0).sum()) / self.divisor * share
+
+    def concluded(self, step: Step, first: int) -> list[str]:
+        """Say what is made of the sums of one output, of which the `first` is given."""
+        assert self.conclude is not None, "there is a conclusion"
+        totals = [self.total(step, number) for number in range(first, first + self.together)]
+        rows, columns, _ = step.values.shape
+        pixel = step.values[rows // 2, columns // 2, first // max(1, len(self.names))]
+        return self.conclude(totals, float(pixel))
+
     def padded(self) -> Floats:
         """Return the image with its padding, float64 of shape (rows, columns, C)."""
         down, across = self.geometry.rows, self.geometry.columns
         rows = np.arange(-down.before, down.length + down.after, dtype=np.int64)
         columns = np.arange(-across.before, across.length + across.after, dtype=np.int64)
         return values_at(self.image, rows, columns, self.boundary, self.constant)
+
+
+def added_up(totals: Sequence[float], pixel: float) -> list[str]:
+    """Say that sums are added up.
+
+    Examples
+    --------
+    >>> added_up([3, -1.5], 0)
+    ['3 + (-1.5) =']
+    """
+    return [" + ".join(map(signed, totals)) + " ="]
+
+
+def signed(value: float) -> str:
+    """Write a number as it stands among others, the negative ones in brackets."""
+    text = shown(value)
+    return f"({text})" if text.startswith("-") else text
 
 
 def three_dimensional(image: ArrayLike) -> Floats:

@@ -200,3 +200,27 @@ def test_other_suffixes_are_refused(tmp_path):
         animate(small(), "slide.mp4")
     with pytest.raises(ParameterError, match="an image of shape"):
         Slide.of_kernel(np.zeros((2, 2, 2, 2)), [[1]])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kernel", "given", "result"),
+    [
+        (-9, 9, 1, ", mid-grey is 0", ", mid-grey is 0"),
+        (0, 9, 5, "", ", white is "),
+        (0, 9, 1.05, "", ", white above 9"),
+        (-1, 19, 1, ", black below 0", ", black below 0"),
+    ],
+)
+def test_headings_say_what_black_and_white_are(low, high, kernel, given, result):
+    image = np.linspace(low, high, 400).reshape(20, 20)
+    slide = Slide.of_kernel(image, [[kernel]])
+    painter = photoframes._Painter(slide)
+    assert painter.headings[0] == f"input 20 x 20{given}"
+    assert painter.headings[1].startswith(f"output 20 x 20{result}")
+
+
+def test_negative_values_of_a_large_matrix_are_not_cut():
+    image = np.linspace(-9, 9, 400).reshape(20, 20)
+    painter = photoframes._Painter(Slide.of_kernel(image, [[1]]))
+    grey = np.asarray(painter.photo)[..., 0]
+    assert len(np.unique(grey)) > 200 and grey[0, 0] == 0 and grey[-1, -1] == 255

@@ -1,6 +1,5 @@
 """``cnnfilter kernel``: make, list, show and convert kernels."""
 
-import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnfilter.cli.group import CONTEXT, Examples, LazyGroup
-from cnnfilter.cli.main import note, show_lines
+from cnnfilter.cli.main import note, show_lines, shows_colours
 from cnnfilter.cli.types import SIZE, KernelText, OneOf, Sigma
 
 if TYPE_CHECKING:
@@ -64,11 +63,6 @@ def _write(kernel: "Kernel", syntax: str | None, output: str | None) -> None:
     else:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
-
-
-def _shows_colors() -> bool:
-    """Whether standard output is a terminal with colours, and its user wants them (no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _can_say(text: str) -> bool:
@@ -217,7 +211,7 @@ def show(kernel: "Kernel", plot: str | None) -> None:
     from cnnfilter.kernels import kernelview
 
     show_lines(kernelview.describe(kernel))
-    color = _shows_colors()
+    color = shows_colours()
     shades = kernelview.BLOCKS if _can_say(kernelview.BLOCKS) else kernelview.LETTERS
     click.echo(f"\n{kernelview.heatmap(kernel, color, shades)}", color=color)
     if plot:

@@ -84,6 +84,11 @@ def show_lines(text: str) -> None:
     print("\n".join(map(printable, text.split("\n"))), flush=True)
 
 
+def shows_colours() -> bool:
+    """Whether standard output is a terminal with colours, and its user wants them (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
 def say(words: str) -> None:
     """Say something on standard error, in one line.
 

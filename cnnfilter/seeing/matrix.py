@@ -13,6 +13,8 @@ from cnnfilter.seeing.numbers import shown
 from cnnfilter.seeing.tables import block
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -56,6 +58,26 @@ def read_matrix(text: str) -> Floats:
         raise ParameterError(_too_large(f"{count:,}"))
     values = np.array(rows) if divisor is None else np.array(rows) / divisor
     return values[0] if len(rows) == 1 else values
+
+
+def read_matrices(texts: Sequence[str], name: str = "matrix") -> list[Floats]:
+    """Read several matrices; what is wrong with one is told with its `name`, and its number if it has one.
+
+    Examples
+    --------
+    >>> read_matrices(["1 2", "1 x"])
+    Traceback (most recent call last):
+        ...
+    cnnfilter.errors.ParameterError: matrix 2: at row 1, column 2: 'x' is not a number
+    """
+    found = []
+    for number, text in enumerate(texts, 1):
+        try:
+            found.append(read_matrix(text))
+        except ParameterError as error:
+            which = f"{name} {number}" if len(texts) > 1 else name
+            raise ParameterError(f"{which}: {error}") from error
+    return found
 
 
 def write_matrix(values: NDArray[Any], form: str) -> str:

@@ -64,6 +64,8 @@ class Trace(NamedTuple):
     maps : float64 array of shape (1, D, H, W)
     layers : Layers
     forward : Forward
+    given : bool
+        Whether somebody gave the derivatives of the loss.
     delta : float64 array
         Of the output: the derivative of the loss, which is the sum of the outputs times these.
     up, slope, own : float64 array
@@ -77,6 +79,7 @@ class Trace(NamedTuple):
     maps: Floats
     layers: Layers
     forward: Forward
+    given: bool
     delta: Floats
     up: Floats
     slope: Floats
@@ -133,7 +136,7 @@ def trace(
     slope = active.backward(forward.active, np.ones(forward.active.shape))
     own = slope * up
     return Trace(
-        x, layers, forward, given, up, slope, own,
+        x, layers, forward, delta is not None, given, up, slope, own,
         functional.convolution_weights_gradient(x, own, (w.shape[2], w.shape[3])),
         float(functional.convolution_bias_gradient(own)[0]),
         functional.convolution_input_gradient(own, w, x.shape),
@@ -189,15 +192,16 @@ def tell(found: Trace, color: bool = False) -> str:
             for d in one_each
         ),
         f"b, bias  {shown(layers.bias)}",
-        _alone(f"Z = {sums} + b  (33)", forward.net),
-        _alone(f"Y = {layers.activation}(Z)  (34)", forward.active),
+        _alone(f"Z = {sums} + b  (33)", forward.net, color),
+        _alone(f"Y = {layers.activation}(Z)  (34)", forward.active, color),
     ]  # fmt: skip
     if layers.pool:
         number = 36 if layers.pool == "max" else 37
-        parts.append(_alone(f"{layers.pool} of each window of Y  ({number})", forward.output))
-    parts.append(_alone("∂L/∂output, given", found.delta))
+        parts.append(_alone(f"{layers.pool} of each window of Y  ({number})", forward.output, color))
+    source = "given" if found.given else "1 each: L is the sum of the outputs"
+    parts.append(_alone(f"∂L/∂output, {source}", found.delta, color))
     if layers.pool:
-        parts.append(_alone(f"∂L/∂Y = up(δ), back through the {layers.pool}  (48)", found.up))
+        parts.append(_alone(f"∂L/∂Y = up(δ), back through the {layers.pool}  (48)", found.up, color))
     parts.append(
         beside([_table("f'(Z)", found.slope[0, 0], color), "   ",
                 _table("δ = f'(Z) ⊙ ∂L/∂Y  (44, 49)", found.own[0, 0], color)], color)
@@ -272,8 +276,8 @@ def _table(title: str, values: Floats, color: bool) -> Block:
     return block(title, [[shown(float(value)) for value in row] for row in values], color=color)
 
 
-def _alone(title: str, values: Floats) -> str:
-    return beside([_table(title, values[0, 0], False)])
+def _alone(title: str, values: Floats, color: bool) -> str:
+    return beside([_table(title, values[0, 0], color)], color)
 
 
 def _compared(title: str, values: Floats, other: Floats, color: bool) -> str:

@@ -142,3 +142,19 @@ class TestCommand:
         assert words in complaint(
             cnnfilter("net", "trace", "--matrix", "1 2", "--kernel", "1", *more, status=2)
         )
+
+
+def test_what_is_wrong_is_said_of_the_matrix_that_is_meant():
+    given = ("net", "trace", "--matrix", "1 2", "--kernel", "1")
+    for words, told in (
+        (("--matrix", "1 x", "--kernel", "1"), "matrix 2: at row 1, column 2: 'x' is not a number"),
+        (("--delta", "1 x"), "delta: at row 1, column 2"),
+        (("--matrix", "1 2", "--kernel", "1 y"), "'1 y' is taken for the weights of a kernel"),
+    ):
+        assert told in complaint(cnnfilter(*given, *words, status=2))
+
+
+def test_the_derivative_of_the_output_says_where_it_comes_from():
+    given = ("net", "trace", "--matrix", "1 2", "--kernel", "1")
+    assert "∂L/∂output, 1 each: L is the sum of the outputs\n" in cnnfilter(*given).stdout.decode()
+    assert "∂L/∂output, given\n" in cnnfilter(*given, "--delta", "1 2").stdout.decode()

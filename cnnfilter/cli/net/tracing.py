@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnfilter.cli.group import CONTEXT, Examples
-from cnnfilter.cli.main import show_lines
+from cnnfilter.cli.main import shows_colours
 from cnnfilter.cli.types import SIZE, STEP, KernelText, OneOf
 
 if TYPE_CHECKING:
@@ -63,19 +63,22 @@ def trace(
     makes of the loss.
     """
     from cnnfilter.seeing import trace as seen
-    from cnnfilter.seeing.matrix import read_matrix
+    from cnnfilter.seeing.matrix import read_matrices
 
     found = seen.trace(
-        [read_matrix(text) for text in matrix],
+        read_matrices(matrix),
         [kernel.array for kernel in kernels],
         bias=bias,
         activation=activation,
         pool=pool,
         size=_pair(size),
         stride=None if stride is None else _pair(stride),
-        delta=None if delta is None else read_matrix(delta),
+        delta=None if delta is None else read_matrices([delta], "delta")[0],
     )
-    click.echo(json.dumps(seen.record(found))) if as_json else show_lines(seen.tell(found))
+    if as_json:
+        click.echo(json.dumps(seen.record(found)))
+        return
+    click.echo(seen.tell(found, shows_colours()), color=True)
 
 
 def _pair(numbers: int | tuple[int, int]) -> tuple[int, int]:

@@ -27,6 +27,11 @@ def play(output: str | None, overwrite: bool, quiet: bool) -> None:
     Matrix, kernel, stride, padding, boundary and dilation can be changed, the steps played, and a photograph
     dropped on it. It needs no network; English and Chinese.
     """
+    from cnnfilter.cli.inputs import usage
+
+    if output not in (None, "-") and not str(output).lower().endswith((".html", ".htm")):
+        if not os.path.exists(str(output)) or os.path.isfile(str(output)):  # else a device, or a pipe
+            raise usage(f"{output!r} is no page; it must end in .html, for a browser to read it as one")
     from cnnfilter.seeing.play import page
 
     content = page().encode()

@@ -25,3 +25,12 @@ def test_a_page_that_nobody_named_replaces_nothing(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     done = cnnfilter("play", "-o", "new/x.html", cwd=tmp_path)
     assert b"new: this folder was made" in done.stderr and (tmp_path / "new" / "x.html").exists()
+
+
+def test_only_a_page_is_written(tmp_path):
+    for name in ("x.txt", "page", "x.html.png"):
+        said = complaint(cnnfilter("play", "-o", name, cwd=tmp_path, status=2))
+        assert said.startswith(f"{name!r} is no page; it must end in .html")
+    cnnfilter("play", "-o", "x.HTM", cwd=tmp_path)
+    cnnfilter("play", "-o", "/dev/null", cwd=tmp_path)
+    assert names(tmp_path) == ["x.HTM"]

@@ -175,6 +175,8 @@ def test_kernels_and_matrices_are_read_as_the_command_line_reads_them(open_page)
         "-1, 0, 1\n-2, 0, 2",
         ".5 1e2 -3.25 / -2",
         "1;2;",
+        "１，２；－３、４　／　１６",
+        "１。５ –2",
     ):
         read = window.evaluate("text => readMatrix(text, 9)", text)
         assert np.array_equal(read["rows"], parse(text).weights) and read["divisor"] == parse(text).divisor
@@ -232,6 +234,11 @@ def test_what_cannot_be_read_is_said_with_its_place(open_page):
     assert window.inner_text("#message") == "Stride: use 1 to 8"
     window.fill("#stride-rows", "2")
     assert window.is_hidden("#message") and output(window) == ["1", "2"]
+    window.select_option("#boundary", "constant")
+    window.fill("#constant", "grey")
+    assert window.inner_text("#message") == "the constant “grey” is not a number"
+    window.fill("#constant", "－１")
+    assert window.is_hidden("#message") and "boundary=constant:-1" in window.url
     window.select_option("#padding", "narrow")
     window.fill("#kernel-text", "1 1 1")
     assert "The kernel does not fit" in window.inner_text("#message") and output(window) == []

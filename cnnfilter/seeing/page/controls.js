@@ -84,13 +84,13 @@ function wireControls() {
     state.divisor = chosen.divisor;
     update();
   };
-  const number = (id, put, unfit) => $(id).addEventListener("input", () => attempt($(id), () => {
+  const number = (id, word, put, unfit) => $(id).addEventListener("input", () => attempt($(id), () => {
     const value = readNumber($(id).value);
-    if (value === undefined || unfit?.(value)) throw new Mistake("badDivisor", { text: $(id).value });
+    if (value === undefined || unfit?.(value)) throw new Mistake(word, { text: $(id).value });
     put(value);
   }));
-  number("constant", value => { state.constant = value; });
-  number("divisor", value => { state.divisor = value; }, value => value === 0);
+  number("constant", "badConstant", value => { state.constant = value; });
+  number("divisor", "badDivisor", value => { state.divisor = value; }, value => value === 0);
   $("input-text").addEventListener("input", event => attempt(event.target, () => {
     const read = readMatrix(event.target.value, MOST.matrix);
     state.matrix = read.rows.map(row => row.map(value => value / read.divisor));

@@ -115,10 +115,16 @@ class Mistake extends Error {
   }
 }
 
+/** The signs that a Chinese or Japanese keyboard writes as those of ASCII; `othersyntax.py` has the same. */
+function asciiTwins(text) {
+  const others = { "　": " ", "、": ",", "。": ".", "−": "-", "–": "-", "×": "x" };
+  return text.replace(/[！-～　、。−–×]/g, sign => others[sign] ?? String.fromCharCode(sign.charCodeAt(0) - 0xFEE0));
+}
+
 /** Read a number, or a fraction such as 1/9; undefined where it is none. */
 function readNumber(text) {
   const number = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-  const parts = text.trim().replace("−", "-").split("/");
+  const parts = asciiTwins(text).trim().split("/");
   if (parts.length > 2 || !parts.every(part => number.test(part))) return undefined;
   const value = parts.length === 2 ? Number(parts[0]) / Number(parts[1]) : Number(parts[0]);
   return Number.isFinite(value) ? value : undefined;
@@ -126,7 +132,7 @@ function readNumber(text) {
 
 /** Read rows such as `1 2 1; 2 4 2; 1 2 1 / 16`; the divisor, with a blank beside the slash, comes last. */
 function readMatrix(text, most) {
-  const parts = text.split(/(?:\s\/|\/\s)\s*/);
+  const parts = asciiTwins(text).split(/(?:\s\/|\/\s)\s*/);
   if (parts.length > 2) throw new Mistake("divisorTwice");
   const divisor = parts.length === 2 ? readNumber(parts[1].replace(/[;\s]+$/, "")) : 1;
   if (!divisor) throw new Mistake("badDivisor", { text: parts[1] });

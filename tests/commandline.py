@@ -24,7 +24,7 @@ def cnnfilter(
     **more: object,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command to its end and check its exit status; standard input is empty unless given."""
-    stdin = {"input": input} if input is not None else {"stdin": subprocess.DEVNULL}
+    stdin = {"input": input} if input is not None else {"stdin": more.pop("stdin", subprocess.DEVNULL)}
     process = subprocess.run(
         [*COMMAND, *map(str, arguments)],
         capture_output=True,

@@ -2,25 +2,70 @@
 
 import codecs
 import os
+import re
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from cnnfilter.batch.jobs import STREAM, Source, find_images
 from cnnfilter.cli.main import complain, note
+from cnnfilter.cli.types import TEXT_FORMS
 from cnnfilter.errors import ParameterError
 from cnnfilter.files.forms import form_of_bytes
 from cnnfilter.files.source import HEAD
 
-MATRICES = (".csv", ".txt")
-"""Suffixes of matrices in text, which are read when they are named; no folder is searched for them."""
-
 
 def is_matrix(path: str) -> bool:
-    """Tell whether a path names a matrix in text."""
-    return os.path.splitext(path)[1].lower() in MATRICES
+    """Tell whether a path names a matrix in text. Such are read where named, not searched for."""
+    return os.path.splitext(path)[1].lower()[1:] in TEXT_FORMS
+
+
+def text_form(name: str | None) -> str | None:
+    """Return the form of matrices in text that has a name or suffix, None if it is none."""
+    form = (name or "").lower().lstrip(".")
+    return form if form in TEXT_FORMS else None
+
+
+def is_numbers(path: str) -> bool:
+    """Tell whether a path names a matrix in text, or a pipe on standard input brings one."""
+    if path != STREAM:
+        return is_matrix(path)
+    return sys.stdin is not None and not sys.stdin.isatty() and begins_as_numbers(_head_of_stdin())
+
+
+def begins_as_numbers(head: bytes) -> bool:
+    r"""Tell whether bytes are the beginning of a matrix in text: of no known image, and a number comes first.
+
+    Examples
+    --------
+    >>> begins_as_numbers(b"# of row 3\n1 2 x"), begins_as_numbers(b"P2 1 1 9 5"), begins_as_numbers(b"")
+    (True, False, False)
+    """
+    if form_of_bytes(head, ".tga"):
+        return False
+    from cnnfilter.kernels.othersyntax import ascii_twins
+
+    codec = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    text = ascii_twins(head.decode(codec, errors="ignore"))
+    return re.fullmatch(r"(?:\s*#[^\n]*\n)*[\s\[(]*[-+]?\.?\d[^\0-\x08\x0e-\x1f]*", text) is not None
+
+
+def _head_of_stdin() -> bytes:
+    """Return the first bytes on standard input, which are still to be read after that."""
+    stdin: Any = sys.stdin.buffer
+    try:
+        if not stdin.seekable():
+            return bytes(stdin.peek(HEAD))
+        file = getattr(stdin, "raw", stdin)  # whose place others rely on
+        here = file.tell()
+        head = bytes(file.read(HEAD))
+        file.seek(here)
+    except OSError:  # a folder, or what cannot be read: those who read it will say so
+        return b""
+    return head
 
 
 def usage(message: str) -> click.UsageError:

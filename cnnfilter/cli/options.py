@@ -11,6 +11,7 @@ from cnnfilter.cli.group import Examples
 from cnnfilter.cli.types import (
     SIZE,
     STEP,
+    TEXT_FORMS,
     Axes,
     Boundary,
     FormName,
@@ -167,7 +168,7 @@ def _pixels() -> Parameters:
             ["--format"],
             type=FormName(),
             metavar="FORM",
-            help=f"{', '.join(WRITTEN)}. [by -o, or the input's]",
+            help=f"{', '.join(WRITTEN)}; of matrices {', '.join(TEXT_FORMS)}. [by -o, or the input's]",
         ),
         click.Option(
             ["--quality"], type=click.IntRange(1, 100), metavar="1-100", help="Of a JPEG, WebP. [the input's]"

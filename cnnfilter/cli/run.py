@@ -5,7 +5,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import click
@@ -14,7 +13,15 @@ from cnnfilter.batch.files import run_jobs, workers_for
 from cnnfilter.batch.jobs import STREAM, Existing, Job, Source, is_folder, jobs_to, refuse_losses
 from cnnfilter.batch.process import Process
 from cnnfilter.cli.blocks import Blocks
-from cnnfilter.cli.inputs import is_given, is_matrix, sources, spool_standard_input, usage
+from cnnfilter.cli.inputs import (
+    is_given,
+    is_matrix,
+    is_numbers,
+    sources,
+    spool_standard_input,
+    text_form,
+    usage,
+)
 from cnnfilter.cli.main import NOTHING_DONE, Interrupted, complain, note
 from cnnfilter.cli.options import Settings
 from cnnfilter.cli.report import Report
@@ -159,7 +166,7 @@ def _refuse_contradictions(settings: Settings) -> None:
     for name in ("output", "name"):
         if getattr(settings, name) == "":
             raise usage(f"--{name} '' is no name")
-    if settings.format:
+    if settings.format and not text_form(settings.format):
         form_named(settings.format)
 
 
@@ -167,7 +174,10 @@ def _refuse_slips(steps: Sequence[Filter], settings: Settings) -> None:
     """Refuse inputs that are no files but look like a value, or like the output."""
     if all(path == STREAM or os.path.lexists(path) for path in settings.inputs):
         return
-    from cnnfilter.cli.slips import inputs_meant
+    from cnnfilter.cli.slips import beside_matrix, inputs_meant
+
+    if settings.matrix is not None:
+        raise usage(beside_matrix(settings.matrix, settings.inputs))
 
     numbers = [option.name for option in steps[0].options if option.form in ("lengths", "size")]
     option = f"--{'sigma' if 'sigma' in numbers else numbers[0]}" if numbers and len(steps) == 1 else None
@@ -194,12 +204,20 @@ def _note_shifts(steps: Sequence[Filter]) -> None:
 
 
 def _is_text(settings: Settings) -> bool:
-    """Tell whether input or output is a matrix in a text file; folders and lists are not searched for it."""
+    """Tell whether input or output is a matrix in text; folders and lists are not searched for it."""
+    if settings.explain and not settings.inputs:
+        return False  # an image is assumed
+    if text_form(settings.format):
+        if len(settings.inputs) > 1 or settings.files_from or any(map(os.path.isdir, settings.inputs)):
+            raise usage(f"--format {settings.format} is for one matrix; name one file")
+        return True
     matrices = [path for path in settings.inputs if is_matrix(path)]
     if matrices and len(settings.inputs) > 1:
         raise usage(f"{matrices[0]}: matrices in text are filtered one at a time")
-    into_text = settings.output is not None and is_matrix(settings.output)
-    return bool(matrices) or (into_text and len(settings.inputs) == 1 and settings.inputs[0] != STREAM)
+    if matrices or (settings.output is not None and is_matrix(settings.output) and not settings.format):
+        return len(settings.inputs) <= 1 and not settings.files_from
+    piped = settings.inputs == (STREAM,) or not (settings.inputs or settings.files_from)
+    return piped and is_numbers(STREAM)
 
 
 def _sources(settings: Settings, *, stdin: bool = True) -> tuple[list[Source], int]:
@@ -248,16 +266,10 @@ def _check_target(target: str, settings: Settings) -> None:
             form_of(target)
         except ImageFileError as error:
             raise usage(str(error)) from None
-    if not settings.quiet:
-        _note_target(target, settings.format)
+    if settings.format and not settings.quiet:
+        from cnnfilter.cli.outputs import note_target
 
-
-def _note_target(target: str, form: str | None) -> None:
-    """Tell of a name that promises another form."""
-    if form:
-        with suppress(ImageFileError):
-            if form_of(target) != form_named(form):
-                note(f"{target}: is written as {form_named(form)}, as --format says, and named otherwise")
+        note_target(target, settings.format)
 
 
 def _is_special(path: str) -> bool:

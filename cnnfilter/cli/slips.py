@@ -163,12 +163,27 @@ def _quoted(words: Sequence[str], known: Collection[str]) -> str:
             continue
         numbers = []
         for number in words[place + 1 :]:
-            if not _is_number(number.rstrip(",;")):
+            if not is_number(number.rstrip(",;")):
                 break
             numbers.append(number)
         if len(numbers) > 1:
             return f": {word} '{' '.join(numbers)}'"
     return ""
+
+
+def beside_matrix(matrix: str, inputs: Sequence[str]) -> str:
+    """Say what is wrong with inputs beside a typed matrix, which may be the rest of it.
+
+    Examples
+    --------
+    >>> beside_matrix("1", ["2", "3"])
+    "--matrix is the input; numbers that belong together are put in quotes: --matrix '1 2 3'"
+    >>> beside_matrix("1 2", ["a.png"])
+    '--matrix is the input; name no file beside it'
+    """
+    rest = all(is_number(path.rstrip(",;")) for path in inputs) and inputs
+    words = f"{QUOTES}: --matrix '{' '.join([matrix, *inputs])}'" if rest else "name no file beside it"
+    return f"--matrix is the input; {words}"
 
 
 def numbers_meant(words: Iterable[str]) -> str:
@@ -179,7 +194,7 @@ def numbers_meant(words: Iterable[str]) -> str:
     >>> numbers_meant(["0", "1"]), numbers_meant(["a.png"])
     ('; numbers that belong together are put in quotes', '')
     """
-    return f"; {QUOTES}" if all(map(_is_number, words)) else ""
+    return f"; {QUOTES}" if all(map(is_number, words)) else ""
 
 
 def inputs_meant(inputs: Sequence[str], option: str | None, *, unnamed_output: bool) -> str | None:
@@ -195,14 +210,15 @@ def inputs_meant(inputs: Sequence[str], option: str | None, *, unnamed_output: b
     """
     missing = [path for path in inputs if path != "-" and not os.path.lexists(path)]
     for path in missing:
-        if _is_number(path):
+        if is_number(path):
             return f"{path}: no such file; " + (f"did you mean {option} {path}?" if option else QUOTES)
     if unnamed_output and len(inputs) > 1 and missing == [inputs[-1]]:
         return f"{missing[0]}: no such file; a file to be written is named by -o {missing[0]}"
     return None
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Tell whether a word is a number, or two with an x between them."""
     return bool(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(x[\d.]+)?", word))
 
 

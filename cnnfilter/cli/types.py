@@ -15,6 +15,9 @@ from cnnfilter.files.forms import WRITTEN
 
 Number = int | float
 
+TEXT_FORMS = ("csv", "txt")
+"""Forms of matrices in text."""
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -27,6 +30,15 @@ if TYPE_CHECKING:
     Choice = click.Choice[str]
 else:
     Choice = click.Choice
+
+
+def _plain(value: str) -> str:
+    """Read what a Chinese or Japanese keyboard writes; nothing is imported for what is ASCII."""
+    if value.isascii():
+        return value
+    from cnnfilter.kernels.othersyntax import ascii_twins
+
+    return ascii_twins(value)
 
 
 def _offered(words: Iterable[str], incomplete: str, **how: Any) -> list[CompletionItem]:
@@ -59,7 +71,7 @@ class Pair(ParamType):
         """Read ``N`` or ``NxM``."""
         if not isinstance(value, str):
             return value
-        parts = value.lower().split("x")
+        parts = _plain(value).lower().split("x")
         try:
             numbers = [self.number(part) for part in parts]
         except ValueError:
@@ -107,7 +119,8 @@ class Padding(ParamType):
         if not isinstance(value, str) or value in self.names:
             return value
         try:
-            sides = [[int(side) for side in part.split(",")] for part in value.lower().split("x")]
+            parts = _plain(value).lower().split("x")
+            sides = [[int(side) for side in part.split(",")] for part in parts]
             if min(map(min, sides)) < 0:
                 raise ValueError
         except ValueError:
@@ -165,6 +178,7 @@ class Boundary(ParamType):
         """Read a boundary; the result is its name, or its name and the constant."""
         if not isinstance(value, str):
             return value
+        value = _plain(value)
         name, colon, constant = value.partition(":")
         if name == "constant" and colon:
             try:
@@ -207,7 +221,8 @@ class KernelText(ParamType):
         try:
             kernel = kernel_from(value)
         except CnnFilterError as error:
-            self.fail(str(error), param, ctx)
+            which = f"{value!r} is " if param is not None and param.multiple else ""
+            self.fail(f"{which}{error}", param, ctx)
         except OSError as error:
             self.fail(f"{value}: {error.strerror}", param, ctx)
         count, side = kernel.weights.size, math.isqrt(kernel.weights.size)
@@ -236,7 +251,7 @@ class FormName(ParamType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Offer the usual suffixes."""
-        return _offered(WRITTEN, incomplete.lower())
+        return _offered((*WRITTEN, *TEXT_FORMS), incomplete.lower())
 
 
 class MissingValue(ParamType):
@@ -266,7 +281,7 @@ class Place(ParamType):
         """Read one or two whole numbers."""
         if not isinstance(value, str):
             return value
-        parts = value.split(",")
+        parts = _plain(value).split(",")
         if len(parts) > 2 or not all(part.strip().isdecimal() for part in parts):
             self.fail(f"{value!r} is no place, such as 2,3 (row and column, counted from 0)", param, ctx)
         return tuple(int(part) for part in parts)

@@ -160,6 +160,7 @@ def kernel_from(text: str) -> Kernel:
     text = text.strip()
     if os.path.splitext(text)[1][1:].lower() in FORMS + _READ_AS_TEXT and "\n" not in text:
         return load(text)
+    text = othersyntax.ascii_twins(text)
     text = exported.plain(text)
     is_name = text[:1].isalpha() and not othersyntax.is_array(text)
     kind, read = ("name", named) if is_name else ("weights", parse)
@@ -217,7 +218,8 @@ def read_rows(text: str, most: int = MAX_SIDE) -> tuple[list[list[float]], float
     >>> read_rows("1 2; 1/2 1/4")
     ([[1.0, 2.0], [0.5, 0.25]], None)
     """
-    text = othersyntax.rows(exported.plain(text.replace("\N{MINUS SIGN}", "-")))
+    text = othersyntax.rows(exported.plain(othersyntax.ascii_twins(text)))
+    text = text.replace(r"\n", "\n")  # typed for a line end, which a shell leaves as it is
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     # A line may end in the ; that parts it from the next.
     body = ";".join(line.removesuffix(";").rstrip() for line in lines if line.strip("; \t"))
@@ -278,7 +280,8 @@ def _split_divisor(body: str) -> tuple[str, float | None]:
         return body, None
     weights, divisor = body[: slash.start()].rstrip("; \t,"), body[slash.end() :].strip("; \t")
     if not _VALUE.fullmatch(divisor):
-        raise ParameterError(f"the divisor {divisor!r} after '/' is not one number")
+        rows = "; rows are parted by ';'" if " " in divisor else ""
+        raise ParameterError(f"the divisor {divisor!r} after '/' is not one number{rows}")
     return weights, _quotient(divisor)
 
 
@@ -304,7 +307,8 @@ def _refuse_ambiguous(cells: list[list[str]], divisor: float | None) -> None:
 
 def _value(cell: str, row: int, column: int) -> float:
     if not _VALUE.fullmatch(cell):
-        raise ParameterError(f"at row {row}, column {column}: {cell!r} is not a number")
+        rows = "; rows are parted by ';'" if "|" in cell else ""
+        raise ParameterError(f"at row {row}, column {column}: {cell!r} is not a number{rows}")
     value = _quotient(cell)
     if not math.isfinite(value):
         raise ParameterError(f"at row {row}, column {column}: {cell!r} is too large for float64")

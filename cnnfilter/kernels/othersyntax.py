@@ -12,8 +12,23 @@ _NUMPY = re.compile(
     re.DOTALL,
 )
 _MAGICK = re.compile(r"(\d+)(?:x(\d+))?(?:([+-]\d+)([+-]\d+))?\s*:(.*)", re.DOTALL)
+_TWINS = {sign + 0xFEE0: sign for sign in range(0x21, 0x7F)} | {
+    ord(sign): twin
+    for sign, twin in zip("\N{IDEOGRAPHIC SPACE}、。\N{MINUS SIGN}\N{EN DASH}×", " ,.--x", strict=True)
+}
 _FEW = 2000
 """Characters of what is looked at for a beginning; a kernel of ours may have millions."""
+
+
+def ascii_twins(text: str) -> str:
+    """Return a text with the signs that a Chinese or Japanese keyboard writes as those of ASCII.
+
+    Examples
+    --------
+    >>> ascii_twins("１，２；－３、４　／　１６"), ascii_twins("log：9：1。4")
+    ('1,2;-3,4 / 16', 'log:9:1.4')
+    """
+    return text if text.isascii() else text.translate(_TWINS)
 
 
 def is_array(text: str) -> bool:

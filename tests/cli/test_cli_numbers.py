@@ -102,7 +102,7 @@ def test_too_many_values():
 
 def test_what_contradicts_is_said(tmp_path):
     (tmp_path / "a.csv").write_text("1,2\n3,4\n")
-    (tmp_path / "bad.csv").write_bytes(b"\xff\xfe")
+    (tmp_path / "bad.csv").write_bytes(b"\xff\xff")
     assert "--matrix is the input" in complaint(
         cnnfilter("mean", "a.csv", "--matrix", "1", cwd=tmp_path, status=2)
     )
@@ -198,3 +198,109 @@ def test_tables_of_countries_whose_decimal_sign_is_a_comma(tmp_path, text, value
     (tmp_path / "w.csv").write_text(text, newline="")
     shown = said("correlate", "--kernel", "1", tmp_path / "w.csv")
     assert rows(shown) == values
+
+
+@pytest.mark.parametrize(
+    ("words", "kernel"),
+    [
+        (["mean"], "1x3"),
+        (["convolve", "--kernel", "1;2;1"], "1x3"),
+        (["pool", "max"], "1x2"),
+        (["gradient"], "1x3"),
+        (["unsharp"], "1x9"),
+        (["gaussian"], "1x9"),
+        (["second-derivative"], "1x3"),
+    ],
+)
+def test_the_plan_of_a_signal_is_that_of_its_run(words, kernel):
+    text = said(*words, "--matrix", "1 2 3 9 8", "--explain")
+    assert (
+        text.startswith("matrix: 5 float64\n") and kernel in text and "9x" not in text and "3x1" not in text
+    )
+    count = len(said(*words, "--matrix", "1 2 3 9 8").split())
+    assert f"written: {count} float64" in text
+    record = json.loads(said(*words, "--matrix", "1 2 3 9 8", "--explain", "--json"))
+    assert record["shape"] == [5] and record["output"]["shape"] == [count]
+
+
+def test_numbers_without_quotes_are_told_to_take_them():
+    hint = "numbers that belong together are put in quotes: --matrix '1 2 3'"
+    for more in ([], ["--at", "0"], ["--explain"]):
+        assert hint in complaint(cnnfilter("mean", "--matrix", "1", "2", "3", *more, status=2))
+
+
+def test_what_a_chinese_keyboard_writes_is_read(tmp_path):
+    plain = ["--kernel", "1 -2; 0 1 / 4", "--matrix", NINE, "--boundary", "constant:1", "--at", "1,1"]
+    full = [
+        "--kernel",
+        "１　－２；０，１　／　４",
+        "--matrix",
+        "１，２，３；4 5 6；７、８、９",
+        "--boundary",
+        "constant：１",
+        "--at",
+        "１，１",
+    ]
+    assert said("correlate", *full) == said("correlate", *plain)
+    assert said("mean", "--size", "３x１", "--matrix", NINE) == said(
+        "mean", "--size", "3x1", "--matrix", NINE
+    )
+    assert said("kernel", "show", "gaussian：３：１。5") == said("kernel", "show", "gaussian:3:1.5")
+
+
+def test_other_ways_to_write_a_matrix(tmp_path):
+    assert said("correlate", "--kernel", "1", "--matrix", r"1 2\n3 4") == "1  2\n3  4\n"
+    for text in ("1 2 | 3 4", "1 2|3 4", "1 2 / 3 4"):
+        assert "rows are parted by ';'" in complaint(cnnfilter("mean", "--matrix", text, status=2))
+    (tmp_path / "m.csv").write_text("1,2")
+    for words in (["mean"], ["animate", "mean", "-o", "a.gif"]):
+        told = complaint(cnnfilter(*words, "--matrix", "m.csv", cwd=tmp_path, status=2))
+        assert "m.csv is a file, which is named without --matrix" in told
+
+
+def test_windows_of_a_pooling_are_called_so():
+    for words in (["pool", "max"], ["animate", "pool", "max", "-o", "a.gif"]):
+        told = complaint(cnnfilter(*words, "--size", 5, "--matrix", "1 2; 3 4", status=2))
+        assert "5 window rows" in told and "use a smaller window" in told
+    told = complaint(cnnfilter("pool", "max", "--size", 5, "--matrix", "1 2 3", status=2))
+    assert "5 window columns" in told
+
+
+def test_a_colour_is_reckoned_from_its_slopes(tmp_path):
+    text = said("gradient", "--show", "colour", "--matrix", ".1 .2 .3; .4 .5 .6; .7 .8 .9", "--at", "1,1")
+    for line in (
+        "over 8           0.1",
+        "over 8           0.3",
+        "magnitude = sqrt((0.1)^2 + (0.3)^2) = 0.316228",
+        "direction = arctan2(0.3, 0.1) = 1.24905",
+        "hue h = direction x 3 / pi = 1.19275 sixths of a turn",
+        "1 x 0.316228 x 0.807249 = 0.255275\nstored as  0.255275 (float64)",
+    ):
+        assert line in text
+    pixels = np.zeros((5, 5, 3), np.uint8)
+    pixels[:, 3:, 1], pixels[3:, :, 2] = 80, 60
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    text = said("gradient", "--show", "colour", "a.png", "--at", "1,2", cwd=tmp_path)
+    assert "steepest   channel 1\n" in text and "value = 40 / 255 (white) = 0.156863" in text
+    assert "red: |h mod 6 - 3| - 1, from 0 to 1, is 1\n255 x 0.156863 x 1 = 40\nstored as  40 (uint8" in text
+
+
+@pytest.mark.parametrize(
+    ("threshold", "lines"),
+    [
+        ("0", "5 + 1 x (5 - 5.66786) = 4.33214"),
+        ("2", "|5 - 5.66786| = 0.66786, not more than the threshold 2: nothing is added\n5 + 0 = 5"),
+        ("0.5", "more than the threshold 0.5: it is added\n5 + 1 x (5 - 5.66786) = 4.33214"),
+    ],
+)
+def test_a_threshold_is_seen_to_decide(threshold, lines):
+    text = said("unsharp", "--threshold", threshold, "--matrix", "1 2 3; 4 5 6; 7 8 20", "--at", "1,1")
+    assert f"{lines}\nstored as" in text
+
+
+def test_colours_with_transparency_need_the_size_of_the_picture(tmp_path):
+    Image.fromarray(np.full((6, 6, 4), 90, np.uint8)).save(tmp_path / "a.png")
+    words = ["gradient", "--show", "colour", "a.png", "-o", "b.png"]
+    told = complaint(cnnfilter(*words, "--stride", 2, cwd=tmp_path, status=1))
+    assert "transparency stays as it is here, 6x6, and the result would be 3x3" in told
+    cnnfilter(*words, cwd=tmp_path)

@@ -321,3 +321,15 @@ def test_both_readmes_give_the_same_recipes():
         for name in ("README.md", "README.zh-CN.md")
     ]
     assert words[0] <= words[1]
+
+
+def test_both_readmes_hold_the_same_figures_and_examples():
+    """The figures of the comparison with others, and the first lines of Python."""
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md")]
+    rows = [re.findall(r"^\|.*\d.*\|$", text, re.M) for text in texts]
+    figures = [[re.findall(r"\| ([\d.]+)(?= \|)", row) for row in found] for found in rows]
+    assert figures[0] == figures[1] and len(figures[0]) == 12
+    examples = [
+        {line.partition("  #")[0].rstrip() for line in re.findall(r"^>>> .*", text, re.M)} for text in texts
+    ]
+    assert examples[0] <= examples[1]

@@ -101,19 +101,22 @@ class _Painter:
             self._input(row.image, number // self.kernels)
             if slide.weights is not None:
                 self._kernel(self.draw, row.kernel, self._weights(number))
-        for row in self.rows[:: slide.together]:
-            empty = [[""] * row.output.columns] * row.output.rows
-            row.output.fill(self.draw, empty, lambda u, v: {"fill": PADDING})
+        # Of each output the first of its sums; a window that is no sum may have fewer than channels.
+        outputs = 1 if slide.hued else slide.output.shape[2]
+        self.firsts = range(0, len(self.rows), slide.together)[:outputs]
+        for board in (self.rows[first].output for first in self.firsts):
+            empty = [[""] * board.columns] * board.rows
+            board.fill(self.draw, empty, lambda u, v: {"fill": PADDING})
 
     def frame(self, place: int, number: int) -> Image.Image:
         """Return the frame of one step."""
         image = self.base.copy()
         draw = ImageDraw.Draw(image)
         slide, step = self.slide, self.slide.step(place)
-        for number, row in enumerate(self.rows):
-            self._sum(draw, row, step, number)
+        for index, row in enumerate(self.rows):
+            self._sum(draw, row, step, index)
         self._results(draw, place)
-        for first in range(0, len(self.rows), slide.together):
+        for first in self.firsts:
             board = self.rows[first].output
             draw.rectangle(board.box(*step.at), None, WINDOW, 2)
             if slide.conclude:
@@ -323,8 +326,8 @@ class _Painter:
             red, green, blue = np.clip(values / self.slide.white * 255, 0, 255).round().astype(int).tolist()
             self.rows[0].output.cell(draw, row, column, "", fill=(red, green, blue), outline=LINE)
             return
-        for channel, value in enumerate(values.tolist()):
-            board = self.rows[channel * self.slide.together].output
+        for first, value in zip(self.firsts, values.tolist(), strict=True):
+            board = self.rows[first].output
             board.cell(draw, row, column, _text(value, self.peak), fill=tint(value, self.peak), outline=LINE)
 
 

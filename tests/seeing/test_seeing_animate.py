@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -224,3 +225,11 @@ def test_negative_values_of_a_large_matrix_are_not_cut():
     painter = photoframes._Painter(Slide.of_kernel(image, [[1]]))
     grey = np.asarray(painter.photo)[..., 0]
     assert len(np.unique(grey)) > 200 and grey[0, 0] == 0 and grey[-1, -1] == 255
+
+
+def test_a_window_that_is_no_sum_draws_as_many_outputs_as_there_are():
+    slide = replace(Slide.of_pooling(np.zeros((3, 3, 3)), "max", 1), kind="value", output=np.zeros((3, 3, 1)))
+    painter = _Painter(slide)
+    frame = painter.frame(0, 0)
+    drawn = [len(frame.crop((*row.output.box(0, 0, 3, 3),)).getcolors()) for row in painter.rows]
+    assert drawn[0] > 1 and drawn[1:] == [1, 1]

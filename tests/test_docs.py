@@ -327,7 +327,9 @@ def test_both_readmes_hold_the_same_figures_and_examples():
     """The figures of the comparison with others, and the first lines of Python."""
     texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md")]
     rows = [re.findall(r"^\|.*\d.*\|$", text, re.M) for text in texts]
-    figures = [[re.findall(r"\| ([\d.]+)(?= \|)", row) for row in found] for found in rows]
+    figures = [
+        list(filter(None, (re.findall(r"\| ([\d.]+)(?= \|)", row) for row in found))) for found in rows
+    ]
     assert figures[0] == figures[1] and len(figures[0]) == 12
     examples = [
         {line.partition("  #")[0].rstrip() for line in re.findall(r"^>>> .*", text, re.M)} for text in texts

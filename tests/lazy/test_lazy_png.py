@@ -127,10 +127,19 @@ def test_rows_are_decoded_once_and_no_more_are_kept_than_blocks_need(tmp_path, m
     assert 0 < most[0] < 30_000
 
 
-def damaged(place, byte):
-    data = bytearray(png(MODES["RGB"]))
+def damaged(place, byte, **options):
+    data = bytearray(png(MODES["RGB"], **options))
     data[place] ^= byte
     return bytes(data)
+
+
+def test_rows_after_damage_are_not_given_in_place_of_others(tmp_path):
+    (tmp_path / "in.png").write_bytes(damaged(-9000, 255))
+    with open(tmp_path / "in.png", "rb") as file:
+        source = sequential.FromTop(file, PngRows(file))
+        for _ in range(3):
+            with pytest.raises(ImageFileError, match="damaged PNG"):
+                source.read((280, 300), (0, 57))
 
 
 @pytest.mark.parametrize(
@@ -140,6 +149,8 @@ def damaged(place, byte):
         (png(MODES["RGB"])[:30], "truncated PNG"),
         (damaged(-40, 255), "damaged PNG"),
         (damaged(18, 255), "damaged PNG"),
+        (damaged(-100, 1, compress_level=0), "damaged PNG"),
+        (damaged(9000, 1, compress_level=0), "damaged PNG"),
         (png(MODES["L"] > 99), "fewer than 8 bits"),
         (b"\x89PNG\r\n\x1a\n", "truncated PNG"),
     ],

@@ -118,6 +118,9 @@ class PngRows:
             raise ImageFileError(f"damaged PNG file ({error}); get a whole copy") from error
         self.above = frame[-1].astype(frame.dtype.newbyteorder(">")).tobytes()
         self.row += count
+        if self.row == header.height:
+            while self._read():  # for the checksums of what follows
+                pass
         return self._coloured(frame)
 
     def _coloured(self, frame: Array) -> Array:

@@ -64,6 +64,7 @@ class FromTop:
                 if top == wanted:
                     return strip
         except ImageFileError as error:
+            self.decoder.rewind()  # whoever asks again hears the same, and gets no rows from amid the damage
             raise ImageFileError(f"{self.file.name}: {error}") from error
 
     def _is_needed(self, top: int, count: int) -> bool:

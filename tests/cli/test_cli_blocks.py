@@ -506,6 +506,19 @@ def test_the_process_keeps_within_its_memory(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the system does not say")
+def test_a_png_from_top_to_bottom_keeps_within_its_memory(folder):
+    """Its pixels alone take more."""
+    rows = np.random.default_rng(5).integers(0, 40, (500, 9000, 3), np.uint8)
+    np.save("large.npy", np.tile(rows, (12, 1, 1)))
+    run("mean", "--size", "1", "large.npy", "-o", "large.png", "--memory", "1GiB")
+    asked = ["gaussian", "--sigma", "2", "large.png", "--memory", "150MiB", "-o"]
+    assert peak(*asked, "soft.png") < 150 << 20 < np.load("large.npy", mmap_mode="r").nbytes
+    found, part = cf.read("soft.png").frames[0], np.tile(rows, (2, 1, 1))
+    np.testing.assert_array_equal(found[2900:3100], cf.gaussian(part, 2)[400:600])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["png", "jpg", "tif"])
 def test_a_photograph_that_is_held_whole_keeps_within_its_memory_too(folder, form):
     pixels = np.random.default_rng(1).integers(0, 256, (2000, 3000, 3), np.uint8)

@@ -133,6 +133,26 @@ def damaged(place, byte):
     return bytes(data)
 
 
+def test_no_rows_are_given_from_amid_damage(tmp_path, monkeypatch):
+    (tmp_path / "in.png").write_bytes(png(MODES["RGB"]))
+    following, failed = PngRows.next_rows, []
+
+    def failing_once(self, count):
+        rows = following(self, count)
+        if self.row > 140 and not failed:
+            failed.append(self.row)
+            self.row -= count
+            raise ImageFileError("damaged PNG file")
+        return rows
+
+    monkeypatch.setattr(PngRows, "next_rows", failing_once)
+    with open(tmp_path / "in.png", "rb") as file:
+        source = sequential.FromTop(file, PngRows(file))
+        with pytest.raises(ImageFileError, match="damaged PNG"):
+            source.read((100, 200), (0, 57))
+        np.testing.assert_array_equal(source.read((150, 160), (0, 57)), MODES["RGB"][150:160])
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -140,6 +160,7 @@ def damaged(place, byte):
         (png(MODES["RGB"])[:30], "truncated PNG"),
         (damaged(-40, 255), "damaged PNG"),
         (damaged(18, 255), "damaged PNG"),
+        (damaged(-14, 1), "damaged PNG"),
         (png(MODES["L"] > 99), "fewer than 8 bits"),
         (b"\x89PNG\r\n\x1a\n", "truncated PNG"),
     ],

@@ -38,7 +38,6 @@ _MOST_ROWS = 40  # of a table in a terminal
     examples=[
         "cnnfilter net train lenet5 --data digits/ -o lenet5.safetensors",
         "cnnfilter net train resnet20 --data photos.npz -o net.safetensors --resume",
-        "cnnfilter net train lenet5 --data my/ --weights lenet5.safetensors --freeze 'c*' -o my.safetensors",
     ],
     headings=_HEADINGS,
     often=("epochs", "rate", "resume", "curve"),

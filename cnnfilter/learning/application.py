@@ -154,14 +154,14 @@ class Learned(Filter):
     name = "learned"
     help = "Apply a file of 'cnnfilter learn', a kernel, or a bank of kernels."
     examples = (
-        "cnnfilter learned --filter denoise noisy.jpg -o clean.jpg",
+        "cnnfilter learned --filter denoise photo.jpg -o clean.jpg",
         "cnnfilter learned --filter bank.npy photo.jpg --maps sheet.png",
     )
     options = (
         Option(
             "filter",
             "file",
-            "A .json, .safetensors, .npy, .npz; a network, .onnx or described in .json; a name of --list.",
+            "A .json, .safetensors, .npy, .npz, .onnx; a name of --list.",
             required=True,
             metavar="FILE|NAME",
         ),
@@ -176,7 +176,7 @@ class Learned(Filter):
         ),
         STRIDE,
         PADDING,
-        BOUNDARY._replace(default=None, help=BOUNDARY.help[:-1] + "; of a network what its layers say]"),
+        BOUNDARY._replace(default=None, help=BOUNDARY.help[:-1] + "; a network's own]"),
     )
     has_maps = True
 

@@ -47,10 +47,12 @@ def main() -> None:
     parser.add_argument("photographs", type=Path, help="what photographs.py wrote")
     judged = parser.parse_args().photographs / "judged"
     ours = {name: shipped_filter(name).apply for name in ("denoise", "denoise-fast", "deblock", "deblur")}
-    denoised = [nonlocal_means_of(25), ours["denoise-fast"], ours["denoise"]]
+    learned = [ours["denoise-fast"], ours["denoise"]]
     rows = {
-        "denoise": row(judged / "coffee.png", (110, 210), ("noise:25",), denoised),
-        "denoise-text": row(judged / "camera.png", (60, 180), ("noise:50",), denoised),
+        "denoise": row(judged / "coffee.png", (110, 210), ("noise:25",), [nonlocal_means_of(25), *learned]),
+        "denoise-hair": row(
+            judged / "camera.png", (60, 180), ("noise:50",), [nonlocal_means_of(50), *learned]
+        ),
         "deblock": row(judged / "rocket.png", (180, 270), ("jpeg:10",), [ours["deblock"]]),
         "deblur": row(
             judged / "coffee.png", (110, 210), ("blur:1.6", "noise:2"), [wiener_of(1.6), ours["deblur"]]

@@ -43,7 +43,7 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         warnings.simplefilter("ignore")
     else:
         for step in steps:
-            for remark in step.remarks():
+            for remark in step.remarks(linear=settings.linear):
                 note(remark)
     process = Process(
         tuple(steps),

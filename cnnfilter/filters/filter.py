@@ -231,8 +231,8 @@ class Filter:
         names = (boundary,) if isinstance(boundary, str) else boundary or ()
         return self.arguments.get("constant", 0.0) if "constant" in names else None
 
-    def remarks(self) -> tuple[str, ...]:
-        """Say what a user may want to know before it runs."""
+    def remarks(self, *, linear: bool = False) -> tuple[str, ...]:
+        """Say what a user may want to know before it runs, in linear light perhaps."""
         return ()
 
     def window(self) -> Pair:

@@ -197,7 +197,7 @@ class Gaussian(KernelFilter):
         rows, columns = templates.sigma_pair(self.arguments.get("sigma", 1.0))
         return templates.default_size(rows), templates.default_size(columns)
 
-    def remarks(self) -> tuple[str, ...]:
+    def remarks(self, *, linear: bool = False) -> tuple[str, ...]:
         """Tell when a size cuts off more than a hundredth: it is then no longer a Gaussian."""
         from cnnfilter.kernels.gaussian import cut_remark
 

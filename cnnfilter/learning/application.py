@@ -246,6 +246,12 @@ class Learned(Filter):
         widest = max(max(layer.inputs, len(layer.weights)) for layer in layers)
         return super().floats if self.learned.is_kernel else 3 + 3 * -(-widest // len(layers[-1].weights))
 
+    def remarks(self, *, linear: bool = False) -> tuple[str, ...]:
+        """Tell when layers are given linear light, in which they have not learned."""
+        if not linear or self.learned.is_kernel or self.learned.linear:
+            return ()
+        return ("the layers have learned on values as they are coded; --linear gives them linear light",)
+
     def filtered(self, image: NDArray[Any], **how: Any) -> NDArray[Any]:
         """Call `apply`."""
         return apply(image, **how)

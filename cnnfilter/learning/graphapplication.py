@@ -102,7 +102,7 @@ class LearnedGraph(Filter):
         """How many it holds for each value of its result while it runs, about: of the widest operator."""
         return 3 + -(-self.network.widest // self.network.outputs)
 
-    def remarks(self) -> tuple[str, ...]:
+    def remarks(self, *, linear: bool = False) -> tuple[str, ...]:
         """Say that a size in the file is passed over: no operator that is known depends on it."""
         if self.network.size is None:
             return ()

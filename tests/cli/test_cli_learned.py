@@ -134,6 +134,13 @@ class TestLayers:
         whole = learned.maps(image, strip=10_000)[..., 0] * 255
         np.testing.assert_allclose(found, whole, atol=2e-3)
 
+    def test_layers_in_linear_light_are_told(self, tmp_path):
+        imagefile.write(imagefile.Picture([PHOTO], model="rgb"), tmp_path / "in.png")
+        given = "learned", "--filter", "denoise-fast", tmp_path / "in.png", "-o", tmp_path / "out.png"
+        for options, said in (((), False), (("--linear",), True)):
+            told = cnnfilter(*given, *options).stderr.decode()
+            assert ("have learned on values as they are coded" in told) == said
+
     def test_alpha_is_kept_and_hidden_colours_play_no_part(self, filters, tmp_path):
         alpha = np.full(PHOTO.shape[:2], 255, np.uint8)
         alpha[30:60, 40:80] = 0

@@ -143,7 +143,7 @@ def test_every_form_has_suffixes_of_its_own_which_the_documentation_names():
         (b"+X 8 -Y 10", lambda image: image.swapaxes(0, 1)),
         (b"-X 8 +Y 10", lambda image: np.rot90(image.swapaxes(0, 1), 2)),
     ],
-    ids=str,
+    ids=["usual", "bottom first", "right first", "columns", "columns, turned"],
 )
 def test_radiance_of_any_order(order, turned):
     image = np.random.default_rng(0).random((8, 10, 3)).astype(np.float32)

@@ -136,10 +136,10 @@ def _sharpened(
         # A pixel that was missing becomes what is around it, where that is asked for.
         where = np.ma.getmaskarray(pixels)
         values = np.ma.MaskedArray(np.where(where, blurred.data, values), blurred.mask)
-    difference = np.subtract(values, blurred)
-    if threshold:
-        difference[np.abs(difference) <= work.type(threshold)] = 0
     with np.errstate(over="ignore", invalid="ignore"):  # what is too large for the type is infinite in it
+        difference = np.subtract(values, blurred)
+        if threshold:
+            difference[np.abs(difference) <= work.type(threshold)] = 0
         difference *= work.type(amount)
         values += difference
     return values

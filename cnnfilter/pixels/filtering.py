@@ -252,6 +252,8 @@ def _mixable(
             colours[...] = srgb_to_linear(colours)
         if alpha:
             _multiply(colours, part[..., -1])
+            if array.dtype.kind == "f":  # nothing of what is hidden counts, not even NaN
+                colours[(part[..., -1:] == 0) & ~np.isfinite(colours)] = 0
 
     by_slices(work_on, array, threads)
     return values
@@ -301,8 +303,9 @@ def _divide(colours: Array, alpha: Array, gain: float) -> None:
 
 def _multiply(colours: Array, factor: Array) -> None:
     """Multiply each channel by one factor a pixel: three times the speed of doing it by broadcasting."""
-    for channel in range(colours.shape[-1]):
-        colours[..., channel] *= factor
+    with np.errstate(invalid="ignore"):  # infinity that is hidden is no number
+        for channel in range(colours.shape[-1]):
+            colours[..., channel] *= factor
 
 
 def _ranged(

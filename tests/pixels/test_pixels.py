@@ -201,6 +201,17 @@ class TestAlpha:
             second = pixels.apply(other, filter_of(kernel), alpha=True, gain=gain)
             np.testing.assert_array_equal(first.array, second.array)
 
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_hidden_colours_that_are_no_numbers_never_bleed(self, dtype, value, rng):
+        seen = rng.random((20, 20, 4)).astype(dtype)
+        seen[..., 3] = rng.random((20, 20)) < 0.5
+        other = seen.copy()
+        other[seen[..., 3] == 0, :3] = value
+        first, second = (pixels.apply(x, filter_of(BOX), alpha=True).array for x in (seen, other))
+        np.testing.assert_array_equal(first, second)
+        assert np.isfinite(second).all()
+
     @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
     def test_against_the_formula(self, dtype, rng):
         white = np.iinfo(dtype).max

@@ -32,7 +32,7 @@ def shipped_filter(name: str) -> LearnedFilter:
     Examples
     --------
     >>> shipped_filter("denoise-fast")
-    <LearnedFilter of 5 layers, 3 to 3 channels, added to the image>
+    <LearnedFilter of 6 layers, 3 to 3 channels, added to the image>
     """
     if name not in shipped_names():
         near = get_close_matches(name.lower(), shipped_names(), n=1)

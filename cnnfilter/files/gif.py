@@ -9,6 +9,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
+from cnnfilter.core.threads import Workers, count, run_strips
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files.picture import Array, Picture
 
@@ -80,8 +81,8 @@ def _byte(data: bytes, place: int) -> int:
     return data[place]
 
 
-def write(picture: Picture, file: IO[bytes]) -> None:
-    """Write whole frames, each with the 256 colours that suit it best."""
+def write(picture: Picture, file: IO[bytes], threads: int | None = None) -> None:
+    """Write whole frames, each with the 256 colours that suit it best; several at a time."""
     height, width = picture.frames[0].shape[:2]
     file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
     if len(picture.frames) > 1 and picture.loop != 1:
@@ -93,8 +94,18 @@ def write(picture: Picture, file: IO[bytes]) -> None:
     delays = picture.delays or [0.0] * len(picture.frames)
     # A frame is taken away where the next one lets it show through; otherwise it stays.
     clears = [picture.alpha and bool((frame[..., -1] < _SEEN).any()) for frame in picture.frames[1:]]
-    for frame, delay, cleared in zip(picture.frames, delays, [*clears, False], strict=True):
-        file.write(_frame(frame, picture, delay, _CLEAR if cleared else _KEEP))
+    disposals = [_CLEAR if cleared else _KEEP for cleared in (*clears, False)]
+    made: list[tuple[bytes, list[str]]] = [(b"", [])] * len(delays)
+
+    def make(first: int, last: int) -> None:
+        for k in range(first, last):
+            made[k] = _frame(picture.frames[k], picture.alpha, delays[k], disposals[k])
+
+    run_strips(make, len(made), Workers(count(threads), len(made)), 1)
+    for data, losses in made:
+        file.write(data)
+        for words in losses:
+            picture.lose(words)
     file.write(b"\x3b")
 
 
@@ -103,10 +114,11 @@ def _blocks(data: bytes) -> bytes:
     return b"".join(bytes([len(piece)]) + piece for piece in pieces)
 
 
-def _frame(frame: Array, picture: Picture, delay: float, disposal: int) -> bytes:
-    """Return one frame as its control block, its table of colours and its compressed indices."""
+def _frame(frame: Array, has_alpha: bool, delay: float, disposal: int) -> tuple[bytes, list[str]]:
+    """Return a frame as control block, table of colours and compressed indices; and what is lost of it."""
     height, width = frame.shape[:2]
-    indices, table, hidden = _indexed(frame, picture, disposal == _CLEAR)
+    losses: list[str] = []
+    indices, table, hidden = _indexed(frame, has_alpha, disposal == _CLEAR, losses)
     image = Image.frombuffer("P", (width, height), indices, "raw", "P", 0, 1)
     image.putpalette(table.tobytes())
     single = io.BytesIO()
@@ -115,31 +127,35 @@ def _frame(frame: Array, picture: Picture, delay: float, disposal: int) -> bytes
     flags = disposal << 2 | (hidden is not None)
     control = struct.pack("<BHBB", flags, min(round(delay / 10), 0xFFFF), hidden or 0, 0)
     descriptor = struct.pack("<HHHHB", 0, 0, width, height, 0x87)
-    return b"\x21\xf9\x04" + control + b"\x2c" + descriptor + table.tobytes() + single.getvalue()[start:end]
+    colours = descriptor + table.tobytes()
+    return b"\x21\xf9\x04" + control + b"\x2c" + colours + single.getvalue()[start:end], losses
 
 
-def _indexed(frame: Array, picture: Picture, clears: bool) -> tuple[Array, Array, int | None]:
+def _indexed(
+    frame: Array, has_alpha: bool, clears: bool, losses: list[str]
+) -> tuple[Array, Array, int | None]:
     """Return indices, a table of 256 colours, and the index of the pixels that are not seen."""
     height, width = frame.shape[:2]
     channels = frame.reshape(height, width, -1)
     grey = channels.shape[-1] < 3
     colours = np.ascontiguousarray(channels[..., [0, 0, 0]] if grey else channels[..., :3])
-    alpha = frame[..., -1] if picture.alpha else np.full((height, width), 255, np.uint8)
+    alpha = frame[..., -1] if has_alpha else np.full((height, width), 255, np.uint8)
     unseen = alpha < _SEEN
     if ((alpha > 0) & (alpha < 255)).any():
-        picture.lose("GIF holds no partial transparency: such pixels are shown whole or not at all")
+        losses.append("GIF holds no partial transparency: such pixels are shown whole or not at all")
     # Some programs clear a frame to nothing only if it has a colour for nothing.
     hidden = 255 if clears or unseen.any() else None
     most = 256 if hidden is None else 255
-    words = colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
-    distinct, indices = np.unique(words[~unseen], return_inverse=True)
+    words = (colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32))[~unseen]
     table = np.zeros((256, 3), np.uint8)
     result = np.full((height, width), 255, np.uint8)
-    if len(distinct) <= most:
+    # Most photographs have too many colours in their first pixels already: a third of the time of a frame.
+    if len(np.unique(words[:_SORTED])) <= most and len(distinct := np.unique(words)) <= most:
+        indices = np.searchsorted(distinct, words)
         table[: len(distinct)] = distinct[:, None] >> np.array([16, 8, 0], np.uint32) & 255
         result[~unseen] = indices
         return result, table, hidden
-    picture.lose("GIF holds 256 colours a frame: more are mixed of dots")
+    losses.append("GIF holds 256 colours a frame: more are mixed of dots")
     image = Image.frombuffer("RGB", (width, height), colours, "raw", "RGB", 0, 1)
     apart = 1 if height * width <= _SORTED else math.isqrt(height * width // _SORTED * 2) + 1
     few = Image.fromarray(colours[::apart, ::apart]).quantize(most, Image.Quantize.MEDIANCUT)

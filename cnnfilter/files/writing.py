@@ -87,7 +87,7 @@ def write(
     compression : int, optional
         0 (none) to 9 (smallest) for PNG and TIFF. Default: 1 for PNG; a TIFF is packed as it was.
     threads : int, optional
-        For compressing a PNG or TIFF. Default: one for each processor.
+        For compressing a PNG, GIF or TIFF. Default: one for each processor.
     name : str, optional
         What messages call the target; default its path.
     overwrite : bool, default True
@@ -207,7 +207,7 @@ def _encode(picture: Picture, file: IO[bytes], form: str, options: dict[str, Any
     elif form == "JPEG":
         import_module(f"{package}.jpeg").write(picture, file, quality)
     elif form == "GIF":
-        import_module(f"{package}.gif").write(picture, file)
+        import_module(f"{package}.gif").write(picture, file, threads)
     elif form in ("JXL", "JP2", "QOI", "HDR"):
         import_module(f"{package}.imagecodec").write(picture, file, form, quality)
     elif form == "HEIC":

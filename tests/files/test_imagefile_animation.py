@@ -287,3 +287,21 @@ def test_colours_of_a_large_gif_are_as_near_as_those_sought_among_all_its_pixels
 
     with Image.open(tmp_path / "a.gif") as written:
         assert error(written) < 1.1 * error(few)
+
+
+@pytest.mark.parametrize("colours", [200, 60000])
+def test_frames_of_a_gif_are_the_same_for_every_number_of_threads(colours):
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, colours, (60, 90, 1)) >> np.array([8, 4, 0]) & 255 for _ in range(7)]
+    frames = [np.dstack([frame, rng.choice([0, 9, 255], (60, 90))]).astype(np.uint8) for frame in frames]
+    frames[0][..., 3] = 255
+    found = []
+    for threads in (1, 2, 5):
+        picture = Picture(list(frames), model="rgb", alpha=True, delays=[50.0] * 7)
+        target = io.BytesIO()
+        imagefile.write(picture, target, form="GIF", threads=threads)
+        found.append((target.getvalue(), picture.losses))
+    assert found[0] == found[1] == found[2]
+    partial = "GIF holds no partial transparency: such pixels are shown whole or not at all"
+    mixed = "GIF holds 256 colours a frame: more are mixed of dots"
+    assert found[0][1] == ([mixed, partial] if colours > 256 else [partial])

@@ -113,11 +113,14 @@ class LearnedFilter:
     def reach(self) -> Padding:
         """((top, bottom), (left, right)): how far a pixel's result looks; same padding, layer by layer.
 
-        Of blocks: how far those look that lie as the first one does.
+        Of blocks: how far any pixel of one looks.
         """
         sizes, block = [layer.weights.shape[2:] for layer in self.layers], self.block
         rows, columns = (
-            (block * sum((s[k] - 1) // 2 for s in sizes), block * sum(s[k] // 2 for s in sizes) + block - 1)
+            (
+                block * sum((s[k] - 1) // 2 for s in sizes) + block - 1,
+                block * sum(s[k] // 2 for s in sizes) + block - 1,
+            )
             for k in (0, 1)
         )
         return rows, columns

@@ -51,12 +51,18 @@ def filtered_in_strips(
     rows_at_once = whole_blocks(rows_at_once, block)
     out = np.empty((height, width, pixels.shape[2] if learned.each_channel else learned.outputs), dtype)
     layers = sequence_of(learned.layers, dtype, block)
-    across, cut = whole_blocks(width, block), 1 - block
+    # What reaches up from the last pixel of a block is not needed by the first, where blocks begin.
+    over = block - 1
+    top, left = top - over, left - over
+    across, cut = whole_blocks(width, block), -over
 
     def make(first: int) -> None:
         last = min(first + rows_at_once, height)
         down = whole_blocks(last - first, block)
-        read = rows[first:][: down + top + bottom + cut], columns[: across + left + right + cut]
+        read = (
+            rows[over + first :][: down + top + bottom + cut],
+            columns[over:][: across + left + right + cut],
+        )
         x = _extended(pixels, *read, dtype, constant)
         x = np.ascontiguousarray(learned.opened(x).transpose(2, 0, 1))[None]
         if learned.each_channel:  # the channels are a batch of planes

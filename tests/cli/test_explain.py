@@ -86,7 +86,7 @@ def test_the_file_is_what_was_explained(name, image, folder, tmp_path, monkeypat
             if done.exception is not None or done.return_value:  # such as layers on alpha with a stride
                 assert image in ("rgba.png", "words.npy", "floats.npy", "doubles.npy")
                 continue
-            told = json.loads(said.output)["output"]
+            told = json.loads(said.stdout)["output"]
             found = np.load(target)
             assert told == {
                 "shape": list(found.shape),

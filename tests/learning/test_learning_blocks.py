@@ -53,7 +53,7 @@ def blocks_of(image, block):
 
 def test_layers_meet_the_blocks_of_the_extended_image():
     learned, image = stack(), np.random.default_rng(2).random((13, 10, 3))
-    assert learned.reach == ((6, 7), (6, 7)) and (learned.inputs, learned.outputs) == (3, 3)
+    assert learned.reach == ((7, 7), (7, 7)) and (learned.inputs, learned.outputs) == (3, 3)
     x = np.pad(image, ((6, 7), (6, 6), (0, 0)), "reflect")
     y = blocks_of(x, 2)
     for k, layer in enumerate(learned.layers):
@@ -117,6 +117,21 @@ def test_a_crop_at_whole_blocks_has_the_values_of_the_image():
     learned = stack()
     whole, part = learned.maps(image), learned.maps(image[10:, 12:])
     np.testing.assert_allclose(part[8:, 8:], whole[18:, 20:], atol=1e-5)
+
+
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_nothing_beyond_the_reach_counts(block):
+    image = np.random.default_rng(4).random((80, 9, 3))
+    learned = stack(block=block)
+    (top, bottom), _ = learned.reach
+    whole, counts = learned.maps(image), set()
+    for row in range(39, 39 + block):
+        for offset in range(-top - 4, bottom + 5):
+            changed = image.copy()
+            changed[row + offset] += 0.5
+            if not np.array_equal(learned.maps(changed)[row], whole[row]):
+                counts.add(offset)
+    assert (min(counts), max(counts)) == (-top, bottom)
 
 
 def test_grey_is_three_equal_channels_and_their_mean():

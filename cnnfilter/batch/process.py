@@ -189,7 +189,8 @@ class Process(NamedTuple):
         """Say that values were limited which nobody asked to limit, in words that files can share."""
         if self.value_range or any(step.value_range for step in self.steps):
             return
-        if self.steps[-1].span:  # directions fill their range, and half a level is no loss
+        # Directions fill their range, and half a level is no loss.
+        if self.steps[-1].span or self.steps[-1].is_limited:
             return
         share = clipped / sum(frame.size for frame in picture.frames)
         if passed := [percent for percent in _SHARES if share > percent / 100]:

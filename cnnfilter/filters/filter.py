@@ -188,6 +188,11 @@ class Filter:
         return 0.0
 
     @property
+    def is_limited(self) -> bool:
+        """Whether results beyond the range of the pixels are meant to be limited to it: nothing is lost."""
+        return False
+
+    @property
     def bounded(self) -> bool:
         """Whether results stay within the range of the input: it is a mean of some kind."""
         return False

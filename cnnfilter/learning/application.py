@@ -225,6 +225,11 @@ class Learned(Filter):
         return self.learned.bias
 
     @property
+    def is_limited(self) -> bool:
+        """Whether layers mend a picture: they have learned that what lies beyond white is white."""
+        return self.learned.residual and self.colours_only
+
+    @property
     def bounded(self) -> bool:
         """Whether it is one kernel whose weights are those of a mean."""
         return not (self.colours_only or self.bias) and self._kernel.is_weighted_mean

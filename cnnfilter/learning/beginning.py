@@ -42,7 +42,7 @@ def _pass_on(parameters: Parameters, options: "StackOptions", depth: int) -> Non
     The pixels of a block are nearly equal, so that steps along their differences, in which all noise lies,
     are tiny; taken apart by an orthonormal transform they are not. Positive and negative parts are maps of
     their own, for a rectifier lets half of them pass. Five layers of 24 maps on blocks of 2x2 pixels in three
-    channels came to 25.8 dB in 240 steps of noise 0 to 55, from random weights to 20.2 dB.
+    channels came to 26.0 dB in 240 steps of noise 0 to 55, from random weights to 20.0 dB.
     """
     basis = _cosines(depth)
     for _ in range(2):

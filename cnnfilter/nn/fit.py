@@ -124,7 +124,9 @@ class Training(TrainingLoop[tuple[Array, Array]]):
         self._learned = [name for name in network.parameters if name not in still]
         if not self._learned:
             raise ParameterError(f"every layer of {network.name} is frozen: nothing is left to learn")
-        self._still = {name: array.copy() for name, array in network.tensors().items() if name in still}
+        # Nothing steps frozen parameters; what a layer keeps beside them follows every batch.
+        kept = still - set(network.parameters)
+        self._still = {name: array.copy() for name, array in network.tensors().items() if name in kept}
         self.epoch, self.history = 0, list[dict[str, float]]()
 
     def run_epoch(self, train: Data, valid: Data, progress: Callable[[int], object] | None = None) -> None:

@@ -72,9 +72,7 @@ def squared_error(values: Array, wanted: Array, mask: Array | None = None) -> tu
     >>> loss, delta.tolist()
     (2.0, [-2.0, 0.0])
     """
-    delta = values - wanted
-    if mask is not None:
-        delta[~mask] = 0
+    delta = _errors(values, wanted, mask)
     return 0.5 * float(np.vdot(delta, delta)), delta
 
 
@@ -93,10 +91,15 @@ def absolute_error(values: Array, wanted: Array, mask: Array | None = None) -> t
     >>> loss, delta.tolist()
     (2.0, [-1.0, 0.0])
     """
+    delta = _errors(values, wanted, mask)
+    return float(np.abs(delta).sum()), np.sign(delta)
+
+
+def _errors(values: Array, wanted: Array, mask: Array | None) -> Array:
     delta = values - wanted
     if mask is not None:
         delta[~mask] = 0
-    return float(np.abs(delta).sum()), np.sign(delta)
+    return delta
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "radial": radial}

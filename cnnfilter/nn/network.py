@@ -163,7 +163,7 @@ class Network:
         return self
 
     def load_fitting(self, tensors: Mapping[str, Array]) -> list[str]:
-        """Take up the tensors of the layers that all fit by name and shape; return the names of the others.
+        """Take up copies of the tensors of the layers that fit by name and shape; return the others' names.
 
         Those keep their values: of a network for other classes, the last layer begins anew.
 
@@ -185,7 +185,7 @@ class Network:
         for prefix, layer in self.layers():
             names = [f"{prefix}.{key}" for key in layer.shapes()]
             if all(name in given and given[name].shape == mine[name].shape for name in names):
-                fitting |= {name: given[name] for name in names}
+                fitting |= {name: given[name].copy() for name in names}
             else:
                 others.append(prefix)
         if not fitting:

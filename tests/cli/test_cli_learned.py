@@ -134,6 +134,16 @@ class TestLayers:
         whole = learned.maps(image, strip=10_000)[..., 0] * 255
         np.testing.assert_allclose(found, whole, atol=2e-3)
 
+    def test_what_mends_a_picture_does_not_advise_to_stretch_it(self, tmp_path):
+        pixels = np.where(RNG.random((90, 120, 3)) < 0.5, 0, 255).astype(np.uint8)
+        imagefile.write(imagefile.Picture([pixels], model="rgb"), tmp_path / "in.png")
+        done = cnnfilter(
+            "learned", "--filter", "deblur", tmp_path / "in.png", "-o", tmp_path / "out.png", "-v"
+        )
+        told = done.stderr.decode()
+        clipped = int(told.split(" values clipped")[0].split()[-1])
+        assert clipped > pixels.size / 100 and "--range" not in told
+
     def test_layers_in_linear_light_are_told(self, tmp_path):
         imagefile.write(imagefile.Picture([PHOTO], model="rgb"), tmp_path / "in.png")
         given = "learned", "--filter", "denoise-fast", tmp_path / "in.png", "-o", tmp_path / "out.png"

@@ -38,6 +38,7 @@ def fenced():
         held.append((raw, inside))
         return raw[FENCE : FENCE + inside].view(dtype).reshape(shape)
 
+    import cnnfilter.core.methods
     import cnnfilter.nn.functional
 
     for found in pkgutil.iter_modules(cnnfilter.core.methods.__path__, "cnnfilter.core.methods."):

@@ -128,7 +128,8 @@ class Network:
 
         ``num_batches_tracked`` is passed over, also the auxiliary heads of a network that may have some and
         has none here; names are read as `plain_names` has them. Arrays of `dtype` are taken as they are, not
-        copied: who goes on changing them hands over copies.
+        copied: who goes on changing them hands over copies. Weights (P, D * U * V) of a dense layer and
+        (P, D, U, V) of a convolution over the whole map are the same numbers in the same order: either does.
 
         Raises
         ------
@@ -136,7 +137,7 @@ class Network:
             If a shape differs (the first one in the order of the layers is named, with both shapes), or
             tensors are missing or unexpected (all are named).
         """
-        given = plain_names(tensors)
+        given = self._as_mine(plain_names(tensors))
         shapes = self.shapes()
         for name, shape in shapes.items():
             if name in given and given[name].shape != shape:
@@ -162,6 +163,18 @@ class Network:
                 kept[key] = np.ascontiguousarray(given[f"{prefix}.{key}"], dtype)
         return self
 
+    def _as_mine(self, given: Mapping[str, Array]) -> dict[str, Array]:
+        """Give weights of dense layers the shape of convolutions over a whole map, and the other way."""
+        shaped = dict(given)
+        for prefix, layer in self.layers():
+            name, wanted = f"{prefix}.weight", layer.shapes().get("weight", ())
+            found = given[name].shape if name in given else ()
+            if {len(found), len(wanted)} != {2, 4} or math.prod(layer.output[1:]) > 1:
+                continue
+            if found[0] == wanted[0] and math.prod(found) == math.prod(wanted):
+                shaped[name] = given[name].reshape(wanted)
+        return shaped
+
     def load_fitting(self, tensors: Mapping[str, Array]) -> list[str]:
         """Take up copies of the tensors of the layers that fit by name and shape; return the others' names.
 
@@ -179,7 +192,7 @@ class Network:
         >>> build("lenet5-modern", classes=3).initialise(1).load_fitting(old.tensors())
         ['output']
         """
-        given, mine = plain_names(tensors), self.tensors()
+        given, mine = self._as_mine(plain_names(tensors)), self.tensors()
         fitting: dict[str, Array] = {}
         others: list[str] = []
         for prefix, layer in self.layers():
@@ -275,6 +288,26 @@ def plain_names(tensors: Mapping[str, Array]) -> dict[str, Array]:
             raise ParameterError(f"holds {short} twice, once as {name}; save the one that is meant")
         plain[short] = tensor
     return plain
+
+
+def renamed(tensors: Mapping[str, Array], names: Mapping[str, str]) -> dict[str, Array]:
+    """Give the tensors of layers that `names` holds, ours by theirs, our names.
+
+    Raises
+    ------
+    ParameterError
+        If no tensor is of a layer that `names` holds.
+
+    Examples
+    --------
+    >>> list(renamed({"conv1.bias": np.zeros(6), "fc.bias": np.zeros(2)}, {"conv1": "c1"}))
+    ['c1.bias', 'fc.bias']
+    """
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in tensors))
+    if strange := [theirs for theirs in names if theirs not in layers]:
+        raise ParameterError(f"no layer is named {strange[0]!r}; there are {', '.join(layers)}")
+    parts = [(*name.rpartition(".")[::2], tensor) for name, tensor in tensors.items()]
+    return {f"{names.get(layer, layer)}.{key}" if layer else key: tensor for layer, key, tensor in parts}
 
 
 def frozen(network: Network) -> Network:

@@ -37,7 +37,10 @@ class TestWeights:
         tensors["c9.bias"] = tensors.pop("c1.bias")
         write_tensors(tmp_path / "w.safetensors", tensors)
         words = self.refused(tmp_path / "w.safetensors", place)
-        assert words.endswith("than lenet5: missing c1.bias, f6.weight; unexpected c9.bias, f7.weight")
+        assert words.endswith(
+            "than lenet5: missing c1.bias, f6.weight; unexpected c9.bias, f7.weight; "
+            "--map OURS=THEIRS tells names that differ"
+        )
 
     def test_tensors_of_no_known_network(self, place, tmp_path):
         write_tensors(tmp_path / "w.safetensors", {"a": np.ones((3, 3), np.float32)})
@@ -111,3 +114,82 @@ class TestWeights:
             for weights in (tmp_path / "net.pth", place / "lenet5.safetensors")
         ]
         assert told[0] == told[1]
+
+
+class TestNamesAndShapesOfOthers:
+    """A network that a tutorial of PyTorch made: conv1, conv2, fc1 to fc3, all dense layers flat."""
+
+    MAP = "c1=conv1,c3=conv2,c5=fc1,f6=fc2,output=fc3"
+
+    @pytest.fixture
+    def tutorial(self, tmp_path):
+        ours = build("lenet5-modern").initialise(3).tensors()
+        write_tensors(tmp_path / "ours.safetensors", ours, {"cnnfilter_network": json.dumps(FACTS)})
+        theirs = {theirs: ours for ours, _, theirs in (pair.partition("=") for pair in self.MAP.split(","))}
+        flat = {
+            f"model.{name}.{key}": ours[f"{layer}.{key}"] for name, layer in theirs.items()
+            for key in ("weight", "bias")
+        }  # fmt: skip
+        flat["model.fc1.weight"] = flat["model.fc1.weight"].reshape(120, 400)
+        write_tensors(tmp_path / "theirs.safetensors", flat)
+        return tmp_path / "theirs.safetensors"
+
+    def test_the_same_network_predicts_the_same(self, tutorial, place):
+        image = place / "camera.png"
+        named = ["--network", "lenet5-modern", "--map", self.MAP]
+        told = net("predict", "--weights", tutorial, *named, image).stdout
+        assert told == net("predict", "--weights", tutorial.with_name("ours.safetensors"), image).stdout
+
+    @pytest.mark.parametrize(
+        ("named", "words"),
+        [
+            ("c1=conv1", "missing c3."),
+            ("c1=conv9", "no layer is named 'conv9'; there are conv1, conv2, fc1, fc2, fc3"),
+            ("c1", "'c1': give OURS=THEIRS, as c1=conv1"),
+            ("c1=conv1,c3=conv1", "conv1 stands twice"),
+        ],
+    )
+    def test_names_that_cannot_be(self, tutorial, place, named, words):
+        options = ["--network", "lenet5-modern", "--map", named]
+        status = 1 if "conv" in named and "twice" not in words else 2
+        done = net("predict", "--weights", tutorial, *options, place / "camera.png", status=status)
+        assert words in complaint(done)
+
+    def test_the_names_that_differ_are_told_with_the_way(self, tutorial, place):
+        done = net(
+            "predict", "--weights", tutorial, "--network", "lenet5-modern", place / "camera.png", status=1
+        )
+        assert complaint(done).endswith("; --map OURS=THEIRS tells names that differ")
+
+
+FACTS = {"network": "lenet5-modern", "options": {"classes": 10}, "classes": []}
+
+
+class TestWithoutTheHead:
+    """Files of the layers that find features, without those that tell classes apart."""
+
+    @pytest.fixture
+    def headless(self, tmp_path):
+        tensors = build("lenet5-modern").initialise(3).tensors()
+        write_tensors(tmp_path / "whole.safetensors", tensors, {"cnnfilter_network": json.dumps(FACTS)})
+        kept = {name: tensor for name, tensor in tensors.items() if name[:2] in ("c1", "c3")}
+        write_tensors(tmp_path / "w.safetensors", kept, {"cnnfilter_network": json.dumps(FACTS)})
+        return tmp_path / "w.safetensors"
+
+    @pytest.mark.parametrize("layer", ["c1", "c3", "s4"])
+    def test_maps_are_those_of_the_whole(self, headless, place, layer, tmp_path):
+        for name in ("whole", "w"):
+            weights, maps = headless.with_name(f"{name}.safetensors"), tmp_path / f"{name}.npy"
+            done = net("features", "--weights", weights, "--layer", layer, place / "camera.png", "-o", maps)
+        assert b"has no c5, f6, output: what comes before is shown" in done.stderr
+        found, wanted = (np.load(tmp_path / f"{name}.npy") for name in ("w", "whole"))
+        assert np.array_equal(found, wanted) and found.any()
+
+    def test_kernels_are_there(self, headless, tmp_path):
+        net("kernels", "--weights", headless, "-o", tmp_path / "bank.npy")
+        assert np.load(tmp_path / "bank.npy").shape == (5, 5, 1, 6)
+
+    def test_what_the_layer_stands_on_must_be_there(self, headless, place, tmp_path):
+        options = ["--weights", headless, "--layer", "c5", place / "camera.png", "-o", tmp_path / "m.npy"]
+        done = net("features", *options, status=1)
+        assert "weights of another network than lenet5-modern: missing c5." in complaint(done)

@@ -11,6 +11,7 @@ from cnnfilter.cli.main import DONE, SOME_FAILED, note
 from cnnfilter.cli.net.training import check_picture, confusion_lines, tell_skipped
 from cnnfilter.cli.net.weights import (
     LABELS,
+    MAP,
     MEMORY,
     NETWORK,
     SET,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--data", required=True, metavar="DATA", help="A folder for each class, .npz, or IDX files.")
 @NETWORK
 @SET
+@MAP
 @LABELS
 @MEMORY
 @click.option("--batch", type=click.IntRange(1, 1024), default=64, metavar="N", help="Images at a time. [64]")
@@ -44,8 +46,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and the result.")
 def evaluate(
-    weights: str, data: str, *, network: str | None, options: dict[str, Any], labels: str | None,
-    memory: int | None, batch: int, confusion: str | None, as_json: bool, quiet: bool,
+    weights: str, data: str, *, network: str | None, options: dict[str, Any],
+    layers: dict[str, str], labels: str | None, memory: int | None, batch: int,
+    confusion: str | None, as_json: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Count how many images of DATA a network gets right, of every class.
 
@@ -61,7 +64,7 @@ def evaluate(
 
     if confusion:
         check_picture(confusion)
-    loaded, names = load_network(weights, network, options)
+    loaded, names = load_network(weights, network, options, layers)
     names = names_in(labels, loaded.classes) if labels else names
     found = read_data(
         data, read_image, loaded.shape, loaded.preprocessing, USUAL if memory is None else memory

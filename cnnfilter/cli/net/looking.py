@@ -7,11 +7,11 @@ import click
 from cnnfilter.cli.group import CONTEXT, Examples
 from cnnfilter.cli.net.weights import (
     LAYER,
+    MAP,
     NETWORK,
     SET,
     WEIGHTS,
-    first_convolution,
-    load_network,
+    load_layers,
     read_image,
 )
 from cnnfilter.cli.types import OneOf
@@ -35,18 +35,18 @@ _LUMA = (0.299, 0.587, 0.114)  # how a network of grey images sees a colour one
 @WEIGHTS
 @NETWORK
 @SET
+@MAP
 @LAYER
 @click.option("-o", "--output", metavar="FILE", required=True, help="A sheet .png, .svg, .pdf; or .npy.")
 def features(
-    image: str, weights: str, network: str | None, options: dict[str, Any], layer: str | None, output: str
-) -> None:
+    image: str, weights: str, network: str | None, options: dict[str, Any], layers: dict[str, str],
+    layer: str | None, output: str,
+) -> None:  # fmt: skip
     """Draw what a layer makes of an image, before the activation that follows."""
     from cnnfilter.nn.data import prepare
 
     _require_form(output, ".npy")
-    loaded, _ = load_network(weights, network, options)
-    layer = layer or first_convolution(loaded)
-    loaded.layer(layer)
+    loaded, layer = load_layers(weights, network, options, layers, layer)
     x = prepare(read_image(image), loaded.shape, loaded.preprocessing)[None]
     maps = loaded.outputs(x, [layer])[layer][0]
     if output.endswith(".npy"):
@@ -72,6 +72,7 @@ def features(
 @WEIGHTS
 @NETWORK
 @SET
+@MAP
 @LAYER
 @click.option(
     "-o", "--output", metavar="FILE", required=True,
@@ -82,8 +83,8 @@ def features(
     help="What the bank is to filter. [what the network reads]",
 )  # fmt: skip
 def kernels(
-    weights: str, network: str | None, options: dict[str, Any], layer: str | None, output: str,
-    pictures: str | None,
+    weights: str, network: str | None, options: dict[str, Any], layers: dict[str, str], layer: str | None,
+    output: str, pictures: str | None,
 ) -> None:  # fmt: skip
     """Draw the kernels of a layer, or write them as a bank of filters.
 
@@ -91,8 +92,7 @@ def kernels(
     its weights (outputs, inputs, rows, columns) named layers.0.weight.
     """
     _require_form(output, ".npy", ".safetensors")
-    loaded, _ = load_network(weights, network, options)
-    layer = layer or first_convolution(loaded)
+    loaded, layer = load_layers(weights, network, options, layers, layer)
     found = loaded.layer(layer)
     bank = found.parameters.get("weight")
     if bank is None or bank.ndim != 4:

@@ -13,7 +13,16 @@ from cnnfilter.batch.jobs import STREAM
 from cnnfilter.cli.group import CONTEXT
 from cnnfilter.cli.inputs import sources
 from cnnfilter.cli.main import DONE, NOTHING_DONE, SOME_FAILED, complain, note, printable, reason
-from cnnfilter.cli.net.weights import LABELS, NETWORK, SET, WEIGHTS, load_network, names_in, read_image
+from cnnfilter.cli.net.weights import (
+    LABELS,
+    MAP,
+    NETWORK,
+    SET,
+    WEIGHTS,
+    load_network,
+    names_in,
+    read_image,
+)
 from cnnfilter.cli.options import ImageCommand, inputs, shared
 from cnnfilter.errors import CnnFilterError, ParameterError
 
@@ -90,6 +99,7 @@ class Predictor(NamedTuple):
 @WEIGHTS
 @NETWORK
 @SET
+@MAP
 @LABELS
 @click.option("--top", type=click.IntRange(1), default=5, metavar="K", help="How many classes to show. [5]")
 @click.option("--batch", type=click.IntRange(1, 1024), default=8, metavar="N", help="Images at a time. [8]")
@@ -97,7 +107,8 @@ class Predictor(NamedTuple):
 @click.option("-o", "--output", metavar="FILE", help="Where to write the lines. [standard output]")
 def predict(
     inputs: tuple[str, ...], *, weights: str, network: str | None, options: dict[str, Any],
-    labels: str | None, top: int, batch: int, invert: bool, output: str | None, max_pixels: int, **told: Any,
+    layers: dict[str, str], labels: str | None, top: int, batch: int, invert: bool, output: str | None,
+    max_pixels: int, **told: Any,
 ) -> int:  # fmt: skip
     """Say what images show."""
     from cnnfilter.nn.network import frozen
@@ -108,7 +119,7 @@ def predict(
     if not images:
         complain(click.ClickException("no image was found in the inputs; nothing was done"))
         return NOTHING_DONE
-    loaded, names = load_network(weights, network, options)
+    loaded, names = load_network(weights, network, options, layers)
     names = names_in(labels, loaded.classes) if labels else names
     remark = None if told["quiet"] else note
     predictor = Predictor(frozen(loaded), names, top, max_pixels, invert, remark)

@@ -10,7 +10,7 @@ import click
 
 from cnnfilter.cli.group import CONTEXT, Examples
 from cnnfilter.cli.main import Interrupted, note, show_lines
-from cnnfilter.cli.net.weights import MEMORY, METADATA, SET, built, complete_networks, read_image
+from cnnfilter.cli.net.weights import MAP, MEMORY, METADATA, SET, built, complete_networks, read_image
 from cnnfilter.cli.types import OneOf
 from cnnfilter.errors import FilterFileError, ParameterError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _HEADINGS = {
     "Training": (
         "epochs", "batch", "optimiser", "rate", "momentum", "decay", "schedule", "patience", "validation",
-        "seed", "weights", "freeze", "resume",
+        "seed", "weights", "layers", "freeze", "resume",
     ),
     "Images turned a little": ("shift", "angle", "scale"),
     "Result": ("curve", "confusion", "as_json", "quiet"),
@@ -69,6 +69,7 @@ _MOST_ROWS = 40  # of a table in a terminal
     help="Share held out of each class. [0.1]",
 )  # fmt: skip
 @click.option("--weights", metavar="FILE", help="Begin with these; layers that do not fit begin anew.")
+@MAP
 @click.option("--freeze", multiple=True, metavar="LAYER", help="Stays as it is; * is any. May be repeated.")
 @click.option("--resume", is_flag=True, help="Go on from FILE.checkpoint, to more --epochs if told.")
 @click.option("--curve", metavar="FILE", help="Draw the learning curve: .png, .svg or .pdf.")
@@ -77,8 +78,8 @@ _MOST_ROWS = 40  # of a table in a terminal
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors and the result.")
 def train(
     name: str, *, data: str, output: str, options: dict[str, Any], memory: int | None, validation: float,
-    weights: str | None, freeze: tuple[str, ...], resume: bool, curve: str | None, confusion: str | None,
-    as_json: bool, quiet: bool, **settings: Any,
+    weights: str | None, layers: dict[str, str], freeze: tuple[str, ...], resume: bool,
+    curve: str | None, confusion: str | None, as_json: bool, quiet: bool, **settings: Any,
 ) -> None:  # fmt: skip
     """Train a network; FILE holds the last epoch, with --patience the best one.
 
@@ -96,7 +97,7 @@ def train(
     labelled, rest, valid, network = _read(name, data, options, memory, quiet, validation, rules.seed)
     network.initialise(rules.seed)
     if weights:
-        _begin_with(network, weights)
+        _begin_with(network, weights, layers)
     training = Training(network, rules, freeze)
     _take_up(training, f"{output}.checkpoint", resume)
     _run(training, rest, valid, output, labelled.names, quiet)
@@ -201,12 +202,13 @@ def _split(labelled: "Data", data: str, share: float, seed: int) -> tuple["Data"
     return rest, valid
 
 
-def _begin_with(network: "Network", path: str) -> None:
+def _begin_with(network: "Network", path: str, layers: dict[str, str]) -> None:
     """Take up the weights of a file, and say which layers it does not fit."""
     from cnnfilter.files.weightsfile import read_tensors
+    from cnnfilter.nn.network import plain_names, renamed
 
     try:
-        anew = network.load_fitting(read_tensors(path)[0])
+        anew = network.load_fitting(renamed(plain_names(read_tensors(path)[0]), layers))
     except ParameterError as error:
         raise FilterFileError(f"{path}: {error}") from error
     if anew:

@@ -2,11 +2,13 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnnfilter.cli.main import note
 from cnnfilter.cli.types import Memory
 from cnnfilter.errors import FilterFileError, ParameterError
 
@@ -36,6 +38,18 @@ def _options(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     return {name: _value(text) for name, _, text in (value.partition("=") for value in values)}
 
 
+def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Return our names of layers by those of a file."""
+    pairs = [pair.strip().partition("=") for value in values for pair in value.split(",")]
+    if wrong := ["".join(pair) for pair in pairs if not (pair[0] and pair[2])]:
+        raise click.BadParameter(f"{wrong[0]!r}: give OURS=THEIRS, as c1=conv1")
+    for side in (0, 2):
+        told = [pair[side] for pair in pairs]
+        if twice := [name for name in told if told.count(name) > 1]:
+            raise click.BadParameter(f"{twice[0]} stands twice")
+    return {theirs: ours for ours, _, theirs in pairs}
+
+
 def complete_networks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Offer a shell the networks' names."""
     from cnnfilter.nn.models import MODELS
@@ -51,6 +65,10 @@ WEIGHTS = click.option("--weights", metavar="FILE", required=True, help="A .safe
 NETWORK = click.option(
     "--network", metavar="NAME", shell_complete=complete_networks,
     help="What FILE holds. [as it says or its names tell]",
+)  # fmt: skip
+MAP = click.option(
+    "--map", "layers", multiple=True, callback=_names, metavar="OURS=THEIRS",
+    help="Names of layers in FILE, as c1=conv1,c3=conv2.",
 )  # fmt: skip
 LABELS = click.option("--labels", metavar="FILE", help="Names of the classes, one a line.")
 MEMORY = click.option(
@@ -80,7 +98,9 @@ def built(name: str, options: Mapping[str, Any]) -> "Network":
     return build(name, **options)
 
 
-def load_network(path: str, name: str | None, options: Mapping[str, Any]) -> tuple["Network", list[str]]:
+def load_network(
+    path: str, name: str | None, options: Mapping[str, Any], layers: Mapping[str, str]
+) -> tuple["Network", list[str]]:
     """Build and fill the network of a file: as it is asked, as the file says, or as its names tell.
 
     Parameters
@@ -91,6 +111,8 @@ def load_network(path: str, name: str | None, options: Mapping[str, Any]) -> tup
         Of the network; None lets the file decide.
     options : mapping
         Of the description, before those that the file holds.
+    layers : mapping
+        Our names of layers by those that the file has.
 
     Returns
     -------
@@ -98,24 +120,75 @@ def load_network(path: str, name: str | None, options: Mapping[str, Any]) -> tup
     list of str
         Names of its classes: those in the file, or their numbers.
     """
-    from cnnfilter.files.weightsfile import read_tensors
-    from cnnfilter.nn.network import plain_names
+    with _told_of(path):
+        network, tensors, names = _described(path, name, options, layers)
+        try:
+            network.load(tensors)
+        except ParameterError as error:
+            hint = "" if layers else "; --map OURS=THEIRS tells names that differ"
+            raise ParameterError(f"{error}{hint if '; unexpected' in str(error) else ''}") from error
+    return network, names if len(names) == network.classes else [str(i) for i in range(network.classes)]
 
-    tensors, metadata = read_tensors(path)
+
+def load_layers(
+    path: str, name: str | None, options: Mapping[str, Any], layers: Mapping[str, str], until: str | None
+) -> tuple["Network", str]:
+    """Build and fill a network as far as a layer, of a file that need not hold what comes after it.
+
+    Parameters
+    ----------
+    path, name, options, layers
+        As those of `load_network`.
+    until : str or None
+        The layer; None is the first convolution.
+
+    Returns
+    -------
+    Network
+        Without a use for its scores where the file lacks layers, which are told.
+    str
+        The layer's name.
+    """
+    with _told_of(path):
+        network, tensors, _ = _described(path, name, options, layers)
+        until = until or first_convolution(network)
+        network.layer(until)
+        lacking = network.initialise().load_fitting(tensors)
+        names = [full for full, _ in network.layers()]
+        last = max(k for k, full in enumerate(names) if f"{full}.".startswith(f"{until}."))
+        if not set(lacking).isdisjoint(names[: last + 1]):
+            network.load(tensors)  # which says what is wrong
+    if lacking:
+        note(f"{path} has no {', '.join(lacking)}: what comes before is shown")
+    return network, until
+
+
+@contextmanager
+def _told_of(path: str) -> Iterator[None]:
+    """Name the file in what is said of its weights."""
     try:
-        tensors = plain_names(tensors)
-        facts = _facts(metadata, tensors)
-        kept = facts["options"] if name in (None, facts["network"]) else {}
-        name = name or facts["network"] or _recognised(tensors)
-        given = {**kept, **options}
-        network = built(name, given)
-        if "classes" not in given:
-            network = built(name, {**given, "classes": _classes(network, tensors)})
-        network.load(tensors)
+        yield
     except ParameterError as error:
         raise FilterFileError(f"{path}: {error}") from error
-    names = facts["classes"]
-    return network, names if len(names) == network.classes else [str(i) for i in range(network.classes)]
+
+
+def _described(
+    path: str, name: str | None, options: Mapping[str, Any], layers: Mapping[str, str]
+) -> tuple["Network", dict[str, "Array"], list[str]]:
+    """Build the network of a file; return it without values, the tensors and the names of the classes."""
+    from cnnfilter.files.weightsfile import read_tensors
+    from cnnfilter.nn.network import plain_names, renamed
+
+    tensors, metadata = read_tensors(path)
+    tensors = renamed(plain_names(tensors), layers)
+    facts = _facts(metadata, tensors)
+    kept = facts["options"] if name in (None, facts["network"]) else {}
+    name = name or facts["network"] or _recognised(tensors)
+    given = {**kept, **options}
+    network = built(name, given)
+    if "classes" not in given:
+        network = built(name, {**given, "classes": _classes(network, tensors)})
+    return network, tensors, facts["classes"]
 
 
 def names_in(path: str, classes: int) -> list[str]:

@@ -70,3 +70,17 @@ def test_the_command_its_plan_and_pipe_work(python):
     wanted = cnnfilter.correlate(pixels(folder / "a.png"), kernel, boundary="reflect", dtype="uint8")
     np.testing.assert_array_equal(pixels(folder / "b.png"), wanted)
     assert "binomial" in run("-m", "cnnfilter", "--help")
+
+
+def test_what_holds_for_every_filter_holds_for_it(python):
+    """The tests of the class beside its function, and of its help, in a folder without our settings."""
+    run, folder = python
+    for name in ("commandline.py", "cli/test_cli_registry.py", "cli/test_cli_help.py"):
+        shutil.copy(Path(__file__).with_name("commandline.py").parent / name, folder)
+    told = run("-m", "pytest", "-q", "-p", "no:cacheprovider", ".", "-k", "binomial and not test_run")
+    assert int(re.search(r"(\d+) passed", told)[1]) > 5
+
+
+def test_a_signal_is_filtered_along_its_line(python):
+    run, _ = python
+    assert run("-c", "import cnnfilter as cf; print(cf.binomial([0.0, 0, 4, 0, 0]))") == "[0. 1. 2. 1. 0.]\n"

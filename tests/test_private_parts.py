@@ -85,9 +85,3 @@ def test_pillow_decodes_into_memory_that_is_given():
     array = pillow.pixels(PngImagePlugin.PngImageFile(file))
     assert array.base is None and array.flags.writeable
     assert (array == np.arange(48).reshape(6, 8)).all()
-
-
-def test_pillow_decodes_with_another_unpacker():
-    file = png(np.arange(72, dtype=np.uint8).reshape(6, 4, 3))
-    turned = pillow.decoded_as(PngImagePlugin.PngImageFile(file), "RGB", "BGR")
-    assert (turned == np.arange(72).reshape(6, 4, 3)[..., ::-1]).all()

@@ -162,8 +162,8 @@ class Process(NamedTuple):
     def _refuse_darkening(self) -> None:
         """Refuse to filter a signal as the one row of an image whose neighbours are not as it is."""
         for step in self.steps:
-            boundary = str(step.arguments.get("boundary", "reflect"))
-            if boundary.startswith(("zero", "constant")):
+            boundary = step.boundaries[0]
+            if boundary in ("zero", "constant") and step.window()[0] > 1:
                 raise ParameterError(
                     f"a signal has no rows above it to be {boundary}; choose another --boundary, or give "
                     "an array of shape (1, N)"

@@ -105,7 +105,6 @@ def print_plan(
         for line in one.text.splitlines():
             click.echo(printable(f"    {line}"))
     limits = f", range {plan.value_range}" if plan.value_range else ""
-    limits = f", range {plan.value_range}" if plan.value_range else ""
     click.echo(f"  written: {_size(written)} {plan.target}{limits}")
     if foreseen:
         rows, columns = foreseen.block

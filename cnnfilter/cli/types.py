@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from cnnfilter.cli.group import remark
-from cnnfilter.errors import CnnFilterError
+from cnnfilter.errors import CnnFilterError, ParameterError
 from cnnfilter.files.forms import WRITTEN
 
 Number = int | float
@@ -90,22 +90,20 @@ class Sigma(Pair):
 
 
 class Memory(ParamType):
-    """An amount of memory: a number of bytes, or of KiB, MiB, GiB or TiB."""
+    """An amount of memory, as `lazy.memory.bytes_of` reads it."""
 
     name = "memory"
-    units = ("", "KiB", "MiB", "GiB", "TiB")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read ``N`` or ``NMiB``; the B may be left out, and letters be small."""
-        if isinstance(value, int):
-            return value
-        text = value.strip().lower()
-        for power, unit in reversed(tuple(enumerate(self.units))):
-            for end in (unit.lower(), unit[:-1].lower(), unit[:1].lower()):
-                number = text.removesuffix(end)
-                if text.endswith(end) and number.replace(".", "", 1).isdecimal() and number.isascii():
-                    return int(float(number) * 1024**power)
-        self.fail(f"{value!r} is not an amount of memory, such as 512MiB or 1.5GiB", param, ctx)
+        """Read ``N`` or ``NMiB``; 0 is one, too."""
+        from cnnfilter.lazy.memory import bytes_of
+
+        if isinstance(value, int) or value.strip() == "0":
+            return int(value)
+        try:
+            return bytes_of(value)
+        except ParameterError:
+            self.fail(f"{value!r} is not an amount of memory, such as 512MiB or 1.5GiB", param, ctx)
 
 
 class Padding(ParamType):

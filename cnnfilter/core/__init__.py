@@ -1,1 +1,1 @@
-"""Arrays only: kernels, geometry, plans and the compiled loops."""
+"""Arrays only: geometry, plans and the compiled loops."""

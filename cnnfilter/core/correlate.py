@@ -194,10 +194,12 @@ def _method(plan: Plan, task: Task) -> Prepared:
             return running.prepare(task)
         case "separable":
             return _separable(kernel, task, snapping)
-    from cnnfilter.core.methods import lowrank
+        case "low rank":
+            from cnnfilter.core.methods import lowrank
 
-    terms = [(column / kernel.divisor, row) for column, row in kernel.terms()]
-    return lowrank.prepare(task, terms, kernel.array)
+            terms = [(column / kernel.divisor, row) for column, row in kernel.terms()]
+            return lowrank.prepare(task, terms, kernel.array)
+    raise AssertionError(f"no method is made ready for the plan {plan.method!r}")
 
 
 def _is_mean(kernel: Kernel) -> bool:

@@ -74,12 +74,11 @@ def kept(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def look_up(*args: P.args, **named: P.kwargs) -> R:
         key = (function, args, *named.items())
-        # No lock here: `get` is one operation, and a use that is counted late does no harm.
+        # No lock here: `get` is one operation, and a use that is counted late does no harm. Arguments without
+        # a hash are not what the function takes: it says what it takes.
         try:
             entry = _entries.get(key)
-        except (
-            TypeError
-        ):  # arguments that have no hash are not what the function takes: it says what it takes
+        except TypeError:
             return function(*args, **named)
         if entry is None:
             value = function(*args, **named)

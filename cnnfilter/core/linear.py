@@ -71,9 +71,9 @@ def correlate(
     padding : str, int, pair or pair of pairs, default "same"
         How much stands beside the image: "narrow", "wide", "same", or numbers; see `core.geometry`.
     boundary : str or pair of str, default "zero"
-        What stands there, for both axes or for rows and columns; see `core.boundary`. The filters `mean`,
-        `gaussian` and `second_derivative` and the command line default to "reflect" instead, because zero
-        darkens the border of a photograph.
+        What stands there, for both axes or for rows and columns; see `core.boundary`. The filters with a
+        kernel of their own and the command line default to "reflect" instead, because zero darkens the
+        border of a photograph.
     constant : float, default 0
         The value of ``boundary="constant"``: any finite number, in the image's type or not.
     dtype : dtype, optional

@@ -19,7 +19,7 @@ ACCURACIES = ("exact", "fast")
 UNIT = 2.0**-24
 """Largest relative error of one float32 operation."""
 
-LARGEST_PIXEL = {"uint8": 255.0, "uint16": 65535.0, "int16": 32768.0}
+LARGEST_BYTE = 255.0
 
 LOW_RANK_SIDE = 64
 """Kernels with more rows and columns than this are not decomposed, which would itself cost more."""
@@ -304,7 +304,7 @@ def _fft(question: _Question) -> _Offer | str:
     # What a transform spreads is the rounding of pixels up to OUTLIER times those near an output.
     spread = min(1.0, 4 * concentration) * 16 * UNIT * (OUTLIER if question.source[0] == "f" else 1)
     accumulator = _accumulator(question, 0)
-    largest = float(np.abs(question.kernel.array).sum()) * LARGEST_PIXEL["uint8"]
+    largest = float(np.abs(question.kernel.array).sum()) * LARGEST_BYTE
     if question.source == "uint8" and question.target != "float32" and spread * largest > 5e-4:
         accumulator = "float64"
     reason = (
@@ -380,7 +380,7 @@ def _accumulator(question: _Question, operations: int) -> str:
     if question.source == "float32" or question.target == "float32":
         longest = LONGEST_MEAN if question.smoothing else LONGEST_FLOAT32
         return "float32" if operations <= longest else "float64"
-    largest = float(np.abs(question.kernel.array).sum()) * LARGEST_PIXEL["uint8"]
+    largest = float(np.abs(question.kernel.array).sum()) * LARGEST_BYTE
     if _is_dyadic(question.kernel.array, largest) or 2 * operations**0.5 * UNIT * largest < 5e-4:
         return "float32"
     return "float64"

@@ -78,13 +78,13 @@ def reading(axis: Axis, boundary: str, first: int, last: int, grid: int = 1) -> 
     begin, end = _computed(axis, first, last, grid)
     outputs = slice(first - begin, last - begin)
     part, start, stop = axis.part(begin, end)
-    beside = min(part.before, part.after) < 0  # altogether, so that no pixel is needed
-    if axis.output == 1 or (beside and boundary in _NO_PIXEL):
+    is_outside = min(part.before, part.after) < 0  # altogether, so that no pixel is needed
+    if axis.output == 1 or (is_outside and boundary in _NO_PIXEL):
         return Reading((0, axis.length), None, (axis.before, axis.after), slice(first, last))
     if not (part.before or part.after):
         return Reading((start, stop), None, (0, 0), outputs)
     places = pixels_at(np.arange(start - part.before, stop + part.after), axis.length, boundary)
-    if not beside:
+    if not is_outside:
         own = index_map(stop - start, part.before, part.after, boundary)
         if np.array_equal(np.where(own < 0, own, own + start), places):
             return Reading((start, stop), None, (part.before, part.after), outputs)

@@ -100,13 +100,6 @@ def pixels(image: Image.Image) -> Array:
     return array[..., :3] if rgb else array
 
 
-def decoded_as(image: Image.Image, mode: str, rawmode: str) -> Array:
-    """Decode an image with an unpacker of our choice, not the one that its own reader chose."""
-    image._mode = mode
-    image.tile = [tile._replace(args=rawmode) for tile in image.tile]
-    return np.asarray(image)
-
-
 def image_of(array: Array) -> Image.Image:
     """Return an image of uint8 pixels, sharing their memory where that is possible."""
     height, width = array.shape[:2]

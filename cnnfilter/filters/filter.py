@@ -131,6 +131,8 @@ class Filter:
     default_range: ClassVar[Range] = "clip"
     default_boundary: ClassVar[str] = "reflect"
     """What its function puts beside an image unless told otherwise."""
+    writes_itself: ClassVar[bool] = False
+    """Whether it makes floats in one pass, or in strips of its own, so that a chain need not make strips."""
     has_maps: ClassVar[bool] = False
     """Whether its result may be many maps, to be drawn on a sheet."""
     fills: ClassVar[bool] = True
@@ -312,6 +314,8 @@ class Filter:
 
 class KernelFilter(Filter):
     """A filter that is a kernel: a sum of weighted pixels."""
+
+    writes_itself = True
 
     def kernel(self) -> Kernel:
         """Make the kernel that an image is correlated with."""

@@ -15,7 +15,14 @@ from cnnfilter.core.missing import is_held
 from cnnfilter.core.threads import count
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters.filter import Filter, Planned, Range
-from cnnfilter.pixels import depth_dtype, rounds_itself, unit_of, white_of
+from cnnfilter.pixels import (
+    check_kept_alpha,
+    check_linear,
+    depth_dtype,
+    rounds_itself,
+    unit_of,
+    white_of,
+)
 
 STRIP = 1 << 20
 """Values of a strip: 4 MiB of float32 stay in the caches while they are filtered, rounded and stored."""
@@ -101,7 +108,7 @@ class ChainPlan(_Chain):
         if len(self.filters) > 1 or self.alpha or self.linear or self.target != self.dtype:
             return False
         if self.target.kind == "f":
-            return self.value_range is None
+            return self.filters[0].writes_itself and self.value_range is None
         return self.filters[0].bounded and self.value_range in (None, "clip")
 
     @property
@@ -164,11 +171,14 @@ class ChainPlan(_Chain):
             return result + extra * math.prod(self.shape)
         size = extra + (8 if self.dtype == np.float64 else 4)
         if self.strips == 1:
-            pairs = zip(self.shapes, self.shapes[1:], strict=False)
-            return result + size * max(math.prod(before) + math.prod(after) for before, after in pairs)
+            return result + size * max(
+                math.prod(before) + (1 if filter.writes_itself else filter.floats) * math.prod(after)
+                for filter, before, after in zip(self.filters, self.shapes, self.shapes[1:], strict=False)
+            )
         rows = self.shapes[-1][0] // self.strips + self._reach
         # Each filter keeps a strip and its reach, and a strip waits until the one below it has been made.
-        return result + size * min(self.threads, self.strips) * rows * self._row * (2 * len(self.filters) + 2)
+        kept = 2 * len(self.filters) - 1 + max(filter.floats for filter in self.filters)
+        return result + size * min(self.threads, self.strips) * rows * self._row * kept
 
     @property
     def _reach(self) -> int:
@@ -237,8 +247,9 @@ def plan_chain(
     Raises
     ------
     ParameterError
-        Geometry that does not fit the frame, or channels that a filter does not take; missing pixels where
-        transparency, linear light, layers or the type of the result know none.
+        Geometry that does not fit the frame, or channels that a filter does not take; linear light of floats,
+        or for results that are no brightness; another size beside transparency that is kept as it is; missing
+        pixels where transparency, linear light, layers or the type of the result know none.
 
     Examples
     --------
@@ -255,6 +266,11 @@ def plan_chain(
     plan = ChainPlan(
         tuple(filters), shape, source, target, alpha, linear, value_range, count(threads), missing, fill
     )
+    for filter, before, after in zip(plan.filters, plan.shapes, plan.shapes[1:], strict=False):
+        if linear:
+            check_linear(source, white_of(source), filter.span)
+        if alpha and filter.colours_only:
+            check_kept_alpha(before, after)
     if missing is not None:
         _refuse_missing(plan, missing)
     return plan

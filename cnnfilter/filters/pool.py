@@ -129,6 +129,7 @@ class Pool(Filter):
         PADDING._replace(help="same, narrow, wide or pixels a side. [0]"),
     )
     bounded = True
+    writes_itself = True
     default_boundary = "renormalize"  # only what is inside counts
     fills = False
 

@@ -41,7 +41,6 @@ from cnnfilter.npyfile import read_header, read_values
 FORMS = ("txt", "csv", "json", "npy")
 _READ_AS_TEXT = ("mat", "c", "py", "tex")
 MAX_TEXT_BYTES = 8 * 2**20
-MAX_NPY_BYTES = 8 * MAX_SIDE**2 + 2**16
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _VALUE = re.compile(rf"({_NUMBER})(?:/({_NUMBER}))?", re.ASCII)

@@ -28,21 +28,24 @@ class TooLittle(ParameterError):
 LARGEST = 128 << 20
 """Most bytes for one block: larger ones are not faster."""
 
-_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4,
-          "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}  # fmt: skip
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmgt]i?)?b?", re.IGNORECASE | re.ASCII)
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*(?:([kmgt])(i?)(b?))?b?", re.IGNORECASE | re.ASCII)
 
 
 def bytes_of(memory: object) -> int:
-    """Return a number of bytes, which may be written with a unit.
+    """Return a number of bytes, which may have a unit: K or KiB (1024 bytes), KB (1000), and so on.
 
     Examples
     --------
-    >>> bytes_of("512MiB"), bytes_of("2 GB"), bytes_of(1000)
-    (536870912, 2000000000, 1000)
+    >>> bytes_of("512MiB"), bytes_of("2 GB"), bytes_of("1.5k"), bytes_of(1000)
+    (536870912, 2000000000, 1536, 1000)
     """
     match = _SIZE.fullmatch(memory.strip()) if isinstance(memory, str) else None
-    number = int(float(match[1]) * _UNITS[(match[2] or "").lower()]) if match else whole_number(memory)
+    if match:
+        number, unit, binary, byte = match.groups()
+        base = 1000 if byte and not binary else 1024
+        number = int(float(number) * base ** " kmgt".index((unit or " ").lower()))
+    else:
+        number = whole_number(memory)
     if number is None or number < 1:
         raise ParameterError(f"memory {shown(memory)} is no size; give bytes, or a text such as '512MiB'")
     return number

@@ -179,6 +179,7 @@ class Learned(Filter):
         BOUNDARY._replace(default=None, help=BOUNDARY.help[:-1] + "; a network's own]"),
     )
     has_maps = True
+    writes_itself = True  # layers go down the image in strips of their own
 
     @classmethod
     def takes(cls) -> tuple[str, ...]:

@@ -64,6 +64,7 @@ class LearnedGraph(Filter):
     options = (Option("filter", "file"), BOUNDARY)
     default_boundary = "zero"
     fills = False
+    writes_itself = True  # as `Learned`
 
     @classmethod
     def read(cls, values: Mapping[str, Any], value_range: Range | None = None) -> Self:

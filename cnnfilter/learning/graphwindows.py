@@ -37,8 +37,6 @@ class Span(NamedTuple):
 class Node:
     """What all operators share: one input, each pixel for itself."""
 
-    shuffles = 1
-
     def maps(self, inputs: Sequence[int]) -> int:
         """Return how many maps there will be."""
         return inputs[0]

@@ -5,7 +5,7 @@ A filter works on numbers; an image file holds sRGB-coded integers with transpar
 makes pixels again, rounding once, half to even, at the very end.
 """
 
-from cnnfilter.pixels.filtering import apply, rounds_itself, unit_of
+from cnnfilter.pixels.filtering import apply, check_kept_alpha, check_linear, rounds_itself, unit_of
 from cnnfilter.pixels.kinds import DEPTHS, Applied, Array, Filter, ValueRange, depth_dtype, white_of
 from cnnfilter.pixels.light import linear_to_srgb, srgb_to_linear
 from cnnfilter.pixels.memory import copy_pixels, four_channels, packed
@@ -18,6 +18,8 @@ __all__ = [
     "Filter",
     "ValueRange",
     "apply",
+    "check_kept_alpha",
+    "check_linear",
     "copy_pixels",
     "depth_dtype",
     "extremes",

@@ -130,17 +130,12 @@ def apply(
         raise ParameterError(f"range {value_range!r}; use one of {', '.join(RANGES)}")
     dtype = array.dtype if depth is None else depth_dtype(depth)
     white = white_of(array.dtype) if white is None else white
-    if linear and white is None:
-        raise ParameterError(
-            f"linear light of an image of {array.dtype}, whose white is unknown; "
-            f"leave --linear out (such values mostly are linear already), or convert it to 8 or 16 bits"
-        )
+    if linear:
+        check_linear(array.dtype, white, span)
     if opaque is not False and bounded and not linear and rounds_itself(array.dtype, dtype, value_range):
         direct = _direct(array, _bordered(function, constant), alpha and opaque is None)
         if direct is not None:
             return Applied(direct, 0)
-    if span and linear:
-        raise ParameterError("the results of this filter are no brightness; leave --linear out")
     work = np.dtype(np.float64 if array.dtype == np.float64 else np.float32)
     scale = full_scale(array.dtype) if white is None else white
     if colours_only and (alpha or linear or (array.dtype.kind == "f" and scale != 1)):
@@ -149,12 +144,7 @@ def apply(
         values = _without_alpha(mixed, inner, work) if alpha else inner(mixed, work)
         _restore(values, alpha, 0.0, bias, linear, scale, threads)
         if alpha:
-            if values.shape[:2] != mixed.shape[:2]:
-                (height, width), (rows, columns) = mixed.shape[:2], values.shape[:2]
-                raise ParameterError(
-                    f"transparency stays as it is here, {height}x{width}, and the result would be "
-                    f"{rows}x{columns}; leave stride and padding out, or give a picture without transparency"
-                )
+            check_kept_alpha(mixed.shape, values.shape)
             values[..., -1] = mixed[..., -1] * work.type(scale)
     elif alpha or linear:
         mixed = _mixable(array, work, alpha, linear, white, threads)
@@ -172,8 +162,10 @@ def apply(
             values += work.type(bias * scale)
     if span:
         colours = values[..., :-1] if alpha else values
-        # Those that were filtered as shares of white have been multiplied by it.
-        share = scale / span if dtype.kind != "f" or value_range else 1.0
+        # Those that were filtered as shares of white have been multiplied by it. Of floats whose white is
+        # unknown pixels are made, and theirs is known.
+        reach = full_scale(dtype) if white is None and dtype.kind != "f" else scale
+        share = reach / span if dtype.kind != "f" or value_range else 1.0
         colours *= work.type(share / scale if alpha else share)
     limited = partial(
         _ranged, dtype=dtype, value_range=value_range, white=white, ends=ends, alpha=alpha, threads=threads
@@ -182,6 +174,39 @@ def apply(
     if counted is None or not done.clipped:
         return done
     return Applied(done.array, done.clipped - sum(limited(part).clipped for part in _beside(values, counted)))
+
+
+def check_linear(dtype: np.dtype[Any], white: float | None, span: float | None = None) -> None:
+    """Refuse linear light where there is none; see `apply`.
+
+    Raises
+    ------
+    ParameterError
+        If white is unknown, or the filter has a `span`.
+    """
+    if white is None:
+        raise ParameterError(
+            f"linear light of an image of {dtype}, whose white is unknown; "
+            f"leave --linear out (such values mostly are linear already), or convert it to 8 or 16 bits"
+        )
+    if span:
+        raise ParameterError("the results of this filter are no brightness; leave --linear out")
+
+
+def check_kept_alpha(before: tuple[int, ...], after: tuple[int, ...]) -> None:
+    """Refuse a result of another size where transparency is kept as it is.
+
+    Raises
+    ------
+    ParameterError
+        If rows or columns of the two shapes differ.
+    """
+    if before[:2] != after[:2]:
+        (height, width), (rows, columns) = before[:2], after[:2]
+        raise ParameterError(
+            f"transparency stays as it is here, {height}x{width}, and the result would be "
+            f"{rows}x{columns}; leave stride and padding out, or give a picture without transparency"
+        )
 
 
 def _beside(values: Array, inner: tuple[slice, slice]) -> list[Array]:

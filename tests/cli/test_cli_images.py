@@ -9,6 +9,8 @@ import pytest
 from commandline import cnnfilter, complaint, names, picture, png, through
 
 import cnnfilter as cf
+from cnnfilter.filters.correlation import Correlate
+from cnnfilter.filters.mean import Mean
 
 IMPULSE = np.zeros((5, 6), np.uint8)
 IMPULSE[2, 3] = 1
@@ -126,6 +128,20 @@ class TestArrays:
             "mean", tmp_path / "a.npy", "-o", tmp_path / "b.npy", "--boundary", "zero", status=1
         )
         assert "a signal has no rows above it to be zero" in complaint(refused)
+
+    def test_beside_a_signal_there_may_be_zeros_where_one_row_is_filtered(self, tmp_path):
+        np.save(tmp_path / "a.npy", np.full(5, 30, np.uint8))
+        asked = ["mean", "--size", "1x3", "--boundary", "zero"]
+        cnnfilter(*asked, tmp_path / "a.npy", "-o", tmp_path / "b.npy")
+        assert np.load(tmp_path / "b.npy").tolist() == [20, 30, 30, 30, 20]
+
+    @pytest.mark.parametrize(
+        "filter", [Correlate(kernel=np.ones((3, 3)) / 9), Mean(boundary=("zero", "edge"))]
+    )
+    def test_a_signal_is_not_darkened_by_the_zeros_of_a_default(self, tmp_path, filter):
+        np.save(tmp_path / "a.npy", np.full(5, 30, np.uint8))
+        [result] = cf.filter_files([tmp_path / "a.npy"], tmp_path / "out", [filter])
+        assert "no rows above it to be zero" in str(result.error)
 
 
 class TestPipeCommand:

@@ -85,6 +85,7 @@ def test_the_file_is_what_was_explained(name, image, folder, tmp_path, monkeypat
             done = run(*asked, "-o", target, "--quiet")
             if done.exception is not None or done.return_value:  # such as layers on alpha with a stride
                 assert image in ("rgba.png", "words.npy", "floats.npy", "doubles.npy")
+                assert said.exception is not None or said.return_value, asked
                 continue
             told = json.loads(said.stdout)["output"]
             found = np.load(target)

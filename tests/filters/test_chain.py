@@ -19,6 +19,7 @@ from cnnfilter.filters.correlation import Convolve, Correlate
 from cnnfilter.filters.filter import KernelFilter
 from cnnfilter.filters.gaussian import Gaussian
 from cnnfilter.filters.gradient import Gradient
+from cnnfilter.filters.mean import Mean
 from cnnfilter.filters.plan import plan_chain
 from cnnfilter.filters.pool import Pool
 from cnnfilter.filters.second_derivative import SecondDerivative
@@ -222,6 +223,45 @@ def test_the_plan_says_how_much_memory_it_takes(whole):
         with patch.object(plan, "STRIP", 1 << 60):
             assert planned.strips == 1
     assert 0.3 * planned.memory < peak_of(planned, frame) < 1.1 * planned.memory
+
+
+@pytest.mark.parametrize("strip", [plan.STRIP, 1 << 60])
+@pytest.mark.parametrize("made", [Gradient(show="direction"), Gradient(), Unsharp(sigma=2.0)])
+def test_floats_of_filters_of_several_passes_are_planned_too(made, strip):
+    """Their own floats lie beside the result, also where the frame is one of floats already."""
+    frame = np.random.default_rng(4).random((4000, 500, 3), np.float32)
+    planned = plan_chain([made], frame.shape, frame.dtype, threads=1)
+    with patch.object(plan, "STRIP", strip):
+        assert (planned.strips > 1) == (strip < 1 << 60)
+    assert peak_of(planned, frame) < 1.1 * planned.memory
+
+
+@pytest.mark.parametrize("made", [Gradient(show="direction"), Unsharp(sigma=2.0), Gaussian(sigma=2.0)])
+def test_floats_have_the_bits_of_the_whole_in_strips(made):
+    frame = np.random.default_rng(4).random((700, 50, 3), np.float32)
+    np.testing.assert_array_equal(in_strips([made], frame).array, whole([made], frame).array)
+
+
+@pytest.mark.parametrize("depth", ["8", "16"])
+def test_directions_of_floats_fill_the_range_of_pixels(depth):
+    frame = np.random.default_rng(5).random((60, 40)).astype(np.float32)
+    pixels = run([Gradient(show="direction")], frame, depth=depth).array
+    directions, white = cf.gradient(frame, output="direction"), np.iinfo(pixels.dtype).max
+    wanted = directions / (2 * np.pi) * white + (white + 1) / 2
+    np.testing.assert_allclose(pixels, np.clip(wanted, 0, white), atol=0.51)
+
+
+@pytest.mark.parametrize(
+    ("made", "shape", "dtype", "options", "words"),
+    [
+        (Gradient(show="direction"), (9, 9), "uint8", {"linear": True}, "are no brightness"),
+        (Mean(size=3), (9, 9), "float32", {"linear": True}, "whose white is unknown"),
+        (Gradient(show="colour", stride=2), (9, 9, 4), "uint8", {"alpha": True}, "would be 5x5"),
+    ],
+)
+def test_what_a_run_refuses_is_refused_when_it_is_planned(made, shape, dtype, options, words):
+    with pytest.raises(ParameterError, match=words):
+        plan_chain([made], shape, dtype, **options)
 
 
 def test_the_result_may_take_the_memory_of_the_frame():

@@ -187,6 +187,14 @@ def test_a_size_that_is_none_is_named(text):
         memory.bytes_of(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("3", 3), ("3B", 3), ("2K", 2048), ("2kB", 2000), ("2KiB", 2048), ("1.5 g", 3 << 29), ("1TB", 10**12)],
+)
+def test_sizes_are_read_as_everywhere(text, size):
+    assert memory.bytes_of(text) == size
+
+
 def test_too_little_memory_is_refused_with_what_would_do(tmp_path):
     np.save(tmp_path / "in.npy", image((200, 300), "float64"))
     with pytest.raises(ParameterError, match=r"memory of 1000000 bytes is too little.* give [0-9]+ or more"):

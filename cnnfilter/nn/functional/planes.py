@@ -18,7 +18,7 @@ from cnnfilter.nn.blas import layer_threads
 from cnnfilter.nn.functional.plans import LANES, Part, Planes
 from cnnfilter.nn.functional.windows import Array
 
-_LOOPS = "cnnfilter.nn.functional.loops"
+_LOOPS = "cnnfilter.nn.functional.loops.convolution"
 _REALS = {"f": "f32", "d": "f64"}
 _LAY = "void({0}*, {0}*, " + ", ".join(["i64"] * 12) + ")"
 _CORRELATE = (

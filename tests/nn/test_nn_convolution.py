@@ -62,7 +62,7 @@ def divided(finely):
     with pytest.MonkeyPatch.context() as patch:
         if finely:
             patch.setenv("CNNFILTER_THREADS", "3")
-            for name, value in (("_LEAST", 1), ("_PIXELS", 8), ("_LAID_BYTES", 1), ("_DELTA_PIXELS", 16)):
+            for name, value in (("LEAST", 1), ("_PIXELS", 8), ("_LAID_BYTES", 1), ("_DELTA_PIXELS", 16)):
                 patch.setattr(module, name, value)
         yield
 

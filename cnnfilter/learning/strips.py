@@ -48,7 +48,7 @@ def filtered_in_strips(
     rows_at_once = strip or _rows_at_once(learned, width, pixels.shape[2], np.dtype(dtype).itemsize)
     if rows_at_once < 1:
         raise ParameterError(f"strip is {strip!r}: give a number of rows >= 1")
-    rows_at_once = whole_blocks(rows_at_once, block)
+    rows_at_once = whole_blocks(rows_at_once, learned.grid)
     out = np.empty((height, width, pixels.shape[2] if learned.each_channel else learned.outputs), dtype)
     layers = sequence_of(learned.layers, dtype, block)
     # What reaches up from the last pixel of a block is not needed by the first, where blocks begin.

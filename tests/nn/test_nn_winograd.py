@@ -117,10 +117,12 @@ def test_parts_samples_and_threads_have_the_bits_of_the_whole(size, monkeypatch)
     w, b = rng.standard_normal((13, 16, 3, 3), np.float32), rng.standard_normal(13, np.float32)
     monkeypatch.setenv("CNNFILTER_THREADS", "1")
     whole = functional.convolution(x, w, b)
+    gradient = functional.convolution_input_gradient(whole, w, x.shape)
     for threads in "123":
         monkeypatch.setenv("CNNFILTER_THREADS", threads)
         monkeypatch.setattr(winograd, "LEAST", 1)
         np.testing.assert_array_equal(functional.convolution(x, w, b), whole)
+        np.testing.assert_array_equal(functional.convolution_input_gradient(whole, w, x.shape), gradient)
         np.testing.assert_array_equal(functional.convolution(x[1:2], w, b), whole[1:2])
     for top in range(0, size[0] - 2, 2):
         for left in (0, 2, 36):

@@ -14,7 +14,7 @@ from cnnfilter.core.geometry import Number, Padding, number_pair
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.nn.blas import product
-from cnnfilter.nn.functional import winograd
+from cnnfilter.nn.functional import rows, winograd
 from cnnfilter.nn.functional.arrays import (
     in_order,
     require_batch,
@@ -95,6 +95,9 @@ def convolution(
     if _is_tiled(windows, weights, groups):
         before = windows.padding[0][0], windows.padding[1][0]
         winograd.correlate(x, weights, before, out, bias, floor)
+        return out
+    if rows.is_faster(windows, weights, groups):
+        rows.correlate(x, weights, windows, out, bias, floor)
         return out
     planes, parts = forward_plan(windows, x.shape[1], groups)
     correlate(x, planes, parts, Bank(weights, taps, 0, groups), out, bias, floor)

@@ -6,6 +6,22 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 
+def moved() -> Any:
+    """Return the function that goes some elements on from a pointer."""
+    from numba import types
+    from numba.extending import intrinsic
+
+    def call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, elements = arguments
+        return builder.gep(pointer, [elements])
+
+    @intrinsic
+    def further(context, pointer, elements):  # type: ignore[no-untyped-def]
+        return pointer(pointer, types.int64), call
+
+    return further
+
+
 def apart(name: str, real: str, lanes: int, body: Callable[..., None]) -> Any:
     """Return the code of a call of `body` as a function of its own.
 

@@ -54,12 +54,17 @@ def _sweep(jit: Callable[..., Any], real: str, lanes: int, maps: int) -> Any:
     """Return the function that makes the sums of `maps` maps along `length` pixels.
 
     The last tile lies over the one before, so that nothing beyond is read, if there is a register of pixels.
+    Of one or two maps long tiles come first: sums in fewer registers would wait for each other.
     """
-    three, two, one = (_tile(real, lanes, maps, n) for n in (3, 2, 1))
+    long = 8 // maps if maps <= 2 else 3
+    many, three, two, one = (_tile(real, lanes, maps, n) for n in (long, 3, 2, 1))
 
     @jit
     def run(planes, begin, offsets, taps, weights, place, step, places, sums, into, length, span):  # type: ignore[no-untyped-def]
         i = 0
+        while long > 3 and length - i >= long * lanes:
+            many(planes, begin + i, offsets, taps, weights, place, step, places, sums, into + i, span)
+            i += long * lanes
         while i < length:
             if length - i > 2 * lanes:
                 here = max(0, min(i, length - 3 * lanes))

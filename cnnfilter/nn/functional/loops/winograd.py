@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cnnfilter.nn.functional.loops.lines import framing, writing
 from cnnfilter.nn.functional.loops.registers import apart
 from cnnfilter.nn.functional.loops.tiles import block, shape
 
@@ -66,26 +67,7 @@ def correlate(jit: Callable[..., Any], real: str) -> Callable[..., None]:
     """
     lanes, _, _ = shape(real)
     some, spread_tiles, gather_tiles = block(jit, real), _spread(real, lanes), _gather(real, lanes)
-
-    @jit
-    def frame(image, at, row, column, height, width, count, lines, length):  # type: ignore[no-untyped-def]
-        """Copy four rows that begin at `at`, and zeros where the image is not."""
-        low = min(count, max(0, -column))
-        for r in range(4):
-            to, come = r * length, at + r * width
-            end = max(low, min(count, width - column)) if 0 <= row + r < height else low
-            for j in range(low):
-                lines[to + j] = 0
-            for j in range(low, end):
-                lines[to + j] = image[come + j]
-            for j in range(end, count):
-                lines[to + j] = 0
-
-    @jit
-    def write(lines, at, count, shift, floor, out, go):  # type: ignore[no-untyped-def]
-        for j in range(count):
-            y = lines[at + j] + shift
-            out[go + j] = floor if y < floor else y
+    frame, write = framing(jit), writing(jit)
 
     @jit
     def spread_rows(  # type: ignore[no-untyped-def]
@@ -102,7 +84,9 @@ def correlate(jit: Callable[..., Any], real: str) -> Callable[..., None]:
                 if there and at + 3 * width + reads + 4 * lanes <= size:  # whole registers are read
                     spread_tiles(image, at, width, spread, to, matrix, across)
                 else:
-                    frame(image, at, row, column, height, width, reads, lines, length)
+                    for r in range(4):
+                        inside = 0 <= row + r < height
+                        frame(image, at + r * width, column, width, inside, reads, lines, r * length)
                     spread_tiles(lines, 0, length, spread, to, matrix, across)
 
     @jit

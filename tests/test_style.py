@@ -11,7 +11,7 @@ PACKAGE = Path(cnnfilter.__file__).parent
 FILES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
 MOST_LINES, MOST_PARAMETERS = 400, 8
 
-LOOPS = ("core/loops/", "nn/functional/loops.py", "nn/functional/poolloops.py")
+LOOPS = ("core/loops/", "nn/functional/loops/")
 """Compiled loops take pointers and sizes one by one, by a signature that is written beside the call."""
 
 HANDED_ON = {

@@ -321,4 +321,4 @@ class Learned(Filter):
             f"output   {'x'.join(map(str, shape))} {output}",
             f"reach    {learned.reach}",
         ]
-        return Planned(shape, record, "\n".join(text), (learned.block, learned.block))
+        return Planned(shape, record, "\n".join(text), (learned.grid, learned.grid))

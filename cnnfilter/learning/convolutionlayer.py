@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnfilter.errors import ParameterError
 from cnnfilter.learning.pairs import Array
-from cnnfilter.nn.functional import activation
+from cnnfilter.nn.functional import activation, winograd
 from cnnfilter.nn.layers import Activation, Convolution, Layer
 from cnnfilter.nn.layers_enlarging import PixelShuffle
 from cnnfilter.nn.layers_joining import Sequence
@@ -39,6 +39,11 @@ class ConvolutionLayer:
     def inputs(self) -> int:
         """Input channels."""
         return int(self.weights.shape[1]) * self.groups
+
+    @property
+    def tile(self) -> int:
+        """Rows and columns of results that are made together."""
+        return winograd.TILE if self.groups == 1 and winograd.is_faster(self.weights.shape) else 1
 
 
 def sequence_of(layers: Iterable[ConvolutionLayer], dtype: Any, block: int = 1) -> Sequence:

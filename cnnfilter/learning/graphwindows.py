@@ -14,7 +14,7 @@ import numpy as np
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ParameterError
 from cnnfilter.files.graphs import Array
-from cnnfilter.nn.functional import convolution, maxima, mean_pooling
+from cnnfilter.nn.functional import convolution, maxima, mean_pooling, winograd
 
 Region = tuple[Pair, Pair]
 """Rows and columns `[first, last)`."""
@@ -133,19 +133,32 @@ class Convolution(_Window):
             raise ParameterError(f"a bias of shape {self.bias.shape} with weights of {self.weight.shape}")
         return int(maps)
 
+    @property
+    def _tile(self) -> int:
+        """Rows and columns of results that are made together."""
+        dense = self.groups == 1 and self.stride == self.dilation == (1, 1)
+        return winograd.TILE if dense and winograd.is_faster(self.weight.shape) else 1
+
+    def span(self, axis: int, inputs: Sequence[Span]) -> Span:
+        """Work out what it sees; parts begin where tiles do."""
+        span = super().span(axis, inputs)
+        return span._replace(grid=math.lcm(span.grid, span.step * self._tile))
+
     def made(self, inputs: list[Array], outside: Region, region: Region) -> Array:
         """Correlate."""
-        rows, columns = outside
+        (above, below), (left, right) = outside
         alone = all(last - first == 1 for first, last in region)
         if (
             alone
         ):  # a window that is the whole input would be a product of BLAS, which adds up in another order
-            columns = columns[0], columns[1] + self.stride[1]
+            right += self.stride[1]
+        top, begin = (first % self._tile for first, _ in region)  # what is before them in their tile
         y = convolution(
-            inputs[0], self.weight, self.bias, stride=self.stride, padding=(rows, columns),
-            dilation=self.dilation, groups=self.groups, rectify=self.rectify,
+            inputs[0], self.weight, self.bias, stride=self.stride,
+            padding=((above + top, below), (left + begin, right)), dilation=self.dilation,
+            groups=self.groups, rectify=self.rectify,
         )  # fmt: skip
-        return y[..., :1] if alone else y
+        return y[:, :, top:, begin : -1 if alone else None]
 
     def converted(self, dtype: Any) -> Node:
         """Give its weights a type."""

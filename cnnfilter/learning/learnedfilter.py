@@ -126,6 +126,18 @@ class LearnedFilter:
         return rows, columns
 
     @property
+    def grid(self) -> int:
+        """Rows and columns at whose multiples parts of a result begin: at blocks, and at tiles of them.
+
+        Examples
+        --------
+        >>> one, many = (ConvolutionLayer(np.ones((maps, maps, 3, 3))) for maps in (1, 16))
+        >>> LearnedFilter((one,)).grid, LearnedFilter((many,)).grid
+        (1, 2)
+        """
+        return self.block * max(layer.tile for layer in self.layers)
+
+    @property
     def bias(self) -> float:
         """What a filter of one kernel adds to every channel, as a share of the full range."""
         bias = self.layers[0].bias

@@ -48,9 +48,9 @@ def filtered_in_strips(
     rows_at_once = strip or _rows_at_once(learned, width, pixels.shape[2], np.dtype(dtype).itemsize)
     if rows_at_once < 1:
         raise ParameterError(f"strip is {strip!r}: give a number of rows >= 1")
-    rows_at_once = whole_blocks(rows_at_once, block)
+    rows_at_once = whole_blocks(rows_at_once, learned.grid)
     out = np.empty((height, width, pixels.shape[2] if learned.each_channel else learned.outputs), dtype)
-    layers = sequence_of(learned.layers, dtype, block)
+    layers = sequence_of(learned.layers, dtype)
     # What reaches up from the last pixel of a block is not needed by the first, where blocks begin.
     over = block - 1
     top, left = top - over, left - over
@@ -63,15 +63,18 @@ def filtered_in_strips(
             rows[over + first :][: down + top + bottom + cut],
             columns[over:][: across + left + right + cut],
         )
-        x = _extended(pixels, *read, dtype, constant)
-        x = np.ascontiguousarray(learned.opened(x).transpose(2, 0, 1))[None]
-        if learned.each_channel:  # the channels are a batch of planes
-            x = x.transpose(1, 0, 2, 3)
-        y = layers.forward(pixel_unshuffle(x, block))
+        x = learned.opened(_extended(pixels, *read, dtype, constant))
+        planes = x.transpose(2, 0, 1)
+        # the channels of an image, or a batch of planes
+        planes = planes[:, None] if learned.each_channel else planes[None]
+        y = layers.forward(pixel_unshuffle(planes, block))
+        made = out[first:last]
+        _lay(y, block, made)
         if learned.residual:
-            y = y + x[..., top : top + down, left : left + across]
-        y = y.reshape(-1, down, across)[:, : last - first, :width]
-        out[first:last] = learned.closed(y.transpose(1, 2, 0))
+            made += x[top:, left:][: last - first, :width]
+        closed = learned.closed(made)
+        if closed is not made:
+            made[...] = closed
 
     def work(first: int, last: int) -> None:
         for strip in range(first, last):
@@ -92,6 +95,14 @@ def whole_blocks(pixels: int, block: int) -> int:
     (6, 6)
     """
     return -(-pixels // block) * block
+
+
+def _lay(maps: Array, block: int, image: Array) -> None:
+    """Lay maps (N, D, rows, columns) as the pixels of blocks, all channels (H, W, C), without their rest."""
+    for k, values in enumerate(maps.reshape(-1, *maps.shape[2:])):
+        channel, place = divmod(k, block**2)
+        pixels = image[place // block :: block, place % block :: block, channel]
+        pixels[...] = values[: pixels.shape[0], : pixels.shape[1]]
 
 
 def _rows_at_once(learned: "LearnedFilter", width: int, channels: int, itemsize: int) -> int:

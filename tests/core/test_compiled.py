@@ -15,6 +15,7 @@ from cnnfilter.errors import ParameterError
 
 TESTS = Path(__file__).parents[1]
 LOOPS = Path(compiled.__file__).parents[1] / "loops"
+LAYERS = LOOPS.parents[1] / "nn" / "functional" / "loops"
 
 AFFINE = "void(f32*, i64, f64*)"
 
@@ -358,10 +359,26 @@ def test_sources_of_the_core_are_all_in_the_key(tmp_path, monkeypatch):
     assert len(found) == len(files) + 1
 
 
-def test_loops_import_nothing_whose_source_is_not_in_the_key():
-    allowed = {"cnnfilter.core.loops", "numpy", "numba", "llvmlite", "math", "typing", "types", "__future__"}
+def test_sources_beside_a_loop_outside_the_core_are_in_the_key(tmp_path, monkeypatch):
+    package = tmp_path / "loops_of_others"
+    package.mkdir()
+    for name in ("__init__", "one", "two"):
+        (package / f"{name}.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = {compiled._sources("loops_of_others.one")}
+    for name in ("one", "two"):
+        (package / f"{name}.py").write_text("# changed")
+        compiled._sources.cache_clear()
+        found.add(compiled._sources("loops_of_others.one"))
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("folder", [LOOPS, LAYERS])
+def test_loops_import_nothing_whose_source_is_not_in_the_key(folder):
+    package = ".".join(folder.relative_to(LOOPS.parents[2]).parts)
+    allowed = {package, "numpy", "numba", "llvmlite", "math", "typing", "types", "__future__"}
     allowed |= {"collections.abc", "cnnfilter.core.jit.processor"}
-    for file in LOOPS.glob("*.py"):
+    for file in folder.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = []
             if isinstance(node, ast.Import):
@@ -369,9 +386,7 @@ def test_loops_import_nothing_whose_source_is_not_in_the_key():
             elif isinstance(node, ast.ImportFrom):
                 names = [node.module]
             for name in names:
-                assert name in allowed or name.startswith(("numba.", "llvmlite.", "cnnfilter.core.loops.")), (
-                    file
-                )
+                assert name in allowed or name.startswith(("numba.", "llvmlite.", f"{package}.")), file
 
 
 # Doubtful entries

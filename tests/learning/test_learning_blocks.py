@@ -25,10 +25,10 @@ from cnnfilter.learning.training import StackOptions, first_parameters, gradient
 from cnnfilter.nn.functional import convolution
 
 
-def stack(channels=3, block=2, seed=0, takes_grey=False, layers=3):
+def stack(channels=3, block=2, seed=0, takes_grey=False, layers=3, maps=5):
     rng = np.random.default_rng(seed)
     ends = channels * block**2
-    widths = [ends] + [5] * (layers - 1) + [ends]
+    widths = [ends] + [maps] * (layers - 1) + [ends]
     made = [
         ConvolutionLayer(
             0.2 * rng.standard_normal((outputs, inputs, 3, 3), np.float32),
@@ -88,6 +88,28 @@ def test_strips_threads_and_chains_equal_the_whole(shape, block, strip, boundary
         assert plan.strips > 1 or boundary == "wrap" or plan.shapes[-1][0] < 64 * block
         parts = run_chain(plan, image).array
     assert np.abs(parts - found).max() <= 1
+
+
+@pytest.mark.parametrize("boundary", ["reflect", "zero", "wrap"])
+@pytest.mark.parametrize(("block", "layers"), [(1, 4), (2, 4), (2, 5), (3, 4)])
+def test_parts_of_layers_in_tiles_have_the_bits_of_the_whole(block, layers, boundary):
+    image = np.random.default_rng(1).integers(0, 256, (263, 47, 3), np.uint8)
+    learned = stack(block=block, layers=layers, maps=20)
+    assert learned.grid == 2 * block
+    whole = learned.maps(image, boundary=boundary, strip=10_000, threads=1)
+    for strip in (1, 5, 14):
+        parts = learned.maps(image, boundary=boundary, strip=strip, threads=3)
+        np.testing.assert_array_equal(parts, whole)
+    plan = plan_chain([Learned(filter=learned, boundary=boundary)], image.shape, image.dtype, depth="f32")
+    wanted = run_chain(plan, image).array
+    for size in ((9, 7), (20, 50)):
+        found = Image(np.zeros(image.shape, np.float32))
+        filter_blocks(plan, Image(image), found, size)
+        np.testing.assert_array_equal(found.pixels, wanted)
+    with mock.patch("cnnfilter.filters.plan.STRIP", 1):
+        plan = plan_chain([Learned(filter=learned, boundary=boundary)], image.shape, image.dtype, depth="f32")
+        assert plan.strips > 1 or boundary == "wrap"
+        np.testing.assert_array_equal(run_chain(plan, image).array, wanted)
 
 
 class Image:

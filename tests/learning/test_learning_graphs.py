@@ -73,11 +73,25 @@ def before_and_after():
     )
 
 
+def tiled():
+    """Layers of many maps, whose results are made in tiles: on all pixels, and on a quarter of them."""
+    return (
+        conv(kernels(20, 3), "image", "a"),
+        conv(kernels(20, 20, seed=1), "a", "b"),
+        StoredNode(
+            "max_pooling", ("b",), "c", {"size": (2, 2), "stride": (2, 2), "padding": ((1, 0), (0, 1))}
+        ),
+        conv(kernels(21, 20, seed=2), "c", "d", ((2, 0), (1, 1))),
+        conv(kernels(20, 21, seed=3), "d", "e", ((0, 2), (1, 1))),
+        conv(kernels(3, 20, 1, 1), "e", "result", ((0, 0), (0, 0))),
+    )
+
+
 def network(nodes, **options):
     return graph_filter(StoredGraph(tuple(nodes), "image", "result", **options))
 
 
-NETWORKS = [network(nodes()) for nodes in (residual, half, shuffled, before_and_after)]
+NETWORKS = [network(nodes()) for nodes in (residual, half, shuffled, before_and_after, tiled)]
 
 
 def test_zeros_stand_beside_every_layer():
@@ -141,7 +155,7 @@ def test_blocks_have_the_bits_of_the_whole(filter, boundary):
 @pytest.mark.parametrize("filter", NETWORKS)
 def test_strips_of_a_chain_have_the_bits_of_the_whole(filter, monkeypatch):
     steps = [LearnedGraph(filter=filter), Mean(size=3), LearnedGraph(filter=filter, boundary="reflect")]
-    image = np.tile(IMAGE, (12, 1, 1))
+    image = np.tile(IMAGE, (20, 1, 1))
     whole = plan_chain(steps, image.shape, "uint8", threads=2)
     assert whole.strips == 1
     wanted = run_chain(whole, image).array

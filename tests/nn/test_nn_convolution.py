@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.nn import functional
+from cnnfilter.nn.functional.windows import Windows
 
 pytestmark = pytest.mark.usefixtures("fenced")
 
 module = importlib.import_module("cnnfilter.nn.functional.planes")
+rows = importlib.import_module("cnnfilter.nn.functional.rows")
 
 
 def naive(x, w, b, stride, padding, dilation, groups):
@@ -62,7 +64,7 @@ def divided(finely):
     with pytest.MonkeyPatch.context() as patch:
         if finely:
             patch.setenv("CNNFILTER_THREADS", "3")
-            for name, value in (("_LEAST", 1), ("_PIXELS", 8), ("_LAID_BYTES", 1), ("_DELTA_PIXELS", 16)):
+            for name, value in (("LEAST", 1), ("_PIXELS", 8), ("_LAID_BYTES", 1), ("_DELTA_PIXELS", 16)):
                 patch.setattr(module, name, value)
         yield
 
@@ -74,6 +76,33 @@ def test_forward_equals_the_naive_sum_however_it_is_divided(layer, finely):
     with divided(finely):
         y = functional.convolution(x, w, b, **geometry)
     np.testing.assert_allclose(y, naive(x, w, b, **geometry), atol=1e-11)
+
+
+@given(layers(), st.sampled_from([np.float32, np.float64]), st.booleans())
+@settings(deadline=None, max_examples=100)
+def test_wide_images_have_the_bits_of_others(layer, dtype, finely):
+    """Rows of a wide image are copied, and the sums are the same."""
+    x, w, b, geometry, _ = layer
+    x, w, b = x.astype(dtype), np.tile(w, (geometry["groups"], 1, 1, 1)).astype(dtype), b.astype(dtype)
+    geometry |= {"groups": 1, "stride": 1}
+    x, b = x[:, : w.shape[1]], np.tile(b, len(w) // len(b))
+    usual = functional.convolution(x, w, b, **geometry)
+    with divided(finely), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "_WIDE", 0)
+        patch.setattr(rows, "_PAGES", 0)
+        if finely:
+            for name, value in (("LEAST", 1), ("_PIXELS", 4), ("_CACHED", 1)):
+                patch.setattr(rows, name, value)
+        np.testing.assert_array_equal(functional.convolution(x, w, b, **geometry), usual)
+
+
+def test_an_image_of_many_channels_and_long_rows_is_made_in_pieces():
+    rng = np.random.default_rng(6)
+    x, w = rng.standard_normal((1, 22, 8, 1301)), rng.standard_normal((3, 22, 3, 2))
+    assert rows.is_faster(Windows.of(x.shape, (3, 2)), w, 1)
+    y = functional.convolution(x, w, rectify=True)
+    exact = naive(x, w, np.zeros(3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    np.testing.assert_allclose(y, np.maximum(exact, 0), atol=1e-11)
 
 
 @given(layers(), st.booleans())

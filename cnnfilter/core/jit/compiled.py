@@ -171,15 +171,21 @@ def _recorded(loop: Loop, program: machinecode.Program) -> Callable[..., None]:
 
 @lru_cache
 def _sources(path: str) -> str:
-    """Return the hash of all source files that decide what the loops of a module become."""
-    loops = sorted(name for name in os.listdir(_LOOPS) if name.endswith(".py"))
-    files = [*(os.path.join(_LOOPS, name) for name in loops), *_COMPILER]
+    """Return the hash of all source files that decide what the loops of a module become.
+
+    Those of all modules beside it: loops import each other.
+    """
+    files = [*_modules(_LOOPS), *_COMPILER]
     if not path.startswith("cnnfilter.core.loops."):
         specification = importlib.util.find_spec(path)
         if specification is None or specification.origin is None:
             raise ModuleNotFoundError(f"no source of {path}")
-        files.append(specification.origin)
+        files += _modules(os.path.dirname(specification.origin))
     return objectcache.digest(b"\0".join(map(_content, files))).hex()
+
+
+def _modules(folder: str) -> list[str]:
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".py")]
 
 
 def _content(path: str) -> bytes:

@@ -338,7 +338,7 @@ def scaled_tanh_backward(y: Array, delta: Array) -> Array:
 def _gate(char: str) -> Callable[..., None]:
     return function(
         Loop(
-            "cnnfilter.nn.functional.poolloops",
+            "cnnfilter.nn.functional.loops.pooling",
             "gate",
             (),
             "void({0}*, {0}*, {0}*, i64)".format(_REALS[char]),

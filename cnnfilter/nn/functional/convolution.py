@@ -14,6 +14,7 @@ from cnnfilter.core.geometry import Number, Padding, number_pair
 from cnnfilter.core.memory import aligned_empty
 from cnnfilter.errors import DtypeError, ParameterError
 from cnnfilter.nn.blas import product
+from cnnfilter.nn.functional import rows, winograd
 from cnnfilter.nn.functional.arrays import (
     in_order,
     require_batch,
@@ -90,8 +91,15 @@ def convolution(
         if rectify:
             np.maximum(y, floor, out=y)
         return y.reshape(len(x), maps, 1, 1)
-    planes, parts = forward_plan(windows, x.shape[1], groups)
     out = aligned_empty((x.shape[0], maps, *windows.output), x.dtype)
+    if _is_tiled(windows, weights, groups):
+        before = windows.padding[0][0], windows.padding[1][0]
+        winograd.correlate(x, weights, before, out, bias, floor)
+        return out
+    if rows.is_faster(windows, weights, groups):
+        rows.correlate(x, weights, windows, out, bias, floor)
+        return out
+    planes, parts = forward_plan(windows, x.shape[1], groups)
     correlate(x, planes, parts, Bank(weights, taps, 0, groups), out, bias, floor)
     return out
 
@@ -136,6 +144,10 @@ def convolution_input_gradient(
         taps = math.prod(shape[1:])
         return product(delta.reshape(batch, maps), weights.reshape(maps, taps)).reshape(shape)
     out = aligned_empty(shape, delta.dtype)
+    if _is_tiled(windows, weights, groups):
+        (top, _), (left, _) = windows.padding
+        winograd.correlate(delta, weights, (2 - top, 2 - left), out, turned=True)
+        return out
     depth, area = weights.shape[1], windows.size[0] * windows.size[1]
     planes, parts = backward_plan(windows, maps, maps // groups, depth)
     jump = (maps // groups - 1) * depth * area  # group g begins at g * maps / groups * depth * area
@@ -272,6 +284,12 @@ def _fit(
             f"channels, but x has shape {shape}"
         )
     return Windows.of(shape, (bank[2], bank[3]), stride, padding, dilation)
+
+
+def _is_tiled(windows: Windows, weights: Array, groups: int) -> bool:
+    """Tell whether results are made in tiles: by `winograd`."""
+    dense = groups == 1 and windows.stride == windows.dilation == (1, 1)
+    return dense and weights.dtype == np.float32 and winograd.is_faster(weights.shape)
 
 
 def _is_dense(windows: Windows, groups: int) -> bool:

@@ -18,7 +18,7 @@ from cnnfilter.nn.blas import layer_threads
 from cnnfilter.nn.functional.plans import LANES, Part, Planes
 from cnnfilter.nn.functional.windows import Array
 
-_LOOPS = "cnnfilter.nn.functional.loops"
+_LOOPS = "cnnfilter.nn.functional.loops.convolution"
 _REALS = {"f": "f32", "d": "f64"}
 _LAY = "void({0}*, {0}*, " + ", ".join(["i64"] * 12) + ")"
 _CORRELATE = (
@@ -29,15 +29,15 @@ _CORRELATE = (
 _WEIGHTS = "void({0}*, i64, i64, {0}*, i64, i64, i64, i64, i64, i64, i64*, i64, i64, {0}*, i64, i64, {0}*)"
 
 # Rows of sums that are made before they are written out: of so many pixels, so that they and what they are
-# made of stay in the second cache.
-_LEAST_PIXELS, _PIXELS, _CHUNK_BYTES = 256, 2048, 512 << 10
+# made of stay in the second cache. With fewer rows than a kernel has, pieces of one row stay there instead.
+_LEAST_PIXELS, _PIXELS, _CHUNK_BYTES, _ROWS = 256, 2048, 512 << 10, 3
 
 # Maps of a tile.
 _MAPS = 8
 
 # Multiplications, and pixels to copy, that are worth a thread: LeNet-5, which has fewer, trains in a quarter
 # less time on one thread than on two.
-_LEAST, _COPIED = 10_000_000, 50_000
+LEAST, _COPIED = 10_000_000, 50_000
 
 # Planes that are laid out at a time; what a tile of `loops.weights_gradient` holds at most, and the pixels
 # after which it goes on to the next maps and taps.
@@ -100,7 +100,7 @@ def correlate(
         out[...] = 0 if bias is None else np.maximum(bias, floor)[:, None, None]
         parts = tuple(part for part in parts if part.offsets.size)
     work = sum(part.rows * part.columns * part.offsets.size for part in parts) * maps
-    threads = min(layer_threads(), max(1, batch * work // _LEAST))
+    threads = min(layer_threads(), max(1, batch * work // LEAST))
     task = _Task(x, planes, bank, out, bias, floor)
     if batch >= threads:
 
@@ -193,26 +193,39 @@ class _Task:
         weights, step, jump, groups = self.bank
         maps, channels = out.shape[1] // groups, planes.channels // groups
         per_channel = planes.phases[0] * planes.phases[1] * planes.plane
-        chunk_pixels = max(_LEAST_PIXELS, min(_PIXELS, _CHUNK_BYTES // (size * max(1, channels))))
+        most = _CHUNK_BYTES // (size * max(1, channels))
         bias = self.bias if self.bias is not None else weights
         loop = _correlate(out.dtype.char)
         for part in parts:
             top, bottom = strip or (0, part.rows)
-            chunk = max(1, chunk_pixels // planes.pitch)
-            chunk = -(-(bottom - top) // -(-(bottom - top) // chunk))
-            span = chunk * planes.pitch + LANES
+            chunk, wide = _chunk(bottom - top, part.columns, planes.pitch, most)
+            span = (chunk - 1) * planes.pitch + wide + LANES
             sums = scratch("sums", _MAPS * span, out.dtype)
             for g in range(first // maps, -(-last // maps)):
-                loop(
-                    laid.ctypes.data, g * channels * per_channel + part.begin + top * planes.pitch,
-                    planes.size, m - n, part.offsets.ctypes.data, part.offsets.size,
-                    weights.ctypes.data + g * jump * size,
-                    max(first, g * maps), min(last, (g + 1) * maps), step, part.places.ctypes.data,
-                    bias.ctypes.data, self.bias is not None, self.floor,
-                    out.ctypes.data + (part.at + top * part.row) * size,
-                    out[0].size, out[0, 0].size, part.row, part.column, planes.pitch, bottom - top,
-                    part.columns, chunk, sums.ctypes.data, span,
-                )  # fmt: skip
+                begin = g * channels * per_channel + part.begin + top * planes.pitch
+                at = part.at + top * part.row
+                for left in range(0, part.columns, wide):
+                    loop(
+                        laid.ctypes.data, begin + left, planes.size, m - n, part.offsets.ctypes.data,
+                        part.offsets.size, weights.ctypes.data + g * jump * size, max(first, g * maps),
+                        min(last, (g + 1) * maps), step, part.places.ctypes.data, bias.ctypes.data,
+                        self.bias is not None, self.floor,
+                        out.ctypes.data + (at + left * part.column) * size, out[0].size, out[0, 0].size,
+                        part.row, part.column, planes.pitch, bottom - top,
+                        min(wide, part.columns - left), chunk, sums.ctypes.data, span,
+                    )  # fmt: skip
+
+
+def _chunk(rows: int, columns: int, pitch: int, most: int) -> tuple[int, int]:
+    """Return rows and columns of sums to make at a time, if `most` pixels of all channels stay in the cache.
+
+    Of wide images a piece of a row, for the rows that it is made of are as long.
+    """
+    chunk = max(_LEAST_PIXELS, min(_PIXELS, most)) // pitch
+    if chunk >= _ROWS or columns <= _LEAST_PIXELS:
+        return -(-rows // -(-rows // max(1, chunk))), columns
+    wide = max(_LEAST_PIXELS, min(_PIXELS, most // _ROWS))
+    return 1, -(-columns // -(-columns // wide))
 
 
 def gradient_of_weights(x: Array, delta: Array, planes: Planes, part: Part, groups: int) -> Array:
@@ -238,7 +251,7 @@ def gradient_of_weights(x: Array, delta: Array, planes: Planes, part: Part, grou
     rows = -(-length // planes.pitch)
     deltas = Planes(maps, (part.rows, part.columns), (0, 0), (1, 1), (1, 1), rows, planes.pitch)
     offsets = np.concatenate([part.offsets, np.repeat(part.offsets[-1:], _TAPS)])
-    threads = min(layer_threads(), max(1, batch * maps * taps * length // _LEAST))
+    threads = min(layer_threads(), max(1, batch * maps * taps * length // LEAST))
     per_map = maps >= _BLOCK * threads
     per_group = planes.channels // groups * planes.phases[0] * planes.phases[1] * planes.plane
     for n, m, laid in laid_out(x, planes, 0, batch, threads, beyond=True):

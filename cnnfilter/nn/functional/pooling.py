@@ -20,7 +20,7 @@ from cnnfilter.nn.functional.arrays import (
 )
 from cnnfilter.nn.functional.windows import Array, Windows
 
-_LOOPS = "cnnfilter.nn.functional.poolloops"
+_LOOPS = "cnnfilter.nn.functional.loops.pooling"
 _MAXIMUM = "void({0}*, " + ", ".join(["i64"] * 10) + ", {0}*, i32*, i64, i64)"
 _SPREAD = "void({0}*, i32*, i64*, " + ", ".join(["i64"] * 11) + ", {0}*, i64, i64, i64*)"
 

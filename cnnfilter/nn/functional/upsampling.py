@@ -222,5 +222,5 @@ def pixel_unshuffle(x: Array, factor: int) -> Array:
     r = require_count(factor, "factor")
     if rows % r or columns % r:
         raise ParameterError(f"x has {rows}x{columns} pixels: give multiples of factor, {r}")
-    parts = in_order(x).reshape(n, depth, rows // r, r, columns // r, r).transpose(0, 1, 3, 5, 2, 4)
+    parts = x.reshape(n, depth, rows // r, r, columns // r, r).transpose(0, 1, 3, 5, 2, 4)
     return np.ascontiguousarray(parts).reshape(n, depth * r * r, rows // r, columns // r)

@@ -44,7 +44,6 @@ _PLUGINS = {
 }
 
 _HEAD = 128
-_RESOURCES = {1005: "resolution", 1028: "IPTC", 1058: "EXIF", 1060: "XMP"}  # of Photoshop, by number
 
 # Modes that Pillow can decode into memory that is not its own; RGB lies in it with a fourth, unused byte.
 _MAPPED = {"L": ("L", 1), "RGB": ("RGBX", 4), "RGBA": ("RGBA", 4), "CMYK": ("CMYK", 4)}
@@ -130,8 +129,6 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     picture = Picture([])
     head = file.read(_HEAD)
     file.seek(0)
-    if form == "SGI":
-        _refuse_deep_sgi(head)
     with decoding(form):
         image = plugin(form)(file)
         limit.spend(*image.size)
@@ -143,12 +140,6 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     return picture
 
 
-def _refuse_deep_sgi(head: bytes) -> None:
-    """Refuse 16 bits, of which Pillow would silently leave 8."""
-    if head[3:4] != b"\1":
-        raise ImageFileError("SGI of more than 8 bits is not read; convert it to a 16-bit PNG or TIFF")
-
-
 def _beside(image: Any, form: str, head: bytes) -> list[str]:
     """Tell what a file holds beside the image that is read."""
     if form == "DDS" and int.from_bytes(head[28:32], "little") > 1:
@@ -157,13 +148,6 @@ def _beside(image: Any, form: str, head: bytes) -> list[str]:
         return ["the text of a TGA file is left out"]
     if form == "ICO" and len(image.info.get("sizes", ())) > 1:
         return ["all but the largest picture of the icon are left out"]
-    if form == "PSD":
-        held = {number for number, *_ in image.resources}
-        words = [word for number, word in _RESOURCES.items() if number in held]
-        losses = [f"{', '.join(words)} of a PSD file left out"] if words else []
-        if getattr(image, "n_frames", 1) > 1:
-            losses.append("the layers are left out; the flattened picture is filtered")
-        return losses
     return []
 
 

@@ -20,7 +20,7 @@ _MODULES = {
     "GIF": "animation",
     "AVIF": "animation",
     "BMP": "bmp",
-    "TGA": "pillow",
+    "TGA": "tga",
     "PPM": "netpbm",
     "PGM": "netpbm",
     "PBM": "netpbm",
@@ -31,7 +31,10 @@ _MODULES = {
     "HEIC": "heic",
     "EXR": "exr",
     "FITS": "fits",
-    **dict.fromkeys(("PCX", "SGI", "DDS", "ICO", "PSD"), "pillow"),
+    "PCX": "pcx",
+    "PSD": "psd",
+    "SGI": "sgi",
+    **dict.fromkeys(("DDS", "ICO"), "pillow"),
 }
 
 

@@ -10,6 +10,7 @@ from cnnfilter.files import exif, ifd, pillow
 from cnnfilter.files.depth import ONE_BIT, to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.losses import PLACEMENT
+from cnnfilter.files.pages import add_page
 from cnnfilter.files.photoshop import without_thumbnails
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
 from cnnfilter.files.tiff_page import (
@@ -46,7 +47,8 @@ _LAYOUT = frozenset((
 ))  # fmt: skip
 _LAYERS = 37724
 _UNDERSTOOD = frozenset((ICC, XMP, PHOTOSHOP, exif.EXIF_IFD, exif.GPS_IFD, *PIXEL_SIZE))
-_COLOURS = {RGB: 3, PALETTE: 3, SEPARATED: 4, YCBCR: 3}
+_CIE_LAB, _ICC_LAB = _LAB = (8, 9)
+_COLOURS = {RGB: 3, PALETTE: 3, SEPARATED: 4, YCBCR: 3, _CIE_LAB: 3, _ICC_LAB: 3}
 _PLAIN = (WHITE_IS_ZERO, BLACK_IS_ZERO, MASK, 32803, 34892)  # the last two: what a camera's sensor saw
 _UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
 _REDUCED_OR_MASK = 0b101
@@ -113,15 +115,16 @@ def _add(picture: Picture, page: Page, index: int, limit: Limit) -> None:
         frame, model, alpha = _read_with_pillow(page, index, picture.notes)
     if not picture.frames:
         _describe(picture, page, frame, model, alpha)
-    elif (picture.model, picture.alpha, picture.dtype) != (model, alpha, frame.dtype):
+        picture.frames.append(frame)
+        return
+    kept = _metadata(page, picture.losses)
+    if not add_page(picture, Picture([frame], model, alpha, metadata=kept)):
         raise ImageFileError(
             f"page {index + 1} has another kind of pixels than page 1; split the file into pages"
         )
-    else:
-        picture.pages.append(_metadata(page, picture.losses))
-        if _packing(page).items() - picture.encoding.items():
-            picture.lose("pages that are packed or tiled otherwise than the first are written as that one")
-    picture.frames.append(frame)
+    picture.pages.append(kept)
+    if _packing(page).items() - picture.encoding.items():
+        picture.lose("pages that are packed or tiled otherwise than the first are written as that one")
 
 
 def _describe(picture: Picture, page: Page, frame: Array, model: Model, alpha: bool) -> None:
@@ -172,7 +175,7 @@ def meaning(page: Page, frame: Array, picture: Picture) -> tuple[Array, Model, b
     `frame` holds the samples (H, W, samples) of the page, or of a part of it; the picture gets the notes.
     """
     colours = _COLOURS.get(page.photometric, 1)
-    if page.photometric not in (*_COLOURS, *_PLAIN):
+    if page.photometric not in (*_COLOURS, *_PLAIN) or (page.photometric in _LAB and frame.dtype.kind != "u"):
         raise ImageFileError(
             f"TIFF with colours of the kind {page.photometric} is not read; convert it to RGB"
         )
@@ -182,6 +185,11 @@ def meaning(page: Page, frame: Array, picture: Picture) -> tuple[Array, Model, b
     else:
         frame = _filtered_type(page, frame, picture.notes, picture.losses)
     samples = frame.shape[-1]
+    if page.photometric in _LAB and samples >= colours:
+        from cnnfilter.files import lab  # few files need it
+
+        frame = lab.to_srgb(frame, signed=page.photometric == _CIE_LAB)
+        picture.lose(lab.TOLD)
     # One more channel than colours and not a word about it: alpha, as OpenCV writes it.
     untold = (UNASSOCIATED,) if samples == colours + 1 else (_UNSPECIFIED,) * (samples - colours)
     extra = page.numbers(EXTRA_SAMPLES, untold)
@@ -264,7 +272,7 @@ def _metadata(page: Page, losses: list[str]) -> Metadata:
     if _LAYERS in tags:
         losses.append("Photoshop's layers, which hold pixels that are not filtered, are left out")
     kept = Metadata(
-        icc=tags[ICC].bytes if ICC in tags else None,
+        icc=tags[ICC].bytes if ICC in tags and page.photometric not in _LAB else None,
         exif=exif.from_tags(tags, page.block),
         xmp=exif.upright_xmp(tags[XMP].bytes) if XMP in tags else None,
         photoshop=without_thumbnails(tags[PHOTOSHOP].bytes) or None if PHOTOSHOP in tags else None,

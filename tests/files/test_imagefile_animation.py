@@ -201,6 +201,40 @@ def test_an_apng_of_small_frames_is_laid_on_its_canvas(dtype, disposal, blend, r
         np.testing.assert_array_equal(frame, right.astype(int) * factor)
 
 
+def apng_of(*chunks, count=2):
+    """Return an APNG of 4 x 3 grey pixels: a still picture of 9s, then the chunks."""
+    header = struct.pack(">LLBBBBB", 4, 3, 8, 0, 0, 0, 0)
+    still = chunk(b"IDAT", zlib.compress(b"\0\x09\x09\x09\x09" * 3))
+    parts = [chunk(b"IHDR", header), chunk(b"acTL", struct.pack(">LL", count, 0)), still, *chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
+
+
+def frame_of(number, width=4, data=True):
+    """Return control and pixels of a frame."""
+    control = struct.pack(">LLLLLHHBB", number, width, 3, 0, 0, 1, 10, 0, 0)
+    rows = chunk(b"fdAT", struct.pack(">L", number + 1) + zlib.compress(bytes(width + 1) * 3))
+    return chunk(b"fcTL", control) + rows * data
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (apng_of(frame_of(2), frame_of(0)), "frames in wrong order"),
+        (apng_of(frame_of(0)), "frames are missing"),
+        (apng_of(frame_of(0), frame_of(2, data=False)), "a frame without pixels"),
+        (apng_of(frame_of(0), frame_of(2, width=5)), "a frame beyond the picture"),
+        (apng_of(chunk(b"fcTL", bytes(20)), frame_of(1)), "control of a frame"),
+    ],
+)
+def test_the_still_picture_stands_for_an_animation_that_contradicts_itself(data, why):
+    """As the specification of PNG 3, 11.3.6, wants it."""
+    assert len(imagefile.read(apng_of(frame_of(0), frame_of(2))).frames) == 2
+    picture = imagefile.read(data)
+    np.testing.assert_array_equal(picture.frames, np.full((1, 3, 4), 9))
+    assert picture.losses == [f"the animation, which is damaged ({why}), is left out"]
+    assert (picture.delays, picture.loop) == ([], 0)
+
+
 def test_lossless_and_lossy_webp_stay_what_they_are(rng):
     image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
     for lossless in (True, False):
@@ -305,3 +339,37 @@ def test_frames_of_a_gif_are_the_same_for_every_number_of_threads(colours):
     partial = "GIF holds no partial transparency: such pixels are shown whole or not at all"
     mixed = "GIF holds 256 colours a frame: more are mixed of dots"
     assert found[0][1] == ([mixed, partial] if colours > 256 else [partial])
+
+
+def with_a_box_for_each_item(data):
+    """Part the associations of an AVIF with two items, as early writers did."""
+    place = data.index(b"ipma") - 4
+    size, name, kind, count = struct.unpack_from(">L4sLL", data, place)
+    entries, at = [], place + 16
+    for _ in range(count):
+        end = at + 3 + data[at + 2]
+        entries.append(struct.pack(">L4sLL", 16 + end - at, name, kind, 1) + data[at:end])
+        at = end
+    more = 16 * (count - 1)
+    changed = bytearray(data[:place] + b"".join(entries) + data[place + size :])
+    for box in (b"meta", b"iprp"):
+        start = changed.index(box) - 4
+        changed[start : start + 4] = struct.pack(">L", struct.unpack_from(">L", changed, start)[0] + more)
+    start = changed.index(b"iloc") + 4
+    assert changed[start : start + 6] == b"\0\0\0\0\x44\0", "offsets and lengths of 4 bytes, none more"
+    for number in range(struct.unpack_from(">H", changed, start + 6)[0]):
+        offset = start + 8 + 14 * number + 6
+        changed[offset : offset + 4] = struct.pack(">L", struct.unpack_from(">L", changed, offset)[0] + more)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+def test_associations_of_an_avif_may_lie_in_a_box_for_each_item(bits, rng):
+    image = rng.integers(0, 2**bits, (20, 24, 4)).astype(np.uint8 if bits == 8 else np.uint16)
+    data = imagecodecs.avif_encode(image, bitspersample=bits, level=None)
+    parted = with_a_box_for_each_item(data)
+    assert parted.count(b"ipma") == 2
+    np.testing.assert_array_equal(imagefile.read(parted).frames, imagefile.read(data).frames)
+    for length in range(16, len(parted), 5):
+        with pytest.raises(ImageFileError):
+            imagefile.read(parted[:length])

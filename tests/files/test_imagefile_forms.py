@@ -8,7 +8,7 @@ import cv2
 import imagecodecs
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
@@ -20,7 +20,7 @@ HELD = {
     "JP2": (("uint8", "uint16"), (1, 2, 3, 4)),
     "QOI": (("uint8",), (3, 4)),
     "PCX": (("uint8",), (1, 3)),
-    "SGI": (("uint8",), (1, 3)),
+    "SGI": (("uint8", "uint16"), (1, 3)),
     "DDS": (("uint8",), (1, 2, 3, 4)),
 }
 
@@ -108,11 +108,6 @@ def test_an_icon_and_a_layered_picture():
             written(Picture([flat], "rgb"), form)
 
 
-def test_sixteen_bits_of_sgi_are_refused():
-    with pytest.raises(ImageFileError, match="more than 8 bits is not read"):
-        imagefile.read(b"\x01\xda\0\x02" + bytes(600))
-
-
 @pytest.mark.parametrize("form", [*HELD, "HDR"])
 def test_truncation_is_found_or_harmless(form):
     image = drawn("float32" if form == "HDR" else "uint8", 3)
@@ -158,3 +153,27 @@ def test_radiance_without_a_size(order):
     data = written(Picture([np.ones((8, 10, 3), np.float32)], "rgb"), "HDR")
     with pytest.raises(ImageFileError, match="damaged HDR file"):
         imagefile.read(data.replace(b"-Y 8 +X 10", order))
+
+
+def test_a_qoi_of_more_pixels_than_its_bytes_can_hold_takes_no_memory():
+    data = written(Picture([np.zeros((50, 60, 3), np.uint8)], "rgb"), "QOI")
+    assert imagefile.read(data).frames[0].shape == (50, 60, 3)  # nearly as many as can be
+    with pytest.raises(ImageFileError, match=r"truncated QOI file \(pixels are missing\)"):
+        imagefile.read(data[:4] + struct.pack(">LL", 20_000, 20_000) + data[12:])
+
+
+def test_the_profile_of_a_jpeg_2000_is_kept_and_not_applied():
+    image = drawn("uint8", 3)
+    data = written(Picture([image], "rgb"), "JP2")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = profile.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")
+    header, colours = data.index(b"jp2h") - 4, data.index(b"colr") - 4
+    after = colours + int.from_bytes(data[colours : colours + 4], "big")
+    box = b"colr\2\0\0" + swapped
+    size = int.from_bytes(data[header : header + 4], "big") - (after - colours) + 4 + len(box)
+    parts = [size.to_bytes(4, "big"), data[header + 4 : colours], (4 + len(box)).to_bytes(4, "big"), box]
+    picture = imagefile.read(data[:header] + b"".join(parts) + data[after:])
+    np.testing.assert_array_equal(picture.frames[0], image)
+    assert picture.metadata.icc == swapped and picture.losses == []
+    again = imagefile.read(written(picture, "PNG"))
+    assert again.metadata.icc == swapped

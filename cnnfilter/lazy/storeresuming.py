@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from dataclasses import replace as changed
 from time import monotonic
 from typing import Any
@@ -32,6 +32,10 @@ class StoreMarks:
         How many planes are whole, and how many rows of the next one.
     clipped : int
         How many of their values were limited.
+    regions : list of int
+        Which are whole, where workers do them in any order.
+    ends : pair of float or None
+        The extremes that a stretch of regions needs, once they are found.
     """
 
     command: str
@@ -39,6 +43,13 @@ class StoreMarks:
     plane: int = 0
     rows: int = 0
     clipped: int = 0
+    regions: list[int] = field(default_factory=list)
+    ends: tuple[float, float] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to go on with."""
+        return bool(self.plane or self.rows or self.regions)
 
 
 class UnfinishedStore:
@@ -52,12 +63,14 @@ class UnfinishedStore:
         Of a plane.
     source : str
         The file or store that is read.
+    by_regions : bool
+        Whether it is made region by region, and not row by row.
     """
 
-    def __init__(self, target: str, plan: ChainPlan, source: str) -> None:
+    def __init__(self, target: str, plan: ChainPlan, source: str, *, by_regions: bool = False) -> None:
         self.part = f"{target}.part"
         self.record = f"{self.part}.json"
-        self.marks = StoreMarks(command_of(plan, "Zarr"), _stamp(source))
+        self.marks = StoreMarks(command_of(plan, "Zarr by regions" if by_regions else "Zarr"), _stamp(source))
         self.marked = monotonic()
 
     def take_up(self) -> str:
@@ -71,16 +84,18 @@ class UnfinishedStore:
             return f"{self.part} is of another command: begins anew"
         if found.input != self.marks.input:
             return f"the input has changed since {self.part} was begun: begins anew"
-        if not os.path.isdir(self.part) or not (found.plane or found.rows):
+        if not os.path.isdir(self.part) or not found.begun:
             return f"no row of {self.part} is whole: begins anew"
         self.marks = found
+        if found.regions:
+            return f"goes on with {self.part}, of which {len(found.regions)} regions are whole"
         plane = f"plane {found.plane}, " if found.plane else ""
         return f"goes on with {self.part} from {plane}row {found.rows}"
 
     @property
     def begun(self) -> bool:
         """Whether there is something to go on with."""
-        return bool(self.marks.plane or self.marks.rows)
+        return self.marks.begun
 
     def keep(self, **marks: Any) -> None:
         """Put down how far the store is."""

@@ -152,6 +152,12 @@ def _opened(path: str) -> Node:
         raise ImageFileError(f"cannot be read as Zarr ({' '.join(str(error).split())})") from error
 
 
+def opened_member(path: str, member: str) -> ZarrArray:
+    """Open an array to be written, a member of a group or by itself."""
+    node = _zarr().open(path, mode="r+")
+    return node[member] if member else node
+
+
 def _names(array: ZarrArray) -> Any:
     """Return the names of an array's axes, as Zarr 3 or xarray keep them."""
     return getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
@@ -166,13 +172,14 @@ def created_zarr(
     *,
     overwrite: bool,
     unfinished: UnfinishedStore | None = None,
+    fill: multiscale.Fill | None = None,
 ) -> Iterator[Stack]:
     """Make a Zarr array, or an OME-Zarr image from one, to be written block by block; or take an array.
 
     It is made as NAME.part and renamed when the block ends well. What describes the source, if that is Zarr,
     is kept: version, chunks, shards, codecs, names of axes and attributes. What else is known of the source
     is put down in the losses of the picture. `unfinished` says whether an earlier run made some of it, and
-    keeps what this one leaves if it is ended.
+    keeps what this one leaves if it is ended. `fill` writes the smaller levels; see `multiscale.make_levels`.
 
     Raises
     ------
@@ -206,7 +213,7 @@ def created_zarr(
             for name in smaller:
                 if name in group:  # made by a run that was ended
                     del group[name]
-            multiscale.make_levels(known.group, group, known.axes, _made_like)
+            multiscale.make_levels(known.group, group, known.axes, _made_like, fill)
         elif there:
             yield Stack(zarr.open_array(part, mode="r+"), known.axes if known else (0, 1), part)
         elif known is not None:

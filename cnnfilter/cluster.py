@@ -35,6 +35,9 @@ PATIENCE = 4.0
 DESERTED = 60.0
 """Seconds without any worker after which a run is given up."""
 
+LAST = 10.0
+"""Seconds that workers have to leave what nobody waits for any more."""
+
 _SCHEDULER = re.compile(r"local:([1-9]\d{0,3})|(?:tcp|tls)://\S+:\d{1,5}", re.ASCII)
 
 
@@ -86,7 +89,8 @@ class Workers:
     def __init__(self, client: Client, name: str, paths: Sequence[str]) -> None:
         self.client, self.name = client, name
         self.counted, self.threads = 0.0, 0
-        self.remarks = _compared(client.run(described, tuple(paths), on_error="return"))
+        seen = tuple(filter(os.path.exists, paths))
+        self.remarks = _compared(client.run(described, seen, on_error="return"))
 
     def window(self) -> int:
         """Return how many tasks are to be under way."""
@@ -108,6 +112,11 @@ class Workers:
             Called with a task on a worker.
         tasks : iterable of tuple
             Taken one by one, as workers get free.
+
+        Yields
+        ------
+        tuple of task and result
+            Whoever does not wait for all closes the generator: then no task is being done any more.
 
         Raises
         ------
@@ -145,8 +154,9 @@ class Workers:
                 del future  # so that the workers forget it
                 yield task, outcome
         finally:
-            if self.client.status == "running":
+            if under_way and self.client.status == "running":
                 self.client.cancel([future for future, _ in under_way.values()])
+                self._wait_for_last({*under_way})
 
     def _next(self, ended: "SimpleQueue[Any]") -> Any:
         """Wait for the next task that ends."""
@@ -161,6 +171,14 @@ class Workers:
             deserted = 0.0 if self.client.nthreads() else deserted or time.monotonic()
             if deserted and time.monotonic() - deserted > DESERTED:
                 raise ClusterError(f"{self.name}: no worker has been left for {DESERTED:g} s")
+
+    def _wait_for_last(self, keys: set[str]) -> None:
+        """Wait until no worker does a task any more; each ends as soon as it asks whether it is wanted."""
+        until = time.monotonic() + LAST
+        while time.monotonic() < until:
+            if not any(self.client.run(_is_doing, keys, on_error="ignore").values()):
+                return
+            time.sleep(0.05)
 
     def _outcome(self, future: Any) -> Any:
         from distributed import CancelledError, KilledWorker
@@ -186,7 +204,7 @@ def workers(scheduler: str, paths: Sequence[str] = ()) -> Iterator[Workers]:
         ``tcp://HOST:PORT`` (or ``tls://``), or ``local:N`` for N processes of one thread each, which end with
         the block.
     paths : sequence of str
-        Files or folders that each worker must find.
+        Files or folders that each worker must find, if they are there.
 
     Raises
     ------
@@ -257,8 +275,12 @@ def _started(count: int) -> Iterator[Any]:
 
 
 def dask_setup(worker: Any) -> None:
-    """Make a worker of this machine leave Ctrl-C, which all processes of a terminal get, to who started it."""
+    """Make a worker of this machine leave Ctrl-C, which a whole terminal gets, to who started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _is_doing(keys: set[str], dask_worker: Any) -> bool:
+    return any(key in keys for key in list(dask_worker.active_threads.values()))
 
 
 def still_wanted() -> Callable[[], bool]:
@@ -284,7 +306,7 @@ def _compared(found: dict[str, Described | Exception]) -> tuple[str, ...]:
     for address, worker in found.items():
         if not isinstance(worker, Described):
             raise ClusterError(
-                f"worker {address} does not load cnnfilter {__version__} ({worker}); install that version there"
+                f"worker {address} does not load cnnfilter {__version__} ({worker}); install it there"
             )
         if worker.cnnfilter != ours.cnnfilter:
             raise ClusterError(

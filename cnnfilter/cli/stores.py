@@ -78,7 +78,7 @@ def _filtered(process: Process, job: Job, settings: Settings) -> Outcome:
     done = run(
         process.steps, job.source, job.target, value_range=process.value_range, linear=process.linear,
         depth=process.depth, overwrite=settings.overwrite, resume=settings.resume, memory=settings.memory,
-        threads=process.threads,
+        threads=process.threads, scheduler=settings.scheduler,
     )  # fmt: skip
     return Outcome(
         form="Zarr" if names_zarr(job.target) else "",

@@ -1,13 +1,13 @@
 """One huge image on the workers of a cluster: each streams regions of the result from store to store.
 
-Nothing comes back but counts. Regions are made of whole chunks, so that no two workers write one, and a region
-that is done twice gets the same bytes twice.
+Nothing comes back but counts. Regions are made of whole chunks, so that no two workers write one, and a
+region that is done twice gets the same bytes twice.
 """
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cache, partial
 from itertools import product
 from typing import Any, NamedTuple, TypeAlias
@@ -147,10 +147,11 @@ class Regions:
         if plan.value_range == "stretch":
             run = run._replace(ends=self._ends(run, regions, unfinished))
         waiting = [region for region in regions if region.number not in {*done}]
-        for region, limited in self._each(partial(_filtered, run), waiting):
-            done, clipped = [*done, region.number], clipped + limited
-            if unfinished:
-                unfinished.keep(regions=done, clipped=clipped)
+        with closing(self._each(partial(_filtered, run), waiting)) as ended:
+            for region, limited in ended:
+                done, clipped = [*done, region.number], clipped + limited
+                if unfinished:
+                    unfinished.keep(regions=done, clipped=clipped)
         (top, bottom), (left, right) = regions[0].part
         return (bottom - top, right - left), clipped
 
@@ -160,9 +161,10 @@ class Regions:
         each = max(1, SIDE**2 // math.prod(side * size for side, size in zip(written, sizes, strict=True)))
         tasks = (tuple(starts[first : first + each]) for first in range(0, len(starts), each))
         work = partial(_level, os.path.abspath(larger.store.root), larger.path, smaller.path, sizes)
-        for _, outcome in self.workers.do(work, tasks):
-            if isinstance(outcome, Exception):
-                raise outcome
+        with closing(self.workers.do(work, tasks)) as ended:
+            for _, outcome in ended:
+                if isinstance(outcome, Exception):
+                    raise outcome
 
     def _ends(
         self, run: Streamed, regions: list[Region], unfinished: UnfinishedStore | None
@@ -172,25 +174,27 @@ class Regions:
             low, high = unfinished.marks.ends
             return low, high
         found: Extremes = []
-        for _, extremes in self._each(partial(_extremes, run), regions):
-            found += extremes
+        with closing(self._each(partial(_extremes, run), regions)) as ended:
+            for _, extremes in ended:
+                found += extremes
         ends = ends_of(run.plan, found)
         if unfinished:
             unfinished.keep(ends=ends)
         return ends
 
     def _each(
-        self, work: Callable[[tuple[Region]], Any], regions: Iterable[Region]
-    ) -> Iterator[tuple[Region, Any]]:
+        self, work: Callable[[tuple[Region, ...]], Any], regions: Iterable[Region]
+    ) -> Generator[tuple[Region, Any]]:
         """Yield regions with their results; those that end their workers are told of after all others."""
         lost = []
-        for (region,), outcome in self.workers.do(work, ((region,) for region in regions)):
-            if isinstance(outcome, KilledWorkers):
-                lost.append(f"{region}: {outcome}")
-            elif isinstance(outcome, Exception):
-                raise outcome
-            else:
-                yield region, outcome
+        with closing(self.workers.do(work, ((region,) for region in regions))) as ended:
+            for (region,), outcome in ended:
+                if isinstance(outcome, KilledWorkers):
+                    lost.append(f"{region}: {outcome}")
+                elif isinstance(outcome, Exception):
+                    raise outcome
+                else:
+                    yield region, outcome
         if lost:
             raise ClusterError(f"{len(lost)} region(s) could not be done: {'; '.join(lost[:3])}")
 
@@ -237,7 +241,7 @@ def _held() -> int:
     return memory.base()
 
 
-def _filtered(run: Streamed, task: tuple[Region]) -> int:
+def _filtered(run: Streamed, task: tuple[Region, ...]) -> int:
     (region,) = task
     assert run.place is not None, "is known before regions are"
     with readable(run.source, run.axes) as image, run.place(run.plan) as stored:
@@ -247,7 +251,7 @@ def _filtered(run: Streamed, task: tuple[Region]) -> int:
         return filter_blocks(run.plan, source, _Wanted(sink), block, ends=run.ends, **how).clipped
 
 
-def _extremes(run: Streamed, task: tuple[Region]) -> Extremes:
+def _extremes(run: Streamed, task: tuple[Region, ...]) -> Extremes:
     (region,) = task
     with readable(run.source, run.axes) as image:
         source = getattr(image, "stacked", (image,))[region.plane]

@@ -334,7 +334,7 @@ def _owned(plan: ChainPlan, axis: int, pieces: list[Pair]) -> list[dict[Pair, Pa
 
 
 def _beginning(side: Axis, edge: int, end: int) -> int:
-    """Return where, along an axis, what belongs to the results from one on begins in what they are made of."""
+    """Return where along an axis that begins which results from one on are made of, and own."""
     if edge in (0, side.output):
         return end if edge else 0
     return side.part(edge, edge + 1)[1]

@@ -102,7 +102,7 @@ def make_levels(
     made_like : callable
         Creates an array like another; see `cnnfilter.lazy.zarrstores`.
     fill : callable, optional
-        Writes a level: called with the one before it, the level, and how many pixels become one along each axis.
+        Writes a level: called with the one before it, the level, and how many pixels of each axis become one.
     """
     names = paths(source)
     for number, name in enumerate(names[1:], 1):

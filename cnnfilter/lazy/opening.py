@@ -1,4 +1,4 @@
-"""What a run reads and writes, opened: files and stores by their paths, arrays of Zarr, objects of the user."""
+"""What a run reads and writes, opened: files and stores by their paths, arrays of Zarr, other objects."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ Path: TypeAlias = str | os.PathLike[str]
 
 @contextmanager
 def readable(source: Path | Source, axes: Axes | None = None) -> Iterator[Source]:
-    """Open what is to be filtered: a file or store by its path, an array of Zarr, or an object with `read`."""
+    """Open what is filtered: a file or store by its path, an array of Zarr, or an object with `read`."""
     if is_zarr(source):
         from cnnfilter.lazy.zarrstores import opened_zarr  # with zarr, 0.2 s that others need not pay
 

@@ -257,19 +257,22 @@ def _started(count: int) -> Iterator[Any]:
     """Start workers on this machine; they leave nothing behind."""
     import logging
 
+    import dask.config
     from distributed import LocalCluster
 
     with tempfile.TemporaryDirectory(prefix="cnnfilter-", ignore_cleanup_errors=True) as folder:
-        cluster = LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address=None,
-            memory_limit=0,  # the blocks have a bound of their own
-            local_directory=folder,
-            silence_logs=logging.CRITICAL,
-            preload=[__name__],
-        )
+        with dask.config.set({"temporary-directory": folder}):  # of the scheduler, too
+            cluster = LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                # Any port that is free: without a dashboard, too, something is shown there.
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+                memory_limit=0,  # the blocks have a bound of their own
+                local_directory=folder,
+                silence_logs=logging.CRITICAL,
+                preload=[__name__],
+            )
         with cluster:
             yield cluster
 

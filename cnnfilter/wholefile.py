@@ -139,7 +139,7 @@ def remove_stale(folder: str) -> int:
 
 
 def remove_unfinished(folder: str, mark: str) -> int:
-    """Remove what processes of a run with this mark left in `folder` when they were killed; return how many."""
+    """Remove what killed processes of a run with this mark left in `folder`; return how many."""
     return _remove(folder, f"{PREFIX}{mark}")
 
 

@@ -24,8 +24,8 @@ from cnnfilter.lazy.engine import Part, Sink, Source, extremes_in_blocks, filter
 from cnnfilter.lazy.opening import readable
 from cnnfilter.lazy.planes import Axes, pairs_of
 from cnnfilter.lazy.rows import Rows
-from cnnfilter.lazy.stores import NotInParts, blank
 from cnnfilter.lazy.storeresuming import UnfinishedStore
+from cnnfilter.lazy.stores import NotInParts, blank
 from cnnfilter.pixels import Array
 
 Place: TypeAlias = Callable[[ChainPlan], AbstractContextManager[Any]]

@@ -47,6 +47,10 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         for step in steps:
             for remark in step.remarks(linear=settings.linear):
                 note(remark)
+    if settings.scheduler is not None:
+        import logging
+
+        logging.disable(logging.CRITICAL)  # dask.distributed tells of each worker that it replaces
     process = Process(
         tuple(steps),
         value_range=settings.range,

@@ -22,6 +22,7 @@ from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.lazy import memory, multiscale
 from cnnfilter.lazy.engine import Part, Sink, Source, extremes_in_blocks, filter_blocks
 from cnnfilter.lazy.opening import readable
+from cnnfilter.lazy.places import absolute
 from cnnfilter.lazy.planes import Axes, pairs_of
 from cnnfilter.lazy.rows import Rows
 from cnnfilter.lazy.storeresuming import UnfinishedStore
@@ -122,7 +123,7 @@ class Regions:
                 "take alpha off, or run it without a scheduler"
             )
         self.workers = workers
-        self.run = Streamed(plan, os.path.abspath(name), axes, memory)
+        self.run = Streamed(plan, absolute(name), axes, memory)
 
     def filter(self, image: Source, sink: Any, unfinished: UnfinishedStore | None) -> tuple[Pair, int]:
         """Have all planes filtered but what an earlier run has done.
@@ -140,6 +141,7 @@ class Regions:
         plan, planes = self.run.plan, len(list(pairs_of(image, sink)))
         regions = regions_of((plan.shapes[-1][0], plan.shapes[-1][1]), sink.chunks, planes)
         run = self.run._replace(place=_place(sink))
+        self.store = absolute(getattr(sink, "name", ""))
         done = list(unfinished.marks.regions) if unfinished else []
         clipped = unfinished.marks.clipped if unfinished else 0
         if unfinished:
@@ -160,7 +162,7 @@ class Regions:
         starts, written = multiscale.starts_of(smaller), smaller.shards or smaller.chunks
         each = max(1, SIDE**2 // math.prod(side * size for side, size in zip(written, sizes, strict=True)))
         tasks = (tuple(starts[first : first + each]) for first in range(0, len(starts), each))
-        work = partial(_level, os.path.abspath(larger.store.root), larger.path, smaller.path, sizes)
+        work = partial(_level, self.store, larger.path, smaller.path, sizes)
         with closing(self.workers.do(work, tasks)) as ended:
             for _, outcome in ended:
                 if isinstance(outcome, Exception):
@@ -229,7 +231,7 @@ def _place(sink: Any) -> Place:
         return partial(_file, sink.file.name, sink.offset, sink.stored)
     if not hasattr(sink, "stacked"):
         raise NotInParts("the result is packed by one process from top to bottom; write .zarr or .npy")
-    return partial(_store, os.path.abspath(sink.name), sink.array.path, sink.axes)
+    return partial(_store, absolute(sink.name), sink.array.path, sink.axes)
 
 
 # What runs on the workers:

@@ -10,6 +10,7 @@ from cnnfilter.files.forms import form_of
 from cnnfilter.files.picture import Picture
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.lazy.engine import Sink, Source
+from cnnfilter.lazy.places import is_url, reaching
 from cnnfilter.lazy.planes import Axes, is_zarr
 from cnnfilter.lazy.stores import created, laid_out, opened
 
@@ -23,13 +24,15 @@ def readable(source: Path | Source, axes: Axes | None = None) -> Iterator[Source
         from cnnfilter.lazy.zarrstores import opened_zarr  # with zarr, 0.2 s that others need not pay
 
         with ExitStack() as stack:
-            with _named(source):
+            with _named(source), reaching(source, "read"):
                 stored = stack.enter_context(opened_zarr(source, axes))
             yield stored
         return
     if not isinstance(source, str | os.PathLike):
         yield _having(source, "shape", "dtype", "read")
         return
+    if is_url(source):
+        raise ImageFileError(f"{source}: only Zarr stores are read from there; name one that ends in .zarr")
     with ExitStack() as stack:
         with _named(source):
             image = stack.enter_context(opened(os.fspath(source)))
@@ -50,7 +53,7 @@ def writable(
     if is_zarr(target):
         from cnnfilter.lazy.zarrstores import created_zarr
 
-        with ExitStack() as stack:
+        with reaching(target, "written"), ExitStack() as stack:
             how = {"overwrite": overwrite, "unfinished": unfinished, "fill": fill}
             with _named(target):
                 stored = stack.enter_context(created_zarr(target, plan, source, picture, **how))
@@ -61,6 +64,8 @@ def writable(
     if not isinstance(target, str | os.PathLike):
         yield _having(target, "chunks", "write")
         return
+    if is_url(target):
+        raise ImageFileError(f"{target}: only Zarr stores are written there; name one that ends in .zarr")
     with ExitStack() as stack:
         with _named(target):
             laid = laid_out(picture, form_of(os.fspath(target)), threads=plan.threads)

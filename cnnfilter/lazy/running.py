@@ -16,6 +16,7 @@ from cnnfilter.lazy.engine import Sink, Source, filter_blocks, from_row, require
 from cnnfilter.lazy.foreseeing import Foreseen, foreseen
 from cnnfilter.lazy.memory import base, block_of, bytes_of, usual
 from cnnfilter.lazy.opening import Path, readable, writable
+from cnnfilter.lazy.places import absolute
 from cnnfilter.lazy.planes import Axes, is_zarr, pairs_of
 from cnnfilter.lazy.stores import blank, laid_out
 
@@ -227,9 +228,9 @@ def _workers(scheduler: str | None, *paths: object) -> Iterator[Any]:
     from cnnfilter.cluster import workers
 
     source, target = (
-        os.path.abspath(path) if isinstance(path, str | os.PathLike) else None for path in paths
+        absolute(os.fspath(path)) if isinstance(path, str | os.PathLike) else "" for path in paths
     )
-    seen = [path for path in (source, target and os.path.dirname(target)) if path]
+    seen = [path for path in (source, os.path.dirname(target)) if path]
     with workers(scheduler, seen) as found:
         yield found
 
@@ -245,12 +246,9 @@ def _filters(steps: Filter | Iterable[Filter]) -> tuple[Filter, ...]:
 
 
 def _refuse_the_same(source: Path | Source, target: Path | Sink) -> None:
-    if (
-        isinstance(source, str | os.PathLike)
-        and isinstance(target, str | os.PathLike)
-        and os.path.exists(target)
-    ):
-        if os.path.samefile(source, target):
+    if isinstance(source, str | os.PathLike) and isinstance(target, str | os.PathLike):
+        names = [os.fspath(path).rstrip("/") for path in (source, target)]
+        if names[0] == names[1] or (all(map(os.path.exists, names)) and os.path.samefile(*names)):
             raise ParameterError(
                 f"{os.fspath(target)} is the input, which is read until the end; name another"
             )

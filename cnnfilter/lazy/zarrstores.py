@@ -2,9 +2,8 @@
 
 import math
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import product
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,6 +17,7 @@ from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.lazy import multiscale
 from cnnfilter.lazy.engine import UNDER_WAY, Source
 from cnnfilter.lazy.keeping import Kept, paste
+from cnnfilter.lazy.places import is_url, place_of
 from cnnfilter.lazy.planes import Axes, places_of, plane_axes
 from cnnfilter.lazy.storeresuming import UnfinishedStore
 from cnnfilter.lazy.stores import require_room
@@ -144,10 +144,11 @@ def opened_zarr(source: Any, axes: Axes | None) -> Iterator[Stack]:
 
 def _opened(path: str) -> Node:
     zarr = _zarr()
+    place = place_of(path)
     try:
         return zarr.open(path, mode="r")
     except Exception as error:  # there is no error of its own for all that metadata may lack
-        if not os.path.exists(path):
+        if not place.exists(path):
             raise FileNotFoundError(f"{path}: there is no such store") from error
         raise ImageFileError(f"cannot be read as Zarr ({' '.join(str(error).split())})") from error
 
@@ -194,7 +195,7 @@ def created_zarr(
         yield _taken(target, plan, known)
         return
     there = unfinished is not None and unfinished.begun
-    if known is not None and not known.array.compressors and not there:
+    if known is not None and not known.array.compressors and not there and not is_url(target):
         with_levels = 1 if known.group is None else 4 / 3
         size = math.prod(_shape(known, plan)) * plan.target.itemsize
         require_room(os.fspath(target), int(with_levels * size))
@@ -244,27 +245,25 @@ def laid_like(plan: ChainPlan, source: Source) -> Laid:
 
 @contextmanager
 def _new_store(path: str, overwrite: bool, unfinished: UnfinishedStore | None) -> Iterator[str]:
-    part = f"{path}.part"
-    recorded = unfinished is not None and os.path.exists(unfinished.record)
-    if os.path.lexists(path) and not overwrite:
+    part, place = f"{path}.part", place_of(path)
+    recorded = unfinished is not None and place.exists(unfinished.record)
+    if place.exists(path) and not overwrite:
         raise ImageFileError("exists already; remove it, or allow to overwrite it")
-    if os.path.lexists(part) and not (unfinished and unfinished.begun):
+    if place.exists(part) and not (unfinished and unfinished.begun):
         if not (overwrite or recorded):
             raise ImageFileError(f"{part} is there from a run that goes on or was ended; remove it")
-        shutil.rmtree(part)
+        place.remove(part)
     try:
         yield part
-        if os.path.lexists(path):
-            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-        os.rename(part, path)
+        place.remove(path)
+        place.move(part, path)
         if unfinished:
             unfinished.end(whole=True)
     finally:
         if unfinished:
             unfinished.end(whole=False)
         else:
-            with suppress(FileNotFoundError):
-                shutil.rmtree(part)
+            place.remove(part)
 
 
 def _taken(array: ZarrArray, plan: ChainPlan, source: Stack | None) -> Stack:

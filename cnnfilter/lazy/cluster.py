@@ -44,7 +44,7 @@ class Region(NamedTuple):
     part: Part
 
     def __str__(self) -> str:
-        (top, bottom), (left, right) = self.part
+        (top, bottom), (left, right), _ = self.part
         plane = f"plane {self.plane}, " if self.plane else ""
         return f"{plane}rows {top} to {bottom - 1}, columns {left} to {right - 1}"
 
@@ -154,7 +154,7 @@ class Regions:
                 done, clipped = [*done, region.number], clipped + limited
                 if unfinished:
                     unfinished.keep(regions=done, clipped=clipped)
-        (top, bottom), (left, right) = regions[0].part
+        (top, bottom), (left, right), _ = regions[0].part
         return (bottom - top, right - left), clipped
 
     def fill(self, larger: Any, smaller: Any, sizes: list[int]) -> None:
@@ -218,10 +218,11 @@ def regions_of(shape: Pair, chunks: Pair, planes: int) -> list[Region]:
     places = product(
         range(planes), *(range(0, length, side) for length, side in zip(shape, sides, strict=True))
     )
-    return [
-        Region(number, plane, ((top, min(top + sides[0], shape[0])), (left, min(left + sides[1], shape[1]))))
-        for number, (plane, top, left) in enumerate(places)
-    ]
+    regions = []
+    for number, (plane, top, left) in enumerate(places):
+        rows, columns = (top, min(top + sides[0], shape[0])), (left, min(left + sides[1], shape[1]))
+        regions.append(Region(number, plane, Part(rows, columns, under_way=1)))
+    return regions
 
 
 def _place(sink: Any) -> Place:
@@ -248,9 +249,8 @@ def _filtered(run: Streamed, task: tuple[Region, ...]) -> int:
     assert run.place is not None, "is known before regions are"
     with readable(run.source, run.axes) as image, run.place(run.plan) as stored:
         source, sink = list(pairs_of(image, stored))[region.plane]
-        how: dict[str, Any] = {"part": region.part, "at_a_time": 1}
         block = _block(run, region, (image, stored), sink.chunks)
-        return filter_blocks(run.plan, source, _Wanted(sink), block, ends=run.ends, **how).clipped
+        return filter_blocks(run.plan, source, _Wanted(sink), block, part=region.part, ends=run.ends).clipped
 
 
 def _extremes(run: Streamed, task: tuple[Region, ...]) -> Extremes:
@@ -258,12 +258,12 @@ def _extremes(run: Streamed, task: tuple[Region, ...]) -> Extremes:
     with readable(run.source, run.axes) as image:
         source = getattr(image, "stacked", (image,))[region.plane]
         block = _block(run, region, (image,), getattr(image, "chunks", (1, 1)))
-        return extremes_in_blocks(run.plan, source, block, part=region.part, at_a_time=1)
+        return extremes_in_blocks(run.plan, source, block, part=region.part)
 
 
 def _block(run: Streamed, region: Region, stores: Iterable[Any], chunks: Pair) -> Pair:
     held = _held() + sum(getattr(store, "held", 0) for store in stores)
-    (top, bottom), (left, right) = region.part
+    (top, bottom), (left, right), _ = region.part
     limit = memory.usual() if run.memory is None else run.memory
     return memory.block_of(run.plan, chunks, limit, held, size=(bottom - top, right - left))
 

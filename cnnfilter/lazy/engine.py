@@ -36,11 +36,27 @@ from cnnfilter.lazy.opaque import Strip, cut_at, opaque_strips
 from cnnfilter.pixels import Applied, Array, extremes
 from cnnfilter.pixels.hidden import seen_of
 
-Part: TypeAlias = tuple[Pair, Pair]
+Block: TypeAlias = tuple[Pair, Pair]
 """Rows and columns of an image, each `[first, last)`."""
 
 UNDER_WAY = 2
 """Blocks at a time: while one is filtered, another is read."""
+
+
+class Part(NamedTuple):
+    """What of a result is made.
+
+    Attributes
+    ----------
+    rows, columns : pair of int
+        `[first, last)`.
+    under_way : int
+        Blocks at a time.
+    """
+
+    rows: Pair
+    columns: Pair
+    under_way: int = UNDER_WAY
 
 
 class NeedsWhole(ParameterError):
@@ -117,7 +133,6 @@ def filter_blocks(
     ends: tuple[float, float] | None = None,
     missing: float | None = None,
     watch: Watch | None = None,
-    at_a_time: int = UNDER_WAY,
 ) -> Counts:
     """Filter an image block by block.
 
@@ -128,7 +143,7 @@ def filter_blocks(
     source, sink : Source, Sink
     block : pair of int
         Rows and columns of the result at a time.
-    part : pair of pairs of int, optional
+    part : Part, optional
         What of the result is made; default all of it. Parts count what is between filters once, too.
     ends : pair of float, optional
         The extremes that a stretch needs; default as `extremes_in_blocks` finds them.
@@ -136,8 +151,6 @@ def filter_blocks(
         The value that will be taken to mean missing, if it is not that of the plan.
     watch : Watch, optional
         Is told how far the run is.
-    at_a_time : int, default 2
-        How many blocks are under way.
 
     Returns
     -------
@@ -158,13 +171,13 @@ def filter_blocks(
     missing = plan.missing if missing is None else missing
     # Closed when writing fails, so that nothing reads the source any more.
     steps, strips = steps_of(plan, **told), opaque_strips(plan, source)
-    with closing(_filtered(steps, source, blocks_of(part, block), strips, at_a_time)) as results:
+    with closing(_filtered(steps, source, blocks_of(part, block), strips, part.under_way)) as results:
         for rows, columns, applied in results:
             sink.write(rows, columns, marked(applied.array, plan))
             clipped += applied.clipped
             alike += mistaken(applied.array, missing, alpha=plan.alpha)
             watch.computed(rows, columns)
-            if columns[1] == part[1][1]:
+            if columns[1] == part.columns[1]:
                 watch.written(rows[1], Counts(clipped, alike))
     return Counts(clipped, alike)
 
@@ -203,19 +216,18 @@ def require_local(plan: ChainPlan) -> None:
 def from_row(plan: ChainPlan, row: int) -> Part:
     """Return the part of the result from a row on."""
     height, width = plan.shapes[-1][:2]
-    return (row, height), (0, width)
+    return Part((row, height), (0, width))
 
 
-def blocks_of(part: Part, block: Pair) -> list[Part]:
+def blocks_of(part: Part, block: Pair) -> list[Block]:
     """Return rows and columns of each block of a part of the result, in reading order.
 
     Examples
     --------
-    >>> blocks_of(((10, 15), (0, 40)), (100, 30))
+    >>> blocks_of(Part((10, 15), (0, 40)), (100, 30))
     [((10, 15), (0, 30)), ((10, 15), (30, 40))]
     """
-    down, across = (_pieces(*side, step) for side, step in zip(part, block, strict=True))
-    return list(product(down, across))
+    return list(product(_pieces(*part.rows, block[0]), _pieces(*part.columns, block[1])))
 
 
 def pixels_read(plan: ChainPlan, block: Pair) -> int:
@@ -261,12 +273,12 @@ def extremes_in_blocks(
     *,
     part: Part | None = None,
     watch: Watch | None = None,
-    at_a_time: int = UNDER_WAY,
 ) -> list[tuple[float, float] | None]:
     """Run the chain for the extremes of each block of its result, or of a part, alone: see `ends_of`."""
     found = []
-    watch, blocks = watch or Watch(), blocks_of(part or from_row(plan, 0), block)
-    with closing(_filtered(steps_of(plan, **UNRANGED), source, blocks, (), at_a_time)) as results:
+    watch, part = watch or Watch(), part or from_row(plan, 0)
+    steps, blocks = steps_of(plan, **UNRANGED), blocks_of(part, block)
+    with closing(_filtered(steps, source, blocks, (), part.under_way)) as results:
         for rows, columns, applied in results:
             values = np.asarray(applied.array)
             found.append(extremes(values[..., :-1] if plan.alpha else values))
@@ -275,7 +287,7 @@ def extremes_in_blocks(
 
 
 def _filtered(
-    steps: list[Step], source: Source, blocks: list[Part], strips: Sequence[Strip], at_a_time: int
+    steps: list[Step], source: Source, blocks: list[Block], strips: Sequence[Strip], under_way: int
 ) -> Generator[tuple[Pair, Pair, Applied], None, None]:
     """Yield the blocks in their order, while those that follow are being computed.
 
@@ -304,7 +316,7 @@ def _filtered(
         return Applied(joined([each.array for each in done]), sum(clipped))
 
     waiting: deque[tuple[Pair, Pair, Future[Applied]]] = deque()
-    with ThreadPoolExecutor(at_a_time, "cnnfilter.lazy") as pool:
+    with ThreadPoolExecutor(under_way, "cnnfilter.lazy") as pool:
         try:
             for rows, columns in blocks:
                 # NumPy's errors are treated there as the caller wants them to be.
@@ -312,7 +324,7 @@ def _filtered(
                 bands = (*(each[0] for each in waiting), rows)
                 expect([run for band in bands for run in runs_of(plan, 0, band)])
                 waiting.append((rows, columns, pool.submit(begin)))
-                if len(waiting) == at_a_time:
+                if len(waiting) == under_way:
                     top, left, future = waiting.popleft()
                     yield top, left, future.result()
             for top, left, future in waiting:

@@ -14,7 +14,7 @@ from cnnfilter.filters import plan as chainplan
 from cnnfilter.filters.chain import run_chain
 from cnnfilter.filters.parts import ends_of
 from cnnfilter.filters.plan import plan_chain
-from cnnfilter.lazy.engine import Watch, extremes_in_blocks, filter_blocks, from_row, pixels_read
+from cnnfilter.lazy.engine import Part, Watch, extremes_in_blocks, filter_blocks, from_row, pixels_read
 from cnnfilter.learning.application import Learned
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.registry import filter_named
@@ -167,7 +167,7 @@ def test_parts_that_are_made_apart_have_the_bytes_of_the_whole(run, data):
         height, width = plan.shapes[-1][:2]
         row, column = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
         parts = [
-            (rows, columns)
+            Part(rows, columns, 1)
             for rows in ((0, row), (row, height))
             for columns in ((0, column), (column, width))
             if rows[0] < rows[1] and columns[0] < columns[1]
@@ -176,10 +176,7 @@ def test_parts_that_are_made_apart_have_the_bytes_of_the_whole(run, data):
         if plan.value_range == "stretch":
             found = [extremes_in_blocks(plan, Image(frame), block, part=part) for part in parts]
             ends = ends_of(plan, [pair for pairs in found for pair in pairs])
-        counts = [
-            filter_blocks(plan, Image(frame), sink, block, part=part, ends=ends, at_a_time=1)
-            for part in parts
-        ]
+        counts = [filter_blocks(plan, Image(frame), sink, block, part=part, ends=ends) for part in parts]
     assert (sink.written == 1).all()
     assert sink.array.tobytes() == whole.array.tobytes()
     if promise.needs_all(plan.geometries[1:]):

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from itertools import count
 from typing import BinaryIO
 
@@ -15,6 +16,9 @@ from cnnfilter.errors import ImageFileError
 PREFIX, SUFFIX = ".cnnfilter-", ".part"
 STALE_SECONDS = 3600.0
 _ACCESS_LIST = "system.posix_acl_access"
+
+run: ContextVar[str] = ContextVar("run", default="")
+"""Marks the unfinished files of one run of many processes: see `remove_unfinished`."""
 
 _lock = threading.Lock()
 _unfinished: set[str] = set()
@@ -131,12 +135,21 @@ def abandon() -> None:
 
 def remove_stale(folder: str) -> int:
     """Remove what killed runs left in `folder`, an hour after their last write; return how many."""
+    return _remove(folder, PREFIX, STALE_SECONDS)
+
+
+def remove_unfinished(folder: str, mark: str) -> int:
+    """Remove what killed processes of a run with this mark left in `folder`; return how many."""
+    return _remove(folder, f"{PREFIX}{mark}")
+
+
+def _remove(folder: str, prefix: str, seconds: float = 0.0) -> int:
     removed = 0
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX):
+            if entry.name.startswith(prefix) and entry.name.endswith(SUFFIX):
                 with suppress(OSError):
-                    if time.time() - entry.stat().st_mtime > STALE_SECONDS:
+                    if not seconds or time.time() - entry.stat().st_mtime > seconds:
                         os.unlink(entry.path)
                         removed += 1
     return removed
@@ -155,7 +168,7 @@ def _open_part(target: str) -> tuple[str, BinaryIO]:
         if _closing:
             raise ImageFileError("not written: the run is ending")
         # The name is short: the target's own may be as long as the file system allows.
-        name = f"{PREFIX}{os.getpid()}-{next(_numbers)}-{time.time_ns() & 0xFFFFFF:06x}{SUFFIX}"
+        name = f"{PREFIX}{run.get()}{os.getpid()}-{next(_numbers)}-{time.time_ns() & 0xFFFFFF:06x}{SUFFIX}"
         part = os.path.join(os.path.dirname(target), name)
         file = open(part, "xb")
         _unfinished.add(part)

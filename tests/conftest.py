@@ -1,6 +1,7 @@
 """What holds for all tests, the fences around results, and files that several begin with."""
 
 import importlib
+import logging
 import math
 import pkgutil
 import sys
@@ -93,3 +94,26 @@ def place(tmp_path_factory):
     write_tensors(place / "lenet5.safetensors", build("lenet5").initialise(0).tensors())
     net("train", "lenet5-modern", "--data", place / "bars", "-o", place / "bars.safetensors", "--epochs", 4)
     return place
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    """The address of a scheduler with two workers, which are as frail as `frailworkers` makes them."""
+    distributed = pytest.importorskip("distributed")
+    import dask.config
+    import frailworkers
+
+    with dask.config.set({"temporary-directory": str(tmp_path_factory.mktemp("dask"))}):
+        cluster = distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+            preload=[frailworkers.__file__],
+            scheduler_kwargs={
+                "dashboard": False, "dashboard_address": "127.0.0.1:0", "allowed_failures": 1,
+            },
+        )  # fmt: skip
+    with cluster:
+        yield cluster.scheduler_address

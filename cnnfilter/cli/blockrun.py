@@ -14,11 +14,13 @@ from cnnfilter.batch.process import Outcome, Process, tell_other_names, writing
 from cnnfilter.cli.main import note
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
+from cnnfilter.filters.parts import ends_of
 from cnnfilter.lazy.engine import (
     Counts,
     Watch,
     extremes_in_blocks,
     filter_blocks,
+    from_row,
     require_local,
 )
 from cnnfilter.lazy.foreseeing import Foreseen, foreseen
@@ -118,11 +120,12 @@ def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> Cou
     with watch:
         ends = watch.ends
         if plan.value_range == "stretch" and ends is None:
-            ends = extremes_in_blocks(plan, image, block, watch)
+            ends = ends_of(plan, extremes_in_blocks(plan, image, block, watch=watch))
             if watch.unfinished:
                 watch.unfinished.found(ends)
         value = large.missing.value if large.missing else None
-        filter_blocks(plan, image, sink, block, first=watch.rows, ends=ends, missing=value, watch=watch)
+        part = from_row(plan, watch.rows)
+        filter_blocks(plan, image, sink, block, part=part, ends=ends, missing=value, watch=watch)
     return watch.counts
 
 

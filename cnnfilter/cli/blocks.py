@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cnnfilter.batch.jobs import STREAM, Job
@@ -189,6 +189,18 @@ class Blocks:
         if missing is not None:
             plan = process.plan(image.shape, image.dtype, picture.alpha, missing)
         return Large(image, plan, form, missing, others)
+
+
+def run_on_worker(
+    memory: int | None, limited: bool, resume: bool, process: Process, job: Job
+) -> Outcome | None:
+    """Do what `Blocks.run` does, on a worker that this process has nothing to say to."""
+    return _on_worker(memory, limited, resume).run(process, job)
+
+
+@cache
+def _on_worker(memory: int | None, limited: bool, resume: bool) -> Blocks:
+    return Blocks(memory, limited=limited, resume=resume)
 
 
 def _missing(process: Process, image: Any) -> tuple[MissingPixels | None, bool]:

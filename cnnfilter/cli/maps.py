@@ -54,8 +54,8 @@ def run_maps(filter: Filter, settings: Settings, target: str) -> int:
 
 
 def _refuse_contradictions(settings: Settings, target: str) -> None:
-    given = [name for name in ("output", "name", "in_place", "files_from", "recursive", "explain", "fill")
-             if getattr(settings, name)]  # fmt: skip
+    given = [name for name in ("output", "name", "in_place", "files_from", "recursive", "explain", "fill",
+                               "scheduler") if getattr(settings, name)]  # fmt: skip
     if given:
         option = f"--{given[0].replace('_', '-')}"
         raise click.UsageError(f"--maps says itself what is written; it does not go with {option}")

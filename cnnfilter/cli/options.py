@@ -59,6 +59,7 @@ class Settings(NamedTuple):
     max_pixels: int
     memory: int | None
     resume: bool
+    scheduler: str | None
     jobs: int | None
     threads: int | None
     progress: bool | None
@@ -226,6 +227,7 @@ def _running() -> Parameters:
             metavar="N",
             help="Threads for each file. [processors/jobs]",
         ),
+        click.Option(["--scheduler"], metavar="ADDRESS", help="Workers do it: tcp://HOST:PORT, or local:N."),
         click.Option(["--progress/--no-progress"], default=None, help="Bar on a terminal. [if many files]"),
         click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors."),
         click.Option(["-v", "--verbose"], is_flag=True, help="Say what was done to each file."),
@@ -247,7 +249,7 @@ HEADINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "Input": ("recursive", "files_from", "null", "matrix", "axes", "max_pixels"),
         "Seeing": ("at", "explain", "verbose", "quiet", "json", "progress"),
-        "Speed and memory": ("jobs", "threads", "accuracy", "memory", "resume"),
+        "Speed and memory": ("jobs", "threads", "accuracy", "memory", "resume", "scheduler"),
     }
 )  # fmt: skip
 """Under which options of image commands are listed; those of the filter alone come before them."""

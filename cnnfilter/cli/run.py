@@ -4,15 +4,17 @@ import gc
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 
 import click
 
 from cnnfilter.batch.files import run_jobs, workers_for
 from cnnfilter.batch.jobs import STREAM, Existing, Job, Source, is_folder, jobs_to, refuse_losses
-from cnnfilter.batch.process import Process
-from cnnfilter.cli.blocks import Blocks
+from cnnfilter.batch.process import Outcome, Process
+from cnnfilter.cli.blocks import Blocks, run_on_worker
 from cnnfilter.cli.inputs import (
     is_given,
     is_matrix,
@@ -45,6 +47,10 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         for step in steps:
             for remark in step.remarks(linear=settings.linear):
                 note(remark)
+    if settings.scheduler is not None:
+        import logging
+
+        logging.disable(logging.CRITICAL)  # dask.distributed tells of each worker that it replaces
     process = Process(
         tuple(steps),
         value_range=settings.range,
@@ -90,7 +96,6 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
     folder = "" if is_folder(settings.output or "") else os.path.dirname(settings.output or "")
     is_new = bool(folder) and not os.path.exists(folder)
     blocks = _blocks(settings, jobs)
-    outcomes = run_jobs(process, jobs, blocks.workers, blocks.run)
     report = Report(
         len(jobs),
         quiet=settings.quiet,
@@ -103,7 +108,7 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         record=_record(process) if settings.json else None,
     )
     try:
-        with report:
+        with report, _outcomes(process, jobs, blocks, settings) as outcomes:
             for job, outcome in outcomes:
                 if isinstance(outcome, BrokenPipeError):
                     raise outcome
@@ -120,6 +125,25 @@ def run_images(steps: Sequence[Filter], settings: Settings, command: str) -> int
         if reason := compiled.note():
             note(f"filters were compiled for this run alone: {reason}")
     return report.status
+
+
+@contextmanager
+def _outcomes(
+    process: Process, jobs: Sequence[Job], blocks: Blocks, settings: Settings
+) -> Iterator[Iterable[tuple[Job, Outcome | Exception | None]]]:
+    """Do the jobs, here or on the workers of a scheduler, and say what becomes of each."""
+    if settings.scheduler is None:
+        yield run_jobs(process, jobs, blocks.workers, blocks.run)
+        return
+    from cnnfilter.batch.cluster import run_on_cluster
+    from cnnfilter.cluster import workers
+
+    with workers(settings.scheduler, [os.path.abspath(jobs[0].source)]) as found:
+        for remark in () if settings.quiet else found.remarks:
+            note(remark)
+        work = partial(run_on_worker, blocks.memory, blocks.limited, blocks.resume)
+        with closing(run_on_cluster(found, process, jobs, work)) as outcomes:
+            yield outcomes
 
 
 def _record(process: Process) -> dict[str, Any]:
@@ -157,6 +181,10 @@ def _refuse_contradictions(settings: Settings) -> None:
         ("in_place", "format"),
         ("in_place", "skip_existing"),
         ("quiet", "verbose"),
+        ("scheduler", "in_place"),
+        ("scheduler", "matrix"),
+        ("scheduler", "at"),
+        ("scheduler", "jobs"),
     ):
         if getattr(settings, first) and getattr(settings, second):
             options = " and ".join(f"--{name.replace('_', '-')}" for name in (first, second))

@@ -42,7 +42,9 @@ def run_store(process: Process, settings: Settings) -> int:
         except (CnnFilterError, OSError) as error:
             report.add(job, error)
         except Interrupted:
-            if os.path.exists(f"{target}.part.json"):
+            from cnnfilter.lazy.places import place_of
+
+            if place_of(target).exists(f"{target}.part.json"):
                 note(f"{target}.part is not whole; --resume goes on with it")
             raise
     return report.status
@@ -65,20 +67,25 @@ def _explained(process: Process, job: Job, settings: Settings) -> int:
 
 
 def _filtered(process: Process, job: Job, settings: Settings) -> Outcome:
+    from cnnfilter.lazy.places import is_url, place_of
     from cnnfilter.lazy.running import run
 
     started = time.perf_counter()
-    if not os.path.exists(job.source):
+    if not is_url(job.source) and not os.path.exists(job.source):
         raise ImageFileError("no such file or folder")
-    inner, outer = (os.path.join(os.path.realpath(path), "") for path in (job.target, job.source))
+    inner, outer = (
+        os.path.join(path if is_url(path) else os.path.realpath(path), "")
+        for path in (job.target, job.source)
+    )
     if inner.startswith(outer) or outer.startswith(inner):
         raise ParameterError(f"the output {job.target} lies in the input, or is it; name another place")
-    if names_zarr(job.target) and os.path.lexists(job.target) and not settings.overwrite:
+    is_there = names_zarr(job.target) and place_of(job.target).exists(job.target)
+    if is_there and not settings.overwrite:
         raise ImageFileError(f"{job.target} exists already; --overwrite replaces it")
     done = run(
         process.steps, job.source, job.target, value_range=process.value_range, linear=process.linear,
         depth=process.depth, overwrite=settings.overwrite, resume=settings.resume, memory=settings.memory,
-        threads=process.threads,
+        threads=process.threads, scheduler=settings.scheduler,
     )  # fmt: skip
     return Outcome(
         form="Zarr" if names_zarr(job.target) else "",

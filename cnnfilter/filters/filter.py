@@ -169,6 +169,9 @@ class Filter:
         given = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
         return f"{type(self).__name__}({given})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.value_range, dict(self.arguments))
+
     @property
     def title(self) -> str:
         """What it is called when it is told of."""
@@ -310,6 +313,10 @@ class Filter:
     def plan(self, shape: tuple[int, ...], dtype: str, output: str) -> Planned:
         """Say how it will be computed on an image of `shape` and `dtype`; the core gives `output`."""
         raise NotImplementedError
+
+
+def _restored(kind: type[Filter], value_range: Range | None, arguments: dict[str, Any]) -> Filter:
+    return kind(value_range, **arguments)
 
 
 class KernelFilter(Filter):

@@ -11,12 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
 from functools import partial
-from itertools import product
-from typing import Any, NamedTuple, Protocol
+from itertools import pairwise, product
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from cnnfilter.core.geometry import Pair
+from cnnfilter.core.geometry import Axis, Pair
 from cnnfilter.core.missing import is_held
 from cnnfilter.core.reading import joined, reading
 from cnnfilter.errors import ParameterError
@@ -36,8 +36,27 @@ from cnnfilter.lazy.opaque import Strip, cut_at, opaque_strips
 from cnnfilter.pixels import Applied, Array, extremes
 from cnnfilter.pixels.hidden import seen_of
 
+Block: TypeAlias = tuple[Pair, Pair]
+"""Rows and columns of an image, each `[first, last)`."""
+
 UNDER_WAY = 2
 """Blocks at a time: while one is filtered, another is read."""
+
+
+class Part(NamedTuple):
+    """What of a result is made.
+
+    Attributes
+    ----------
+    rows, columns : pair of int
+        `[first, last)`.
+    under_way : int
+        Blocks at a time.
+    """
+
+    rows: Pair
+    columns: Pair
+    under_way: int = UNDER_WAY
 
 
 class NeedsWhole(ParameterError):
@@ -110,7 +129,7 @@ def filter_blocks(
     sink: Sink,
     block: Pair,
     *,
-    first: int = 0,
+    part: Part | None = None,
     ends: tuple[float, float] | None = None,
     missing: float | None = None,
     watch: Watch | None = None,
@@ -124,8 +143,8 @@ def filter_blocks(
     source, sink : Source, Sink
     block : pair of int
         Rows and columns of the result at a time.
-    first : int, default 0
-        The row of the result to begin with; those before it have been written.
+    part : Part, optional
+        What of the result is made; default all of it. Parts count what is between filters once, too.
     ends : pair of float, optional
         The extremes that a stretch needs; default as `extremes_in_blocks` finds them.
     missing : float, optional
@@ -136,7 +155,7 @@ def filter_blocks(
     Returns
     -------
     Counts
-        From that row on.
+        Of that part.
 
     Raises
     ------
@@ -146,18 +165,19 @@ def filter_blocks(
     watch = watch or Watch()
     told: dict[str, Any] = {}
     if plan.value_range == "stretch":
-        told["ends"] = ends or extremes_in_blocks(plan, source, block, watch)
-    width, clipped, alike = plan.shapes[-1][1], 0, 0
+        told["ends"] = ends or ends_of(plan, extremes_in_blocks(plan, source, block, watch=watch))
+    part = part or from_row(plan, 0)
+    clipped = alike = 0
     missing = plan.missing if missing is None else missing
     # Closed when writing fails, so that nothing reads the source any more.
-    blocks, strips = blocks_of(plan, block, first), opaque_strips(plan, source)
-    with closing(_filtered(steps_of(plan, **told), source, blocks, plan.threads, strips)) as results:
+    steps, strips = steps_of(plan, **told), opaque_strips(plan, source)
+    with closing(_filtered(steps, source, blocks_of(part, block), strips, part.under_way)) as results:
         for rows, columns, applied in results:
             sink.write(rows, columns, marked(applied.array, plan))
             clipped += applied.clipped
             alike += mistaken(applied.array, missing, alpha=plan.alpha)
             watch.computed(rows, columns)
-            if columns[1] == width:
+            if columns[1] == part.columns[1]:
                 watch.written(rows[1], Counts(clipped, alike))
     return Counts(clipped, alike)
 
@@ -193,10 +213,21 @@ def require_local(plan: ChainPlan) -> None:
             )
 
 
-def blocks_of(plan: ChainPlan, block: Pair, first: int = 0) -> list[tuple[Pair, Pair]]:
-    """Return rows and columns of each block of the result, in reading order, from a row on."""
+def from_row(plan: ChainPlan, row: int) -> Part:
+    """Return the part of the result from a row on."""
     height, width = plan.shapes[-1][:2]
-    return list(product(_pieces(first, height, block[0]), _pieces(0, width, block[1])))
+    return Part((row, height), (0, width))
+
+
+def blocks_of(part: Part, block: Pair) -> list[Block]:
+    """Return rows and columns of each block of a part of the result, in reading order.
+
+    Examples
+    --------
+    >>> blocks_of(Part((10, 15), (0, 40)), (100, 30))
+    [((10, 15), (0, 30)), ((10, 15), (30, 40))]
+    """
+    return list(product(_pieces(*part.rows, block[0]), _pieces(*part.columns, block[1])))
 
 
 def pixels_read(plan: ChainPlan, block: Pair) -> int:
@@ -235,31 +266,35 @@ def _pieces(first: int, end: int, step: int) -> list[Pair]:
     return [(start, min(start + step, end)) for start in range(first, end, step)]
 
 
-def extremes_in_blocks(plan: ChainPlan, source: Source, block: Pair, watch: Watch) -> tuple[float, float]:
-    """Run the chain for the least and the greatest value of its result alone, which a stretch needs."""
+def extremes_in_blocks(
+    plan: ChainPlan,
+    source: Source,
+    block: Pair,
+    *,
+    part: Part | None = None,
+    watch: Watch | None = None,
+) -> list[tuple[float, float] | None]:
+    """Run the chain for the extremes of each block of its result, or of a part, alone: see `ends_of`."""
     found = []
-    steps, blocks = steps_of(plan, **UNRANGED), blocks_of(plan, block)
-    with closing(_filtered(steps, source, blocks, plan.threads)) as results:
+    watch, part = watch or Watch(), part or from_row(plan, 0)
+    steps, blocks = steps_of(plan, **UNRANGED), blocks_of(part, block)
+    with closing(_filtered(steps, source, blocks, (), part.under_way)) as results:
         for rows, columns, applied in results:
             values = np.asarray(applied.array)
             found.append(extremes(values[..., :-1] if plan.alpha else values))
             watch.computed(rows, columns)
-    return ends_of(plan, found)
+    return found
 
 
 def _filtered(
-    steps: list[Step],
-    source: Source,
-    blocks: list[tuple[Pair, Pair]],
-    threads: int,
-    strips: Sequence[Strip] = (),
+    steps: list[Step], source: Source, blocks: list[Block], strips: Sequence[Strip], under_way: int
 ) -> Generator[tuple[Pair, Pair, Applied], None, None]:
     """Yield the blocks in their order, while those that follow are being computed.
 
     What filters before the last one limit is counted once, whichever blocks need it. A source that has
     `expect` is told which rows the blocks under way will read.
     """
-    plan = steps[0].plan
+    plan, threads = steps[0].plan, steps[0].plan.threads
     expect: Callable[[list[Pair]], None] = getattr(source, "expect", lambda rows: None)
 
     def read(rows: Pair, columns: Pair) -> Array:
@@ -281,7 +316,7 @@ def _filtered(
         return Applied(joined([each.array for each in done]), sum(clipped))
 
     waiting: deque[tuple[Pair, Pair, Future[Applied]]] = deque()
-    with ThreadPoolExecutor(UNDER_WAY, "cnnfilter.lazy") as pool:
+    with ThreadPoolExecutor(under_way, "cnnfilter.lazy") as pool:
         try:
             for rows, columns in blocks:
                 # NumPy's errors are treated there as the caller wants them to be.
@@ -289,7 +324,7 @@ def _filtered(
                 bands = (*(each[0] for each in waiting), rows)
                 expect([run for band in bands for run in runs_of(plan, 0, band)])
                 waiting.append((rows, columns, pool.submit(begin)))
-                if len(waiting) == UNDER_WAY:
+                if len(waiting) == under_way:
                     top, left, future = waiting.popleft()
                     yield top, left, future.result()
             for top, left, future in waiting:
@@ -301,13 +336,20 @@ def _filtered(
 def _owned(plan: ChainPlan, axis: int, pieces: list[Pair]) -> list[dict[Pair, Pair]]:
     """Return, along an axis, which results of each filter but the last a piece counts, each once."""
     pieces = sorted(set(pieces))
-    starts, found = [first for first, _ in pieces], list[dict[Pair, Pair]]()
+    edges = [*(first for first, _ in pieces), pieces[-1][1]]
+    found = list[dict[Pair, Pair]]()
     for before, geometry in zip(plan.geometries[-2::-1], plan.geometries[:0:-1], strict=True):
-        side, end = ((each.rows, each.columns)[axis] for each in (geometry, before))
-        starts = [side.part(start, start + 1)[1] if start else 0 for start in starts]
-        intervals = zip(starts, [*starts[1:], end.output], strict=True)
-        found.append(dict(zip(pieces, intervals, strict=True)))
+        side, length = ((each.rows, each.columns)[axis] for each in (geometry, before))
+        edges = [_beginning(side, edge, length.output) for edge in edges]
+        found.append(dict(zip(pieces, pairwise(edges), strict=True)))
     return found[::-1]
+
+
+def _beginning(side: Axis, edge: int, end: int) -> int:
+    """Return where along an axis that begins which results from one on are made of, and own."""
+    if edge in (0, side.output):
+        return end if edge else 0
+    return side.part(edge, edge + 1)[1]
 
 
 def _counting(

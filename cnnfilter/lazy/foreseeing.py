@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from cnnfilter.core.geometry import Pair
 from cnnfilter.filters.plan import ChainPlan
-from cnnfilter.lazy.engine import blocks_of, pixels_read
+from cnnfilter.lazy.engine import blocks_of, from_row, pixels_read
 from cnnfilter.lazy.memory import expected
 
 
@@ -42,4 +42,5 @@ def foreseen(plan: ChainPlan, source: Any, block: Pair, held: int) -> Foreseen:
     """
     planes = len(getattr(source, "stacked", (source,)))
     memory = held + expected(plan, block, bands=hasattr(source, "expect"))
-    return Foreseen(block, planes * len(blocks_of(plan, block)), planes * pixels_read(plan, block), memory)
+    blocks = len(blocks_of(from_row(plan, 0), block))
+    return Foreseen(block, planes * blocks, planes * pixels_read(plan, block), memory)

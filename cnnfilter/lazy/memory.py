@@ -80,7 +80,13 @@ def expected(plan: ChainPlan, block: Pair, *, bands: bool = False) -> int:
 
 
 def block_of(
-    plan: ChainPlan, chunks: Pair, memory: int, held: int | None = None, *, bands: bool = False
+    plan: ChainPlan,
+    chunks: Pair,
+    memory: int,
+    held: int | None = None,
+    *,
+    bands: bool = False,
+    size: Pair | None = None,
 ) -> Pair:
     """Choose rows and columns of the blocks: whole rows where enough of them fit, else squarer ones.
 
@@ -95,6 +101,8 @@ def block_of(
         How many of them are not for the blocks; default the `base`.
     bands : bool, default False
         See `block_bytes`.
+    size : pair of int, optional
+        Rows and columns of the part of the result that is made; default all of it.
 
     Raises
     ------
@@ -103,12 +111,12 @@ def block_of(
     """
     held = base() if held is None else held
     room = min(LARGEST, (memory - held) // UNDER_WAY)
-    height, width = plan.shapes[-1][:2]
+    height, width = size or plan.shapes[-1][:2]
     # What the last filter computes together is asked for together, where the output leaves the choice.
     down, across = (grid if chunk == 1 else chunk for chunk, grid in zip(chunks, plan.grids[-1], strict=True))
     columns = width
     while True:
-        rows = _rows_that_fit(plan, down, columns, room, bands)
+        rows = _rows_that_fit(plan, height, down, columns, room, bands)
         # Lower blocks than that would compute most of their rows twice.
         if rows >= min(height, _overlap(plan)) or columns <= across:
             break
@@ -122,9 +130,8 @@ def block_of(
     return rows, columns
 
 
-def _rows_that_fit(plan: ChainPlan, step: int, columns: int, room: int, bands: bool) -> int:
+def _rows_that_fit(plan: ChainPlan, height: int, step: int, columns: int, room: int, bands: bool) -> int:
     """Return the most rows, a multiple of `step` or all of them, whose block takes no more than `room`."""
-    height = plan.shapes[-1][0]
     fitting, too_many = 0, -(-height // step) + 1
     while too_many - fitting > 1:
         middle = (fitting + too_many) // 2

@@ -17,6 +17,7 @@ from cnnfilter.lazy.planes import Places
 
 Group: TypeAlias = Any
 ZarrArray: TypeAlias = Any
+Fill: TypeAlias = Callable[[ZarrArray, ZarrArray, list[int]], None]
 
 _USUAL_AXES = ("t", "c", "z", "y", "x")
 """Those of versions 0.1 and 0.2, which do not name them."""
@@ -87,7 +88,9 @@ def changed(group: Group, axes: Pair, places: tuple[Places, Places]) -> dict[str
     return attributes
 
 
-def make_levels(source: Group, result: Group, axes: Pair, made_like: Callable[..., ZarrArray]) -> None:
+def make_levels(
+    source: Group, result: Group, axes: Pair, made_like: Callable[..., ZarrArray], fill: Fill | None = None
+) -> None:
     """Make the smaller levels of a result, each from the one before it by means over as many pixels.
 
     Parameters
@@ -98,6 +101,8 @@ def make_levels(source: Group, result: Group, axes: Pair, made_like: Callable[..
         Rows and columns.
     made_like : callable
         Creates an array like another; see `cnnfilter.lazy.zarrstores`.
+    fill : callable, optional
+        Writes a level: called with the one before it, the level, and how many pixels of each axis become one.
     """
     names = paths(source)
     for number, name in enumerate(names[1:], 1):
@@ -109,24 +114,33 @@ def make_levels(source: Group, result: Group, axes: Pair, made_like: Callable[..
             for length, size, rounded_up in zip(made.shape, sizes, up, strict=True)
         )
         smaller = made_like(after, axes, shape, made.dtype, result.create_array, name=name)
-        _fill(made, smaller, sizes)
+        (fill or _fill)(made, smaller, sizes)
 
 
 def _fill(larger: ZarrArray, smaller: ZarrArray, sizes: list[int]) -> None:
-    """Write means over windows, chunk by chunk; the last window of an axis may be smaller."""
+    for start in starts_of(smaller):
+        fill_chunk(larger, smaller, sizes, start)
+
+
+def starts_of(array: ZarrArray) -> list[tuple[int, ...]]:
+    """Return where the chunks of an array begin that are written as a whole."""
+    written = array.shards or array.chunks
+    return list(
+        product(*(range(0, length, chunk) for length, chunk in zip(array.shape, written, strict=True)))
+    )
+
+
+def fill_chunk(larger: ZarrArray, smaller: ZarrArray, sizes: list[int], start: tuple[int, ...]) -> None:
+    """Write means over windows into a chunk; the last window of an axis may be smaller."""
     written = smaller.shards or smaller.chunks
-    starts = [range(0, length, chunk) for length, chunk in zip(smaller.shape, written, strict=True)]
-    for start in product(*starts):
-        stop = [
-            min(s + chunk, length) for s, chunk, length in zip(start, written, smaller.shape, strict=True)
-        ]
-        where = tuple(slice(*pair) for pair in zip(start, stop, strict=True))
-        windows = tuple(slice(w.start * size, w.stop * size) for w, size in zip(where, sizes, strict=True))
-        values = np.asarray(larger[windows], np.float64)
-        for axis, size in enumerate(sizes):
-            if size > 1:
-                places = np.arange(0, values.shape[axis], size)
-                counts = np.diff([*places, values.shape[axis]])
-                sums = np.add.reduceat(values, places, axis)
-                values = sums / counts.reshape([-1 if each == axis else 1 for each in range(sums.ndim)])
-        smaller[where] = stored(values, np.dtype(smaller.dtype))
+    stop = [min(s + chunk, length) for s, chunk, length in zip(start, written, smaller.shape, strict=True)]
+    where = tuple(slice(*pair) for pair in zip(start, stop, strict=True))
+    windows = tuple(slice(w.start * size, w.stop * size) for w, size in zip(where, sizes, strict=True))
+    values = np.asarray(larger[windows], np.float64)
+    for axis, size in enumerate(sizes):
+        if size > 1:
+            places = np.arange(0, values.shape[axis], size)
+            counts = np.diff([*places, values.shape[axis]])
+            sums = np.add.reduceat(values, places, axis)
+            values = sums / counts.reshape([-1 if each == axis else 1 for each in range(sums.ndim)])
+    smaller[where] = stored(values, np.dtype(smaller.dtype))

@@ -2,24 +2,23 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnfilter.core.geometry import Pair
-from cnnfilter.errors import CnnFilterError, DtypeError, ImageFileError, ParameterError, shown
+from cnnfilter.errors import DtypeError, ParameterError, shown
 from cnnfilter.files.forms import form_of
-from cnnfilter.files.picture import Picture
 from cnnfilter.filters.filter import Filter, Range
 from cnnfilter.filters.plan import ChainPlan, plan_chain
-from cnnfilter.lazy.engine import Sink, Source, filter_blocks, require_local
+from cnnfilter.lazy.engine import Sink, Source, filter_blocks, from_row, require_local
 from cnnfilter.lazy.foreseeing import Foreseen, foreseen
 from cnnfilter.lazy.memory import base, block_of, bytes_of, usual
+from cnnfilter.lazy.opening import Path, readable, writable
+from cnnfilter.lazy.places import absolute
 from cnnfilter.lazy.planes import Axes, is_zarr, pairs_of
-from cnnfilter.lazy.stores import blank, created, laid_out, opened
-
-Path = str | os.PathLike[str]
+from cnnfilter.lazy.stores import blank, laid_out
 
 
 class Done(NamedTuple):
@@ -60,6 +59,7 @@ def run(
     resume: bool | None = None,
     memory: int | str | None = None,
     threads: int | None = None,
+    scheduler: str | None = None,
 ) -> Done:
     """Run an image through filters block by block; the result has the bytes of the whole image in memory.
 
@@ -96,6 +96,9 @@ def run(
         Bytes that the process may hold, with all that it holds already: a number, or ``"512MiB"``. Default: a
         quarter of what the machine, or its container, has.
     threads : int, optional
+    scheduler : str, optional
+        Have the workers of dask.distributed do it by regions: ``"tcp://HOST:PORT"``, or ``"local:N"`` for N
+        processes of this machine. They need paths, of Zarr stores or of files without compression.
 
     Returns
     -------
@@ -108,6 +111,8 @@ def run(
         Filters that need the whole image, geometry that does not fit it, or too little memory.
     ImageFileError
         Files that cannot be read or written in parts.
+    ClusterError
+        Workers that are not reached, not fit, or lost.
 
     Examples
     --------
@@ -123,9 +128,10 @@ def run(
     >>> done.shape
     (2, 3)
     """
-    limit = usual() if memory is None else bytes_of(memory)
+    limit = None if memory is None else bytes_of(memory)
     _refuse_the_same(source, target)
-    with _readable(source, axes) as image:
+    with readable(source, axes) as image, _workers(scheduler, source, target) as workers:
+        threads = 1 if workers and threads is None else threads
         plan = _planned(steps, image, linear=linear, value_range=value_range, depth=depth, threads=threads)
         picture = blank(plan.shapes[-1], plan.target, getattr(image, "picture", None))
         missing = picture.metadata.missing
@@ -135,16 +141,34 @@ def run(
         if resume is not None and is_zarr(target) and isinstance(source, str | os.PathLike):
             from cnnfilter.lazy.storeresuming import UnfinishedStore
 
-            name = os.fspath(target)  # type: ignore[arg-type]
-            unfinished = UnfinishedStore(name.rstrip(os.sep), plan, os.fspath(source))
+            name = os.fspath(target).rstrip(os.sep)  # type: ignore[arg-type]
+            unfinished = UnfinishedStore(name, plan, os.fspath(source), by_regions=workers is not None)
             if resume:
                 picture.losses.insert(0, unfinished.take_up())
-        with _writable(target, picture, plan, image, overwrite, unfinished) as sink:
-            held = base() + sum(getattr(store, "held", 0) for store in (image, sink))
-            block = block_of(plan, sink.chunks, limit, held, bands=hasattr(image, "expect"))
-            clipped = _filter_planes(plan, list(pairs_of(image, sink)), block, unfinished)
+        regions = None
+        if workers is not None:
+            from cnnfilter.lazy.cluster import Regions
+
+            regions = Regions(workers, plan, image, source, axes, limit)
+            picture.losses += workers.remarks
+        fill = regions and regions.fill
+        with writable(target, picture, plan, image, overwrite, unfinished, fill) as sink:
+            if regions:
+                block, clipped = regions.filter(image, sink, unfinished)
+            else:
+                block, clipped = _filter_here(plan, image, sink, limit, unfinished)
     notes = (*picture.notes, *picture.losses)
     return Done(plan.shapes[-1], plan.target, block, clipped, notes, tuple(image.shape))
+
+
+def _filter_here(
+    plan: ChainPlan, image: Source, sink: Sink, limit: int | None, unfinished: Any
+) -> tuple[Pair, int]:
+    """Filter all planes in this process; return how large blocks were, and how many values were limited."""
+    held = base() + sum(getattr(store, "held", 0) for store in (image, sink))
+    memory = usual() if limit is None else limit
+    block = block_of(plan, sink.chunks, memory, held, bands=hasattr(image, "expect"))
+    return block, _filter_planes(plan, list(pairs_of(image, sink)), block, unfinished)
 
 
 def _filter_planes(plan: ChainPlan, pairs: list[tuple[Source, Sink]], block: Pair, unfinished: Any) -> int:
@@ -155,7 +179,8 @@ def _filter_planes(plan: ChainPlan, pairs: list[tuple[Source, Sink]], block: Pai
     unfinished.keep()
     for number, pair in enumerate(pairs[first:], first):
         rows, before = unfinished.marks.rows, unfinished.marks.clipped
-        done = filter_blocks(plan, *pair, block, first=rows, watch=unfinished.watch(number))
+        part, watch = from_row(plan, rows), unfinished.watch(number)
+        done = filter_blocks(plan, *pair, block, part=part, watch=watch)
         unfinished.keep(plane=number + 1, rows=0, clipped=before + done.clipped)
     return int(unfinished.marks.clipped)
 
@@ -171,7 +196,7 @@ def foresee(
 ) -> tuple[ChainPlan, Foreseen, int]:
     """Say what `run` would do: the plan of a plane, blocks of all of them, and how many there are."""
     limit = usual() if memory is None else bytes_of(memory)
-    with _readable(source, axes) as image:
+    with readable(source, axes) as image:
         plan = _planned(steps, image, **how)
         if is_zarr(target):
             from cnnfilter.lazy.zarrstores import laid_like
@@ -194,6 +219,22 @@ def _planned(steps: Filter | Iterable[Filter], image: Source, **how: Any) -> Cha
     return plan
 
 
+@contextmanager
+def _workers(scheduler: str | None, *paths: object) -> Iterator[Any]:
+    """Reach the workers, if a scheduler is named; they must find the input, and the folder of the output."""
+    if scheduler is None:
+        yield None
+        return
+    from cnnfilter.cluster import workers
+
+    source, target = (
+        absolute(os.fspath(path)) if isinstance(path, str | os.PathLike) else "" for path in paths
+    )
+    seen = [path for path in (source, os.path.dirname(target)) if path]
+    with workers(scheduler, seen) as found:
+        yield found
+
+
 def _filters(steps: Filter | Iterable[Filter]) -> tuple[Filter, ...]:
     filters = (steps,) if isinstance(steps, Filter) else tuple(steps)
     for filter in filters:
@@ -205,82 +246,9 @@ def _filters(steps: Filter | Iterable[Filter]) -> tuple[Filter, ...]:
 
 
 def _refuse_the_same(source: Path | Source, target: Path | Sink) -> None:
-    if (
-        isinstance(source, str | os.PathLike)
-        and isinstance(target, str | os.PathLike)
-        and os.path.exists(target)
-    ):
-        if os.path.samefile(source, target):
+    if isinstance(source, str | os.PathLike) and isinstance(target, str | os.PathLike):
+        names = [os.fspath(path).rstrip("/") for path in (source, target)]
+        if names[0] == names[1] or (all(map(os.path.exists, names)) and os.path.samefile(*names)):
             raise ParameterError(
                 f"{os.fspath(target)} is the input, which is read until the end; name another"
             )
-
-
-@contextmanager
-def _readable(source: Path | Source, axes: Axes | None) -> Iterator[Source]:
-    if is_zarr(source):
-        from cnnfilter.lazy.zarrstores import opened_zarr  # with zarr, 0.2 s that others need not pay
-
-        with ExitStack() as stack:
-            with _named(source):
-                stored = stack.enter_context(opened_zarr(source, axes))
-            yield stored
-        return
-    if not isinstance(source, str | os.PathLike):
-        yield _having(source, "shape", "dtype", "read")
-        return
-    with ExitStack() as stack:
-        with _named(source):
-            image = stack.enter_context(opened(os.fspath(source)))
-        yield image
-
-
-@contextmanager
-def _writable(
-    target: Path | Sink,
-    picture: Picture,
-    plan: ChainPlan,
-    source: Source,
-    overwrite: bool,
-    unfinished: Any,
-) -> Iterator[Sink]:
-    if is_zarr(target):
-        from cnnfilter.lazy.zarrstores import created_zarr
-
-        with ExitStack() as stack:
-            with _named(target):
-                made = created_zarr(target, plan, source, picture, overwrite=overwrite, unfinished=unfinished)
-                stored = stack.enter_context(made)
-            yield stored
-        return
-    if getattr(source, "attributes", None):
-        picture.lose("attributes of the Zarr store are left out; write .zarr")
-    if not isinstance(target, str | os.PathLike):
-        yield _having(target, "chunks", "write")
-        return
-    with ExitStack() as stack:
-        with _named(target):
-            laid = laid_out(picture, form_of(os.fspath(target)), threads=plan.threads)
-            sink = stack.enter_context(created(os.fspath(target), laid))
-        yield sink
-
-
-def _having(store: Any, *names: str) -> Any:
-    missing = [name for name in names if not hasattr(store, name)]
-    if missing:
-        raise DtypeError(
-            f"{shown(store)} is no path and has no {missing[0]}; see cnnfilter.lazy.Source and Sink"
-        )
-    return store
-
-
-@contextmanager
-def _named(path: object) -> Iterator[None]:
-    """Say of which file an error speaks."""
-    try:
-        yield
-    except CnnFilterError as error:
-        if not isinstance(path, str | os.PathLike):
-            raise
-        name = os.fspath(path)
-        raise ImageFileError(str(error) if str(error).startswith(name) else f"{name}: {error}") from error

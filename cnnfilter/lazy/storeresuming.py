@@ -5,10 +5,7 @@ many planes and rows of it are written, and of which input and command.
 """
 
 import json
-import os
-import shutil
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from dataclasses import replace as changed
 from time import monotonic
 from typing import Any
@@ -16,6 +13,7 @@ from typing import Any
 from cnnfilter.core.geometry import Pair
 from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.lazy.engine import Counts, Watch
+from cnnfilter.lazy.places import place_of
 from cnnfilter.lazy.resuming import EVERY, command_of
 
 
@@ -32,6 +30,10 @@ class StoreMarks:
         How many planes are whole, and how many rows of the next one.
     clipped : int
         How many of their values were limited.
+    regions : list of int
+        Which are whole, where workers do them in any order.
+    ends : pair of float or None
+        The extremes that a stretch of regions needs, once they are found.
     """
 
     command: str
@@ -39,6 +41,13 @@ class StoreMarks:
     plane: int = 0
     rows: int = 0
     clipped: int = 0
+    regions: list[int] = field(default_factory=list)
+    ends: tuple[float, float] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to go on with."""
+        return bool(self.plane or self.rows or self.regions)
 
 
 class UnfinishedStore:
@@ -52,43 +61,46 @@ class UnfinishedStore:
         Of a plane.
     source : str
         The file or store that is read.
+    by_regions : bool
+        Whether it is made region by region, and not row by row.
     """
 
-    def __init__(self, target: str, plan: ChainPlan, source: str) -> None:
+    def __init__(self, target: str, plan: ChainPlan, source: str, *, by_regions: bool = False) -> None:
+        self.place = place_of(target)
         self.part = f"{target}.part"
         self.record = f"{self.part}.json"
-        self.marks = StoreMarks(command_of(plan, "Zarr"), _stamp(source))
+        self.marks = StoreMarks(
+            command_of(plan, "Zarr by regions" if by_regions else "Zarr"), place_of(source).stamp(source)
+        )
         self.marked = monotonic()
 
     def take_up(self) -> str:
         """Go on with what an earlier run left, if input and command are the same; say what is done."""
         try:
-            with open(self.record, encoding="ascii") as file:
-                found = StoreMarks(**json.load(file))
+            found = StoreMarks(**json.loads(self.place.read(self.record)))
         except (OSError, ValueError, TypeError):
             return f"there is no {self.part} to go on with: begins anew"
         if found.command != self.marks.command:
             return f"{self.part} is of another command: begins anew"
         if found.input != self.marks.input:
             return f"the input has changed since {self.part} was begun: begins anew"
-        if not os.path.isdir(self.part) or not (found.plane or found.rows):
+        if not self.place.exists(self.part) or not found.begun:
             return f"no row of {self.part} is whole: begins anew"
         self.marks = found
+        if found.regions:
+            return f"goes on with {self.part}, of which {len(found.regions)} regions are whole"
         plane = f"plane {found.plane}, " if found.plane else ""
         return f"goes on with {self.part} from {plane}row {found.rows}"
 
     @property
     def begun(self) -> bool:
         """Whether there is something to go on with."""
-        return bool(self.marks.plane or self.marks.rows)
+        return self.marks.begun
 
     def keep(self, **marks: Any) -> None:
         """Put down how far the store is."""
         self.marks = changed(self.marks, **marks)
-        new = f"{self.record}.new"
-        with open(new, "w", encoding="ascii") as file:
-            json.dump(asdict(self.marks), file)
-        os.replace(new, self.record)
+        self.place.write(self.record, json.dumps(asdict(self.marks)))
         self.marked = monotonic()
 
     def watch(self, plane: int) -> Watch:
@@ -98,9 +110,8 @@ class UnfinishedStore:
     def end(self, *, whole: bool) -> None:
         """Remove the record of a store that is whole, and what is of no use."""
         if whole or not self.begun:
-            shutil.rmtree(self.part, ignore_errors=True)
-            with suppress(FileNotFoundError):
-                os.unlink(self.record)
+            self.place.remove(self.part)
+            self.place.remove(self.record)
 
 
 class _PlaneWatch(Watch):
@@ -114,10 +125,3 @@ class _PlaneWatch(Watch):
         """Put it down, if it is time to."""
         if monotonic() - self.unfinished.marked >= EVERY:
             self.unfinished.keep(plane=self.plane, rows=rows, clipped=self.before + counts.clipped)
-
-
-def _stamp(path: str) -> list[int]:
-    """Return the bytes of a file, or of all files of a store, and when one was last written."""
-    inside = (os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
-    found = [os.stat(each) for each in ((path,) if os.path.isfile(path) else inside)]
-    return [sum(each.st_size for each in found), max((each.st_mtime_ns for each in found), default=0)]

@@ -2,9 +2,8 @@
 
 import math
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import product
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,6 +17,7 @@ from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.lazy import multiscale
 from cnnfilter.lazy.engine import UNDER_WAY, Source
 from cnnfilter.lazy.keeping import Kept, paste
+from cnnfilter.lazy.places import is_url, place_of
 from cnnfilter.lazy.planes import Axes, places_of, plane_axes
 from cnnfilter.lazy.storeresuming import UnfinishedStore
 from cnnfilter.lazy.stores import require_room
@@ -144,12 +144,19 @@ def opened_zarr(source: Any, axes: Axes | None) -> Iterator[Stack]:
 
 def _opened(path: str) -> Node:
     zarr = _zarr()
+    place = place_of(path)
     try:
         return zarr.open(path, mode="r")
     except Exception as error:  # there is no error of its own for all that metadata may lack
-        if not os.path.exists(path):
+        if not place.exists(path):
             raise FileNotFoundError(f"{path}: there is no such store") from error
         raise ImageFileError(f"cannot be read as Zarr ({' '.join(str(error).split())})") from error
+
+
+def opened_member(path: str, member: str) -> ZarrArray:
+    """Open an array to be written, a member of a group or by itself."""
+    node = _zarr().open(path, mode="r+")
+    return node[member] if member else node
 
 
 def _names(array: ZarrArray) -> Any:
@@ -166,13 +173,14 @@ def created_zarr(
     *,
     overwrite: bool,
     unfinished: UnfinishedStore | None = None,
+    fill: multiscale.Fill | None = None,
 ) -> Iterator[Stack]:
     """Make a Zarr array, or an OME-Zarr image from one, to be written block by block; or take an array.
 
     It is made as NAME.part and renamed when the block ends well. What describes the source, if that is Zarr,
     is kept: version, chunks, shards, codecs, names of axes and attributes. What else is known of the source
     is put down in the losses of the picture. `unfinished` says whether an earlier run made some of it, and
-    keeps what this one leaves if it is ended.
+    keeps what this one leaves if it is ended. `fill` writes the smaller levels; see `multiscale.make_levels`.
 
     Raises
     ------
@@ -187,7 +195,7 @@ def created_zarr(
         yield _taken(target, plan, known)
         return
     there = unfinished is not None and unfinished.begun
-    if known is not None and not known.array.compressors and not there:
+    if known is not None and not known.array.compressors and not there and not is_url(target):
         with_levels = 1 if known.group is None else 4 / 3
         size = math.prod(_shape(known, plan)) * plan.target.itemsize
         require_room(os.fspath(target), int(with_levels * size))
@@ -206,7 +214,7 @@ def created_zarr(
             for name in smaller:
                 if name in group:  # made by a run that was ended
                     del group[name]
-            multiscale.make_levels(known.group, group, known.axes, _made_like)
+            multiscale.make_levels(known.group, group, known.axes, _made_like, fill)
         elif there:
             yield Stack(zarr.open_array(part, mode="r+"), known.axes if known else (0, 1), part)
         elif known is not None:
@@ -237,27 +245,25 @@ def laid_like(plan: ChainPlan, source: Source) -> Laid:
 
 @contextmanager
 def _new_store(path: str, overwrite: bool, unfinished: UnfinishedStore | None) -> Iterator[str]:
-    part = f"{path}.part"
-    recorded = unfinished is not None and os.path.exists(unfinished.record)
-    if os.path.lexists(path) and not overwrite:
+    part, place = f"{path}.part", place_of(path)
+    recorded = unfinished is not None and place.exists(unfinished.record)
+    if place.exists(path) and not overwrite:
         raise ImageFileError("exists already; remove it, or allow to overwrite it")
-    if os.path.lexists(part) and not (unfinished and unfinished.begun):
+    if place.exists(part) and not (unfinished and unfinished.begun):
         if not (overwrite or recorded):
             raise ImageFileError(f"{part} is there from a run that goes on or was ended; remove it")
-        shutil.rmtree(part)
+        place.remove(part)
     try:
         yield part
-        if os.path.lexists(path):
-            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-        os.rename(part, path)
+        place.remove(path)
+        place.move(part, path)
         if unfinished:
             unfinished.end(whole=True)
     finally:
         if unfinished:
             unfinished.end(whole=False)
         else:
-            with suppress(FileNotFoundError):
-                shutil.rmtree(part)
+            place.remove(part)
 
 
 def _taken(array: ZarrArray, plan: ChainPlan, source: Stack | None) -> Stack:

@@ -12,8 +12,9 @@ from cnnfilter import Kernel
 from cnnfilter.errors import ParameterError
 from cnnfilter.filters import plan as chainplan
 from cnnfilter.filters.chain import run_chain
+from cnnfilter.filters.parts import ends_of
 from cnnfilter.filters.plan import plan_chain
-from cnnfilter.lazy.engine import Watch, filter_blocks, pixels_read
+from cnnfilter.lazy.engine import Part, Watch, extremes_in_blocks, filter_blocks, from_row, pixels_read
 from cnnfilter.learning.application import Learned
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.registry import filter_named
@@ -155,6 +156,35 @@ def test_blocks_have_the_bytes_of_the_whole(run):
 
 @settings(max_examples=100, deadline=None)
 @given(runs(), st.data())
+def test_parts_that_are_made_apart_have_the_bytes_of_the_whole(run, data):
+    frame, chain, block, how = run
+    with np.errstate(all="ignore"):
+        try:
+            plan = plan_chain(chain, frame.shape, frame.dtype, **how)
+            whole = run_chain(plan, frame)
+        except ParameterError:
+            assume(False)
+        height, width = plan.shapes[-1][:2]
+        row, column = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+        parts = [
+            Part(rows, columns, 1)
+            for rows in ((0, row), (row, height))
+            for columns in ((0, column), (column, width))
+            if rows[0] < rows[1] and columns[0] < columns[1]
+        ]
+        sink, ends = Image(np.empty(plan.shapes[-1], plan.target)), None
+        if plan.value_range == "stretch":
+            found = [extremes_in_blocks(plan, Image(frame), block, part=part) for part in parts]
+            ends = ends_of(plan, [pair for pairs in found for pair in pairs])
+        counts = [filter_blocks(plan, Image(frame), sink, block, part=part, ends=ends) for part in parts]
+    assert (sink.written == 1).all()
+    assert sink.array.tobytes() == whole.array.tobytes()
+    if promise.needs_all(plan.geometries[1:]):
+        assert sum(each.clipped for each in counts) == whole.clipped
+
+
+@settings(max_examples=100, deadline=None)
+@given(runs(), st.data())
 def test_missing_pixels_are_those_of_the_whole(run, data):
     frame, chain, block, how = run
     value = float("nan") if frame.dtype.kind == "f" and data.draw(st.booleans()) else 7.0
@@ -252,7 +282,7 @@ def test_a_run_that_goes_on_gives_the_rest():
         def written(self, rows, counts):
             heard.append(rows)
 
-    filter_blocks(plan, Image(frame), sink, (20, 30), first=31, watch=Hearing())
+    filter_blocks(plan, Image(frame), sink, (20, 30), part=from_row(plan, 31), watch=Hearing())
     assert heard == [51, 71, 90]
     np.testing.assert_array_equal(sink.array[31:], whole[31:])
     assert not sink.written[:31].any()

@@ -15,6 +15,7 @@ from cnnfilter.cli.main import note
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
 from cnnfilter.lazy.engine import (
+    UNDER_WAY,
     Counts,
     Watch,
     extremes_in_blocks,
@@ -158,7 +159,10 @@ def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> Cou
             if watch.unfinished:
                 watch.unfinished.found(ends)
         value = large.missing.value if large.missing else None
-        filter_blocks(plan, image, sink, block, first=watch.rows, ends=ends, missing=value, watch=watch)
+        # Those that flow are filtered side by side: fewer threads for each wait less for each other.
+        threads = max(1, plan.threads // UNDER_WAY) if large.flowing else plan.threads
+        told: dict[str, Any] = {"ends": ends, "missing": value, "watch": watch, "threads": threads}
+        filter_blocks(plan, image, sink, block, first=watch.rows, **told)
     return watch.counts
 
 

@@ -114,6 +114,7 @@ def filter_blocks(
     ends: tuple[float, float] | None = None,
     missing: float | None = None,
     watch: Watch | None = None,
+    threads: int | None = None,
 ) -> Counts:
     """Filter an image block by block.
 
@@ -132,6 +133,8 @@ def filter_blocks(
         The value that will be taken to mean missing, if it is not that of the plan.
     watch : Watch, optional
         Is told how far the run is.
+    threads : int, optional
+        For each of the blocks under way; default those of the plan.
 
     Returns
     -------
@@ -151,7 +154,8 @@ def filter_blocks(
     missing = plan.missing if missing is None else missing
     # Closed when writing fails, so that nothing reads the source any more.
     blocks, strips = blocks_of(plan, block, first), opaque_strips(plan, source)
-    with closing(_filtered(steps_of(plan, **told), source, blocks, plan.threads, strips)) as results:
+    steps, threads = steps_of(plan, **told), threads or plan.threads
+    with closing(_filtered(steps, source, blocks, threads, strips)) as results:
         for rows, columns, applied in results:
             sink.write(rows, columns, marked(applied.array, plan))
             clipped += applied.clipped

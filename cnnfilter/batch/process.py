@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any, NamedTuple
 
 from cnnfilter.batch.jobs import STREAM, Job
@@ -15,6 +14,7 @@ from cnnfilter.batch.missing import MissingPixels, find_missing, has_pixels_of, 
 from cnnfilter.errors import ImageFileError, ParameterError
 from cnnfilter.files import MAX_PIXELS, Metadata, Picture, form_named, form_of, read, write
 from cnnfilter.files.limit import BeyondLimit
+from cnnfilter.files.writing import Target
 from cnnfilter.filters.chain import Result, run_chain
 from cnnfilter.filters.filter import Filter, Range
 from cnnfilter.filters.plan import ChainPlan, plan_chain
@@ -118,6 +118,11 @@ class Process(NamedTuple):
     fill: bool = False
     room: int | None = None
 
+    @property
+    def packing(self) -> dict[str, Any]:
+        """How a result is packed, as writing is told."""
+        return {"quality": self.quality, "compression": self.compression}
+
     def run(self, job: Job) -> Outcome | None:
         """Read, filter and write one file; return None for one that is left alone."""
         started = time.perf_counter()
@@ -128,9 +133,7 @@ class Process(NamedTuple):
         clipped = self._filter(picture)
         self.note_clipped(picture, clipped)
         form = self.form_of(picture, job)
-        marked = any(picture.kept(index).marked for index in range(len(picture.frames)))
-        if marked and self._is_inexact(picture, form):
-            picture.lose(f"{form} keeps no value exactly: missing pixels cannot be told from others")
+        self.note_inexact(picture, form)
         self._write(picture, job, form)
         return Outcome(
             form=form,
@@ -202,6 +205,12 @@ class Process(NamedTuple):
                 f"more than {passed[-1]} % of the values lay outside the range of the pixels{below} and were "
                 f"clipped; --range {ways}{where} keeps them"
             )
+
+    def note_inexact(self, picture: Picture, form: str) -> None:
+        """Say that missing pixels are lost in a form that changes pixels a little."""
+        marked = any(picture.kept(index).marked for index in range(len(picture.frames)))
+        if marked and self._is_inexact(picture, form):
+            picture.lose(f"{form} keeps no value exactly: missing pixels cannot be told from others")
 
     def _filter_page(self, picture: Picture, index: int) -> int:
         """Replace a frame by its result; return how many values were limited."""
@@ -289,14 +298,9 @@ class Process(NamedTuple):
             return picture.form
 
     def _write(self, picture: Picture, job: Job, form: str) -> None:
-        save = partial(
-            write,
-            picture,
-            form=form,
-            quality=self.quality,
-            compression=self.compression,
-            threads=self.threads,
-        )
+        def save(target: Target, **how: Any) -> None:
+            write(picture, target, form=form, threads=self.threads, **self.packing, **how)
+
         if job.target == STREAM:
             encoded = io.BytesIO()  # a failure must not leave half an image in the pipe
             save(encoded, name="standard output")

@@ -1,9 +1,8 @@
 """One image filtered in blocks: where its result goes, how far it is, and what is told of it."""
 
+import io
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,11 +10,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.process import Outcome, Process, tell_other_names, writing
+from cnnfilter.cli.blocks import Damaged
 from cnnfilter.cli.main import note
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
 from cnnfilter.filters.parts import ends_of
 from cnnfilter.lazy.engine import (
+    UNDER_WAY,
     Counts,
     Watch,
     extremes_in_blocks,
@@ -23,16 +24,17 @@ from cnnfilter.lazy.engine import (
     from_row,
     require_local,
 )
-from cnnfilter.lazy.foreseeing import Foreseen, foreseen
 from cnnfilter.lazy.memory import TooLittle, block_of
-from cnnfilter.lazy.resuming import Unfinished, marks_of
 from cnnfilter.lazy.stores import Laid, blank, created, laid_out
+from cnnfilter.wholefile import whole_file
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from cnnfilter.cli.blocks import Blocks, Large
     from cnnfilter.filters.plan import ChainPlan
+    from cnnfilter.lazy.foreseeing import Foreseen
+    from cnnfilter.lazy.resuming import Unfinished
 
 
 def run_in_blocks(process: Process, job: Job, large: "Large", blocks: "Blocks", started: float) -> Outcome:
@@ -52,17 +54,22 @@ def run_in_blocks(process: Process, job: Job, large: "Large", blocks: "Blocks", 
     piped = job.target == STREAM or (os.path.exists(job.target) and not os.path.isfile(job.target))
     if not piped:
         tell_other_names(picture, job.target)
-    laid = laid_out(picture, large.form, compression=process.compression, threads=process.threads)
-    if piped:
+    laid = laid_out(picture, large.form, threads=process.threads, **process.packing)
+    if large.flowing:
+        counts = _flow(job, large, laid, blocks, piped=piped)
+    elif piped:
         counts = _into_pipe(job.target, large, laid, blocks)
     else:
-        marks = marks_of(plan, large.form, process.compression, large.image.file)
+        from cnnfilter.lazy.resuming import Unfinished, marks_of
+
+        marks = marks_of(plan, large.form, tuple(process.packing.values()), large.image.file)
         counts = _into_file(job, large, laid, Unfinished(job.target, marks), blocks)
     # What is told of the result comes before what its file does not hold, as for an image held whole.
     picture.losses, of_file = picture.losses[:before], picture.losses[before:]
     if large.missing and counts.mistaken:
         picture.lose(large.missing.mistaken)
     process.note_clipped(picture, counts.clipped)
+    process.note_inexact(picture, large.form)
     picture.losses += of_file
     return Outcome(
         form=large.form,
@@ -77,21 +84,51 @@ def run_in_blocks(process: Process, job: Job, large: "Large", blocks: "Blocks", 
     )
 
 
+def _flow(job: Job, large: "Large", laid: Laid, blocks: "Blocks", *, piped: bool) -> Counts:
+    """Write what memory would hold, too: nothing of it stays if the run does not end well."""
+    held = io.BytesIO()
+
+    @contextmanager
+    def opening(path: str) -> Iterator[IO[bytes]]:
+        with writing(path), whole_file(path, replace=job.existing != "refuse") as file:
+            yield file
+
+    with created(job.target, laid, (lambda path: nullcontext(held)) if piped else opening) as sink:
+        try:
+            counts = _filtered(large, sink, blocks, _Bar(large.plan, shown=False))
+        except ImageFileError as error:
+            raise Damaged from error
+    if piped:
+        with _through(job.target) as through:
+            through.write(held.getbuffer())
+    return counts
+
+
+@contextmanager
+def _through(target: str) -> Iterator[IO[bytes]]:
+    """Open what cannot seek."""
+    with nullcontext(sys.stdout.buffer) if target == STREAM else open(target, "wb") as through:
+        yield through
+        through.flush()
+
+
 def _into_pipe(target: str, large: "Large", laid: Laid, blocks: "Blocks") -> Counts:
     """Write what cannot seek: through a temporary file, so that it gets all of the image or none."""
+    import shutil
+    import tempfile
+
     folder = tempfile.gettempdir()
     with tempfile.TemporaryFile(dir=folder) as file:
         name = os.path.join(folder, "result")
         with created(name, laid, lambda path: nullcontext(file)) as sink:
             counts = _filtered(large, sink, blocks, _Bar(large.plan, blocks.bar))
         file.seek(0)
-        with nullcontext(sys.stdout.buffer) if target == STREAM else open(target, "wb") as through:
+        with _through(target) as through:
             shutil.copyfileobj(file, through, 1 << 20)
-            through.flush()
     return counts
 
 
-def _into_file(job: Job, large: "Large", laid: Laid, unfinished: Unfinished, blocks: "Blocks") -> Counts:
+def _into_file(job: Job, large: "Large", laid: Laid, unfinished: "Unfinished", blocks: "Blocks") -> Counts:
     """Write a file of which every finished row stays if the run does not end well."""
     if blocks.resume:
         note(f"{job.target}: {unfinished.take_up()}")
@@ -124,8 +161,10 @@ def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> Cou
             if watch.unfinished:
                 watch.unfinished.found(ends)
         value = large.missing.value if large.missing else None
-        part = from_row(plan, watch.rows)
-        filter_blocks(plan, image, sink, block, part=part, ends=ends, missing=value, watch=watch)
+        # Those that flow are filtered side by side: fewer threads for each wait less for each other.
+        threads = max(1, plan.threads // UNDER_WAY) if large.flowing else plan.threads
+        told: dict[str, Any] = {"ends": ends, "missing": value, "watch": watch, "threads": threads}
+        filter_blocks(plan, image, sink, block, part=from_row(plan, watch.rows), **told)
     return watch.counts
 
 
@@ -136,6 +175,8 @@ def _held(large: "Large", written: Any, blocks: "Blocks") -> int:
 
 def _block(large: "Large", written: Any, blocks: "Blocks") -> Pair:
     """Choose rows and columns of the blocks."""
+    if large.flowing:
+        return large.flowing
     held, bands = _held(large, written, blocks), hasattr(large.image, "expect")
     try:
         return block_of(large.plan, written.chunks, blocks.held + blocks.share, held, bands=bands)
@@ -145,17 +186,19 @@ def _block(large: "Large", written: Any, blocks: "Blocks") -> Pair:
         raise TooLittle(f"{error}; fewer --jobs leave more for each file") from error
 
 
-def foresee(process: Process, large: "Large", blocks: "Blocks") -> Foreseen:
+def foresee(process: Process, large: "Large", blocks: "Blocks") -> "Foreseen":
     """Say how an image would be filtered.
 
     Raises
     ------
     NeedsWhole, NotInParts, TooLittle
     """
+    from cnnfilter.lazy.foreseeing import foreseen
+
     image, plan = large.image, large.plan
     require_local(plan)
     picture = blank(plan.shapes[-1], plan.target, image.picture)
-    laid = laid_out(picture, large.form, compression=process.compression)
+    laid = laid_out(picture, large.form, **process.packing)
     block = _block(large, laid, blocks)
     return foreseen(plan, image, block, _held(large, laid, blocks))
 
@@ -163,7 +206,7 @@ def foresee(process: Process, large: "Large", blocks: "Blocks") -> Foreseen:
 class _Bar(Watch):
     """Show on a terminal how far a run is, and put down the rows that are finished."""
 
-    def __init__(self, plan: "ChainPlan", shown: bool, unfinished: Unfinished | None = None) -> None:
+    def __init__(self, plan: "ChainPlan", shown: bool, unfinished: "Unfinished | None" = None) -> None:
         self.unfinished, self.shown = unfinished, shown
         marks = unfinished.marks if unfinished else None
         self.rows = marks.rows if marks else 0

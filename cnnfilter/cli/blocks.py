@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from cnnfilter.batch.jobs import STREAM, Job
 from cnnfilter.batch.missing import MissingPixels, named_missing, overruled
 from cnnfilter.batch.process import Outcome, Process, is_left_alone, needed_whole, size_of
+from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import CnnFilterError, ImageFileError
 from cnnfilter.files import MAX_PIXELS
 from cnnfilter.files.limit import BeyondLimit, Limit
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-LEAST_FILE = 4 << 20
+LEAST_FILE = 1 << 20
 """Bytes of the smallest file that is looked at, unless a bound of memory is given: it takes 13 ms."""
 
 PLAUSIBLE = 1100
@@ -41,13 +42,20 @@ class Large(NamedTuple):
     missing : MissingPixels or None
     others : bool
         Whether pixels have another value that the file declares missing.
+    flowing : pair of int or None
+        Rows and columns at a time of an image that memory would hold whole, too.
     """
 
     image: Any
     plan: "ChainPlan"
     form: str
-    missing: MissingPixels | None
-    others: bool
+    missing: MissingPixels | None = None
+    others: bool = False
+    flowing: Pair | None = None
+
+
+class Damaged(Exception):
+    """An image that cannot be read to its end, of which nothing is written."""
 
 
 class Blocks:
@@ -109,7 +117,7 @@ class Blocks:
 
             return run_in_blocks(process, job, large, self, started)
 
-        return self.decided(process, job, in_blocks, lambda process: process.run(job))
+        return self.decided(process, job, in_blocks, lambda process: process.run(job), flowing=True)
 
     def decided(
         self,
@@ -117,35 +125,42 @@ class Blocks:
         job: Job,
         in_blocks: Callable[[Large], Result],
         whole: Callable[[Process], Result],
+        *,
+        flowing: bool = False,
     ) -> Result:
         """Call one of two functions: with an image to be filtered in blocks, or with what filters it whole.
 
-        What cannot be filtered in blocks is held whole unless the memory is bounded.
+        What cannot be filtered in blocks is held whole unless the memory is bounded. `flowing`: whether what
+        memory holds goes in blocks, too, where that is faster.
         """
         if self.memory is not None:
             # Most readers hold the bytes of the file beside its pixels.
             process = process._replace(room=self.share - size_of(job.source))
         elif size_of(job.source) < LEAST_FILE:
             return whole(process)
-        from cnnfilter.lazy.engine import NeedsWhole
-        from cnnfilter.lazy.memory import TooLittle
-        from cnnfilter.lazy.stores import NotInParts
-
+        refusal: Exception | None = None
         with ExitStack() as stack:
+            large = None
             try:
-                large = self._look(process, job, stack)
+                large = self._look(process, job, stack, flowing)
             except BeyondLimit:
                 raise
             except (CnnFilterError, OSError) as error:
-                return _reasoned(whole, process, error)
-            if large is None:
-                return whole(process)
-            try:
-                return in_blocks(large)
-            except (NeedsWhole, NotInParts, TooLittle) as error:
-                if self.memory is not None:
-                    raise
-                return _reasoned(whole, process, error)
+                refusal = error
+            if large is not None:
+                from cnnfilter.lazy.engine import NeedsWhole
+                from cnnfilter.lazy.memory import TooLittle
+                from cnnfilter.lazy.stores import NotInParts
+
+                try:
+                    return in_blocks(large)
+                except Damaged:  # what is wrong is told by whoever reads all of it
+                    pass
+                except (NeedsWhole, NotInParts, TooLittle) as error:
+                    if self.memory is not None:
+                        raise
+                    refusal = error
+        return _reasoned(whole, process, refusal) if refusal else whole(process)
 
     def leave(self) -> list[str]:
         """Remove what an interruption left of no use; return the names of the rest."""
@@ -154,7 +169,7 @@ class Blocks:
                 one.remove()
         return [one.part for one in self.unfinished if one.marks.rows and not one.whole]
 
-    def _look(self, process: Process, job: Job, stack: ExitStack) -> Large | None:
+    def _look(self, process: Process, job: Job, stack: ExitStack, flowing: bool) -> Large | None:
         """Open an image and plan what becomes of it, if it is to be filtered in blocks.
 
         Raises
@@ -166,17 +181,16 @@ class Blocks:
         """
         from cnnfilter.lazy.stores import NotInParts, opened
 
-        stdin: Any = sys.stdin.buffer
-        source = stdin.raw if job.source == STREAM else job.source
         size = size_of(job.source)
         if not size:  # a pipe is read as it comes
             return None
+        source = _unread(stack) if job.source == STREAM else job.source
         image: Any = stack.enter_context(opened(source))
         picture, (height, width, *channels) = image.picture, image.shape
         each = math.prod(channels) * image.dtype.itemsize
         plan = process.plan(image.shape, image.dtype, picture.alpha)
         if needed_whole(plan) <= self.share - size:
-            return None
+            return self._flowing(process, job, image, plan) if flowing else None
         pixels, plausible = height * width, height * width * each <= PLAUSIBLE * size
         if self.limited or not plausible:
             Limit(process.max_pixels).spend(width, height, bytes_a_pixel=each)
@@ -189,6 +203,32 @@ class Blocks:
         if missing is not None:
             plan = process.plan(image.shape, image.dtype, picture.alpha, missing)
         return Large(image, plan, form, missing, others)
+
+    def _flowing(self, process: Process, job: Job, image: Any, plan: "ChainPlan") -> Large | None:
+        """Say in which blocks an image goes that memory would hold whole, if it does."""
+        from cnnfilter.lazy.flowing import flowing_block
+        from cnnfilter.lazy.stores import blank, laid_out
+
+        picture, form = image.picture, process.form_of(image.picture, job)
+        if process.axes is not None or named_missing(picture, 0, process.missing) is not None:
+            return None
+        if math.prod(plan.shape[:2]) > process.max_pixels or plan.shape[2:] != plan.shapes[-1][2:]:
+            return None
+        if form == "TIFF" and (picture.encoding.get("big") or picture.encoding.get("planar")):
+            return None  # blocks are written in another order, or for larger files
+        process.refuse_large(plan)
+        result = blank(plan.shapes[-1], plan.target, picture)
+        laid = laid_out(result, form, **process.packing)
+        block = flowing_block(plan, image, laid.chunks)
+        return block and Large(image, plan, form, flowing=block)
+
+
+def _unread(stack: ExitStack) -> Any:
+    """Return standard input as a file without buffer, until the stack is closed."""
+    stdin: Any = sys.stdin.buffer
+    stack.callback(stdin.raw.seek, stdin.raw.tell())
+    stdin.raw.seek(stdin.tell())
+    return stdin.raw
 
 
 def run_on_worker(

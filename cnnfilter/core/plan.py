@@ -332,7 +332,7 @@ def _recursive(question: _Question) -> _Offer | str:
         return f"it would be off by up to {255 * error:.2g} of 255 grey levels; at most 0.5 are allowed"
     accumulator = "float32" if question.source in ("uint8", "float32") else "float64"
     reason = f"sigma does not matter: 48 multiply-adds a value, within {255 * error:.2f} of 255 grey levels"
-    return _Offer(48, _in_type(accumulator, 3.5), accumulator, error, reason)
+    return _Offer(48, _in_type(accumulator, recursive.cost(question.geometry)), accumulator, error, reason)
 
 
 _OFFERS: dict[str, Callable[[_Question], _Offer | str]] = {

@@ -1,4 +1,4 @@
-"""JPEG: quantisation tables and subsampling are kept, so that a filtered copy is as good as its original."""
+"""Reading JPEG: quantisation tables and subsampling are kept, for a filtered copy as good as its original."""
 
 import io
 import struct
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, JpegImagePlugin
+from PIL import JpegImagePlugin
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import pillow
@@ -14,11 +14,11 @@ from cnnfilter.files.depth import to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Picture, stand_upright
 
-_SCAN, _MOST_SCANS = b"\xff\xda", 200
+SCAN, _MOST_SCANS = b"\xff\xda", 200
 _LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
-_PHOTOSHOP = b"Photoshop 3.0\0"
+PHOTOSHOP = b"Photoshop 3.0\0"
 _UNDERSTOOD = (
-    _PHOTOSHOP,
+    PHOTOSHOP,
     b"JFIF",
     b"Exif\0",
     b"http://ns.adobe.com/xap/1.0/\0",
@@ -29,25 +29,39 @@ _UNDERSTOOD = (
 # JFXX thumbnails, quality settings and the like speak of the old bytes alone.
 _OF_THE_ENCODER = {"APP0", "APP12", "APP14"}
 
-QUALITY = 90
-"""Of a JPEG that was none before."""
-
-_LONGEST = {"exif": 65_533, "xmp": 65_533 - len(b"http://ns.adobe.com/xap/1.0/\0"), "comment": 65_533}
-"""Bytes of a block that one segment holds; with its length it has 65535."""
+_PIECE = 1 << 19
+"""Bytes of the file that are decoded at a time: between two pieces other threads may hold Python's lock."""
 
 
 def read(file: IO[bytes], limit: Limit) -> Picture:
     """Read grey, RGB or CMYK."""
     data = file.read()
-    segments = list(_before_the_pixels(data))
-    start = segments[-1][1] if segments else 0  # what comes before may hold any bytes
-    if data.count(_SCAN, start) > _MOST_SCANS:  # each of them costs the time of a whole image
-        raise ImageFileError(f"damaged JPEG file (more than {_MOST_SCANS} scans); get a whole copy")
-    if deep := next((place for marker, place in segments if _is_deep(data, marker, place)), 0):
+    if deep := deep_in(data):
         return _read_deep(data, deep, limit)
+    image, picture = undecoded(data)
+    limit.spend(*image.size)
+    with pillow.decoding("JPEG"):
+        picture.frames = [pillow.pixels(image)]
+    return stand_upright(picture)
+
+
+def deep_in(data: bytes) -> int:
+    """Return where the header is of an image that Pillow does not read: without loss, or of 12 bits; or 0.
+
+    Files of more scans than any encoder writes are refused.
+    """
+    segments = list(segments_in(data))
+    start = segments[-1][1] if segments else 0  # what comes before may hold any bytes
+    if data.count(SCAN, start) > _MOST_SCANS:  # each of them costs the time of a whole image
+        raise ImageFileError(f"damaged JPEG file (more than {_MOST_SCANS} scans); get a whole copy")
+    return next((place for marker, place in segments if _is_deep(data, marker, place)), 0)
+
+
+def undecoded(data: bytes) -> tuple[Any, Picture]:
+    """Return an image of Pillow that is yet to be decoded, and what is known of it: no frames."""
     with pillow.decoding("JPEG"):
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-        limit.spend(*image.size)
+        image.decodermaxblock = _PIECE
         encoding: dict[str, Any] = {
             "qtables": dict(image.quantization),
             "subsampling": _subsampling(image),
@@ -56,8 +70,7 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
         kept = pillow.metadata(image.info)
         kept.dpi = _dpi(image.info)
         model, _ = pillow.MODELS[image.mode]
-        frame = pillow.pixels(image)
-    picture = Picture([frame], model, metadata=kept, encoding=encoding)
+    picture = Picture([], model, metadata=kept, encoding=encoding)
     x, y = image.info.get("jfif_density", (1, 1))
     if image.info.get("jfif_unit") == 0 and x != y:
         picture.losses.append(f"the shape of the pixels ({x}:{y}) left out")
@@ -65,8 +78,8 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     if "mp" in image.info:
         picture.losses.append("only the first picture of this multi-picture JPEG is kept")
     else:
-        picture.losses += _what_follows(data, segments[-1][1] if segments else 0)
-    return stand_upright(picture)
+        picture.losses += _what_follows(data, max((place for _, place in segments_in(data)), default=0))
+    return image, picture
 
 
 def _subsampling(image: Any) -> int:
@@ -76,7 +89,7 @@ def _subsampling(image: Any) -> int:
 
 def _take_blocks(picture: Picture, blocks: list[tuple[str, bytes]]) -> None:
     """Keep Photoshop's resources and the first comment, and tell what else is left out."""
-    resources = b"".join(block[len(_PHOTOSHOP) :] for _, block in blocks if block.startswith(_PHOTOSHOP))
+    resources = b"".join(block[len(PHOTOSHOP) :] for _, block in blocks if block.startswith(PHOTOSHOP))
     if resources:
         from cnnfilter.files.photoshop import without_thumbnails
 
@@ -89,10 +102,10 @@ def _take_blocks(picture: Picture, blocks: list[tuple[str, bytes]]) -> None:
     picture.losses += [f"the {name} block is left out" for name in sorted(others - _OF_THE_ENCODER)]
 
 
-def _before_the_pixels(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the marker of each segment before the pixels, and the place of its content."""
+def segments_in(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the marker of each segment of a JPEG before its pixels, and the place of its content."""
     place = 2
-    while data[place : place + 1] == b"\xff" and data[place : place + 2] != _SCAN:
+    while data[place : place + 1] == b"\xff" and data[place : place + 2] != SCAN:
         yield data[place + 1] if place + 1 < len(data) else 0, place + 4
         place += 2 + max(2, int.from_bytes(data[place + 2 : place + 4], "big"))
 
@@ -137,37 +150,3 @@ def _dpi(info: dict[Any, Any]) -> tuple[float, float] | None:
     inches = {1: 1.0, 2: 2.54}.get(info.get("jfif_unit", 0))
     x, y = info.get("jfif_density", (0, 0))
     return (x * inches, y * inches) if inches and x and y else None
-
-
-def write(picture: Picture, file: IO[bytes], quality: int | None) -> None:
-    """Write one frame of 8 bits without alpha."""
-    frame = picture.frames[0]
-    options = pillow.options(picture.metadata, "icc_profile", "exif", "xmp", "dpi", "comment")
-    for name, most in _LONGEST.items():
-        if len(options.get(name, b"")) > most:
-            raise ImageFileError(
-                f"the {name} block of {len(options[name])} bytes is too long for JPEG; write .png"
-            )
-    options["extra"] = _segments(picture.metadata.photoshop or b"")
-    image = pillow.image_of(frame)
-    if picture.model == "cmyk":
-        image = Image.frombuffer("CMYK", image.size, frame.tobytes(), "raw", "CMYK", 0, 1)
-    encoding = picture.encoding
-    if quality is None and picture.form == "JPEG" and _fits(encoding, image):
-        options |= {"qtables": encoding["qtables"], "subsampling": encoding["subsampling"]}
-    else:
-        options["quality"] = QUALITY if quality is None else quality
-    pillow.save(image, file, "JPEG", progressive=encoding.get("progressive", False), **options)
-
-
-def _segments(resources: bytes) -> bytes:
-    """Return Photoshop's resources as APP13 segments."""
-    most = 65_533 - len(_PHOTOSHOP)
-    pieces = [_PHOTOSHOP + resources[place : place + most] for place in range(0, len(resources), most)]
-    return b"".join(b"\xff\xed" + (len(piece) + 2).to_bytes(2, "big") + piece for piece in pieces)
-
-
-def _fits(encoding: dict[str, Any], image: Image.Image) -> bool:
-    """Tell whether the tables that were read can be written for this image."""
-    tables = encoding.get("qtables", {})
-    return bool(tables) and max(map(max, tables.values())) < 256 and list(tables) == list(range(len(tables)))

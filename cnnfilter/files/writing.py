@@ -16,6 +16,10 @@ from cnnfilter.wholefile import whole_file
 Target = str | os.PathLike[str] | IO[bytes]
 
 
+JPEG_SIDE = 65500
+"""Rows and columns that a JPEG has at most."""
+
+
 class _Ability(NamedTuple):
     """What a form can hold."""
 
@@ -29,7 +33,7 @@ class _Ability(NamedTuple):
 
 _ABILITIES = {
     "PNG": _Ability(("uint8", "uint16"), alpha=True, frames=True),
-    "JPEG": _Ability(cmyk=True, side=65500),
+    "JPEG": _Ability(cmyk=True, side=JPEG_SIDE),
     "TIFF": _Ability(
         ("uint8", "uint16", "int16", "float32", "float64"), tuple(range(1, 65)), True, True, True
     ),
@@ -87,7 +91,7 @@ def write(
     compression : int, optional
         0 (none) to 9 (smallest) for PNG and TIFF. Default: 1 for PNG; a TIFF is packed as it was.
     threads : int, optional
-        For compressing a PNG, GIF or TIFF. Default: one for each processor.
+        For compressing a PNG, GIF, TIFF or large JPEG. Default: one for each processor.
     name : str, optional
         What messages call the target; default its path.
     overwrite : bool, default True
@@ -205,7 +209,7 @@ def _encode(picture: Picture, file: IO[bytes], form: str, options: dict[str, Any
     elif form == "TIFF":
         import_module(f"{package}.tiff_writing").write(picture, file, compression, threads)
     elif form == "JPEG":
-        import_module(f"{package}.jpeg").write(picture, file, quality)
+        import_module(f"{package}.jpeg_writing").write(picture, file, quality, threads)
     elif form == "GIF":
         import_module(f"{package}.gif").write(picture, file, threads)
     elif form in ("JXL", "JP2", "QOI", "HDR"):

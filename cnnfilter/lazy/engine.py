@@ -133,6 +133,7 @@ def filter_blocks(
     ends: tuple[float, float] | None = None,
     missing: float | None = None,
     watch: Watch | None = None,
+    threads: int | None = None,
 ) -> Counts:
     """Filter an image block by block.
 
@@ -151,6 +152,8 @@ def filter_blocks(
         The value that will be taken to mean missing, if it is not that of the plan.
     watch : Watch, optional
         Is told how far the run is.
+    threads : int, optional
+        For each of the blocks under way; default those of the plan.
 
     Returns
     -------
@@ -170,8 +173,10 @@ def filter_blocks(
     clipped = alike = 0
     missing = plan.missing if missing is None else missing
     # Closed when writing fails, so that nothing reads the source any more.
-    steps, strips = steps_of(plan, **told), opaque_strips(plan, source)
-    with closing(_filtered(steps, source, blocks_of(part, block), strips, part.under_way)) as results:
+    steps, strips, threads = steps_of(plan, **told), opaque_strips(plan, source), threads or plan.threads
+    with closing(
+        _filtered(steps, source, blocks_of(part, block), strips, part.under_way, threads)
+    ) as results:
         for rows, columns, applied in results:
             sink.write(rows, columns, marked(applied.array, plan))
             clipped += applied.clipped
@@ -278,7 +283,7 @@ def extremes_in_blocks(
     found = []
     watch, part = watch or Watch(), part or from_row(plan, 0)
     steps, blocks = steps_of(plan, **UNRANGED), blocks_of(part, block)
-    with closing(_filtered(steps, source, blocks, (), part.under_way)) as results:
+    with closing(_filtered(steps, source, blocks, (), part.under_way, plan.threads)) as results:
         for rows, columns, applied in results:
             values = np.asarray(applied.array)
             found.append(extremes(values[..., :-1] if plan.alpha else values))
@@ -287,14 +292,19 @@ def extremes_in_blocks(
 
 
 def _filtered(
-    steps: list[Step], source: Source, blocks: list[Block], strips: Sequence[Strip], under_way: int
+    steps: list[Step],
+    source: Source,
+    blocks: list[Block],
+    strips: Sequence[Strip],
+    under_way: int,
+    threads: int,
 ) -> Generator[tuple[Pair, Pair, Applied], None, None]:
     """Yield the blocks in their order, while those that follow are being computed.
 
     What filters before the last one limit is counted once, whichever blocks need it. A source that has
     `expect` is told which rows the blocks under way will read.
     """
-    plan, threads = steps[0].plan, steps[0].plan.threads
+    plan = steps[0].plan
     expect: Callable[[list[Pair]], None] = getattr(source, "expect", lambda rows: None)
 
     def read(rows: Pair, columns: Pair) -> Array:

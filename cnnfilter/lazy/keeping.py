@@ -39,20 +39,24 @@ class Kept(Generic[K]):
     def __init__(self, make: Callable[[K], Array], most: int) -> None:
         self.make, self.most = make, most
         self.kept: OrderedDict[K, Array] = OrderedDict()
+        self.making: dict[K, threading.Lock] = {}
         self.lock = threading.Lock()
 
     def __getitem__(self, key: K) -> Array:
         with self.lock:
-            found = self.kept.get(key)
-            if found is not None:
-                self.kept.move_to_end(key)
-                return found
-        made = self.make(key)
-        with self.lock:
-            self.kept[key] = made
-            while len(self.kept) > 1 and sum(each.nbytes for each in self.kept.values()) > self.most:
-                self.kept.popitem(last=False)
-        return made
+            alone = self.making.setdefault(key, threading.Lock())
+        with alone:  # who asks for it meanwhile waits, and does not make it again
+            with self.lock:
+                found = self.kept.get(key)
+                if found is not None:
+                    self.kept.move_to_end(key)
+                    return found
+            made = self.make(key)
+            with self.lock:
+                self.kept[key] = made
+                while len(self.kept) > 1 and sum(each.nbytes for each in self.kept.values()) > self.most:
+                    self.making.pop(self.kept.popitem(last=False)[0], None)
+            return made
 
 
 def paste(part: Array, at: Sequence[int], tile: Array, place: Sequence[int]) -> None:

@@ -118,7 +118,7 @@ def block_of(
     while True:
         rows = _rows_that_fit(plan, height, down, columns, room, bands)
         # Lower blocks than that would compute most of their rows twice.
-        if rows >= min(height, _overlap(plan)) or columns <= across:
+        if rows >= min(height, 2 * rows_between(plan)) or columns <= across:
             break
         columns = max(across, -(-columns // (2 * across)) * across)
     if not rows:
@@ -142,13 +142,13 @@ def _rows_that_fit(plan: ChainPlan, height: int, step: int, columns: int, room: 
     return min(fitting * step, height)
 
 
-def _overlap(plan: ChainPlan) -> int:
-    """Return how many rows of the result it takes to read twice the rows that two blocks both read."""
+def rows_between(plan: ChainPlan) -> int:
+    """Return how many rows of the result it takes to read as many rows as two blocks both read."""
     shared = steps = 1
     for geometry in reversed(plan.geometries):
         shared = (shared - 1) * geometry.rows.stride + geometry.rows.reach
         steps *= geometry.rows.stride
-    return -(-2 * shared // steps)
+    return -(-shared // steps)
 
 
 def block_bytes(plan: ChainPlan, block: Pair, *, bands: bool = False) -> int:

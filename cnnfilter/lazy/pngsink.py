@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnfilter.core.geometry import Pair
 from cnnfilter.core.threads import count
-from cnnfilter.files.deflate import PngStream, rows_of, strategy_of
+from cnnfilter.files.deflate import PngStream, rows_of
 from cnnfilter.files.picture import Picture
 from cnnfilter.files.png_writing import put, write_head
 from cnnfilter.pixels import Array
@@ -45,7 +45,7 @@ class PngSink:
             self.file.write(laid.head)
             return
         told = json.loads(state)
-        self.stream = PngStream(laid.level, told["strategy"], told["checksum"])
+        self.stream = PngStream(laid.level, told["checksum"])
         above = np.frombuffer(base64.b64decode(told["above"]), laid.dtype)
         self.above = above.reshape(1, *laid.shape[1:])
         self.file.seek(told["end"])
@@ -54,7 +54,7 @@ class PngSink:
         """Pack rows `[first, last)`."""
         first = 0 if self.stream is None else 1
         if self.stream is None:
-            self.stream = PngStream(self.laid.level, strategy_of(block, self.laid.level))
+            self.stream = PngStream(self.laid.level)
             put(self.file, b"IDAT", PngStream.HEAD)
         else:
             block = np.concatenate([self.above, block])
@@ -67,8 +67,7 @@ class PngSink:
         """Return what whoever goes on must know: how far the stream is, and its last row."""
         assert self.stream is not None, "rows have been written"
         above = base64.b64encode(self.above.tobytes()).decode("ascii")
-        told = {"strategy": self.stream.strategy, "checksum": self.stream.checksum}
-        return json.dumps(told | {"end": self.file.tell(), "above": above})
+        return json.dumps({"checksum": self.stream.checksum, "end": self.file.tell(), "above": above})
 
     def complete(self) -> None:
         """Make the file whole."""

@@ -57,16 +57,16 @@ class Marks:
     state: str = ""
 
 
-def marks_of(plan: ChainPlan, form: str, compression: int | None, file: IO[bytes]) -> Marks:
+def marks_of(plan: ChainPlan, form: str, packing: tuple[int | None, ...], file: IO[bytes]) -> Marks:
     """Return the marks of a run of which nothing is written yet."""
     found = os.fstat(file.fileno())
-    return Marks(command_of(plan, form, compression), [found.st_size, found.st_mtime_ns])
+    return Marks(command_of(plan, form, packing), [found.st_size, found.st_mtime_ns])
 
 
-def command_of(plan: ChainPlan, form: str, compression: int | None = None) -> str:
-    """Return a hash of the filters and of all that decides what they give."""
+def command_of(plan: ChainPlan, form: str, packing: tuple[int | None, ...] = ()) -> str:
+    """Return a hash of the filters and of all that decides what they give, such as how a file is packed."""
     filters = [(type(filter).__name__, filter.value_range, dict(filter.arguments)) for filter in plan.filters]
-    types = (plan.dtype.str, plan.target.str, form, compression)
+    types = (plan.dtype.str, plan.target.str, form, packing)
     how = (plan.shape, plan.linear, plan.value_range, plan.missing, plan.fill)
     told = pickle.dumps((__version__, np.__version__, filters, types, how), protocol=5)
     return hashlib.sha256(told).hexdigest()

@@ -4,28 +4,26 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from cnnfilter.core.geometry import Pair
 from cnnfilter.errors import ImageFileError
-from cnnfilter.files import netpbm
 from cnnfilter.files.forms import form_of_bytes
-from cnnfilter.files.losses import unheld
-from cnnfilter.files.npy import many_channels
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
 from cnnfilter.files.source import HEAD
-from cnnfilter.lazy.engine import Source
-from cnnfilter.lazy.rows import Lines, Rows
-from cnnfilter.npyfile import read_header
-from cnnfilter.pixels.kinds import DTYPES
+from cnnfilter.files.writing import JPEG_SIDE
 from cnnfilter.wholefile import whole_file
 
-_FORMS = "NPY, TIFF, PNG, PGM, PPM and PAM"
+if TYPE_CHECKING:
+    from cnnfilter.lazy.engine import Source
+    from cnnfilter.lazy.rows import Rows
+
+_FORMS = "NPY, TIFF, PNG, JPEG, PGM, PPM and PAM"
 
 
 class NotInParts(ImageFileError):
@@ -33,7 +31,7 @@ class NotInParts(ImageFileError):
 
 
 @contextmanager
-def opened(source: str | IO[bytes]) -> Iterator[Source]:
+def opened(source: str | IO[bytes]) -> Iterator["Source"]:
     """Open an image file to be read in parts; its bytes say of which form it is.
 
     Parameters
@@ -47,7 +45,8 @@ def opened(source: str | IO[bytes]) -> Iterator[Source]:
     ImageFileError
         A damaged file, or pixels that are not filtered. The message lacks the name of the file.
     """
-    with open(source, "rb", buffering=0) if isinstance(source, str) else nullcontext(source) as file:
+    with ExitStack() as stack:
+        file = stack.enter_context(open(source, "rb", buffering=0)) if isinstance(source, str) else source
         form = form_of_bytes(file.read(HEAD))
         file.seek(0)
         if form == "NPY":
@@ -63,13 +62,22 @@ def opened(source: str | IO[bytes]) -> Iterator[Source]:
             from cnnfilter.lazy.sequential import FromTop
 
             image = FromTop(file, PngRows(file))
+        elif form == "JPEG":
+            from cnnfilter.lazy.decoding import Decoded
+
+            image = stack.enter_context(closing(Decoded(file)))
         else:
             raise NotInParts(f"{form or 'no known form'} is not read in parts; use one of {_FORMS}")
         image.picture.form = form  # type: ignore[attr-defined]
         yield image
 
 
-def _npy(file: IO[bytes]) -> Rows:
+def _npy(file: IO[bytes]) -> "Rows":
+    from cnnfilter.files.npy import many_channels
+    from cnnfilter.lazy.rows import Rows
+    from cnnfilter.npyfile import read_header
+    from cnnfilter.pixels.kinds import DTYPES
+
     header = read_header(file)
     dtype = header.dtype.newbyteorder("=")
     if dtype not in DTYPES:
@@ -87,7 +95,10 @@ def _npy(file: IO[bytes]) -> Rows:
     return Rows(file, offset, header.dtype, picture)
 
 
-def _netpbm(file: IO[bytes]) -> Rows:
+def _netpbm(file: IO[bytes]) -> "Rows":
+    from cnnfilter.files import netpbm
+    from cnnfilter.lazy.rows import Rows
+
     found = netpbm.layout(file)
     notes: list[str] = []
     pixel = netpbm.scaled(np.zeros((1, 1), found.dtype.newbyteorder("=")), found.white, notes)
@@ -189,15 +200,28 @@ def created(
 
 def require_room(path: str, needed: int) -> None:
     """Refuse what the disk has no room for."""
-    import shutil  # with zlib, bz2 and lzma, 4 ms
-
-    free = shutil.disk_usage(os.path.dirname(os.path.realpath(path))).free
+    free = free_in(os.path.dirname(os.path.realpath(path)))
     if needed > free:
         raise ImageFileError(f"the result takes {needed} bytes, but {free} are free on its disk")
 
 
+def free_in(folder: str) -> int:
+    """Return the bytes that are free on the disk of a folder."""
+    if hasattr(os, "statvfs"):
+        found = os.statvfs(folder)
+        return found.f_bavail * found.f_frsize
+    import shutil  # with zlib, bz2 and lzma, 4 ms
+
+    return shutil.disk_usage(folder).free
+
+
 def laid_out(
-    picture: Picture, form: str, *, compression: int | None = None, threads: int | None = None
+    picture: Picture,
+    form: str,
+    *,
+    quality: int | None = None,
+    compression: int | None = None,
+    threads: int | None = None,
 ) -> Laid:
     """Say how an image file will be laid out that is written in parts.
 
@@ -207,7 +231,7 @@ def laid_out(
         What is known of the image, and the shape and type of its frame; what the file does not hold is put
         down in its losses.
     form : str
-    compression, threads : int, optional
+    quality, compression, threads : int, optional
         See `cnnfilter.files.write`.
 
     Raises
@@ -217,15 +241,19 @@ def laid_out(
         A form that cannot hold such pixels. The message lacks the name of the file.
     """
     if picture.metadata != Metadata():
+        from cnnfilter.files.losses import unheld
+
         picture.losses += unheld(picture, form)
     frame = picture.frames[0]
     dtype, channels = frame.dtype, frame.shape[2] if frame.ndim == 3 else 1
     if form == "NPY":
-        return Lines(picture, _npy_head(frame), dtype)
+        return _lines(picture, _npy_head(frame), dtype)
     if form == "TIFF":
         return _tiff(picture, compression, threads)
     if form == "PNG":
         return _png(picture, compression, threads)
+    if form == "JPEG":
+        return _jpeg(picture, quality, threads)
     held = {"PGM": (1,), "PPM": (1, 3), "PAM": (1, 3)}
     if form not in held:
         raise NotInParts(f"{form} is not written in parts; use one of {_FORMS}")
@@ -233,8 +261,16 @@ def laid_out(
         raise NotInParts(f"{form} holds no transparency, and whether there is some is seen late; use PAM")
     if channels - picture.alpha not in held[form] or dtype.name not in ("uint8", "uint16"):
         raise ImageFileError(f"{form} does not hold {channels} channel(s) of {dtype}; write .npy")
+    from cnnfilter.files import netpbm
+
     head = netpbm.header(form, frame.shape, dtype, netpbm.comment_lines(picture))
-    return Lines(picture, head, dtype.newbyteorder(">"))
+    return _lines(picture, head, dtype.newbyteorder(">"))
+
+
+def _lines(picture: Picture, head: bytes, stored: np.dtype[Any]) -> Laid:
+    from cnnfilter.lazy.rows import Lines
+
+    return Lines(picture, head, stored)
 
 
 def _png(picture: Picture, compression: int | None, threads: int | None) -> Laid:
@@ -248,13 +284,28 @@ def _png(picture: Picture, compression: int | None, threads: int | None) -> Laid
     return Stream(picture, FAST if compression is None else compression, threads)
 
 
+def _jpeg(picture: Picture, quality: int | None, threads: int | None) -> Laid:
+    from cnnfilter.files.jpeg_writing import goes_in_strips
+    from cnnfilter.lazy.jpegsink import Strips
+
+    frame = picture.frames[0]
+    channels = math.prod(frame.shape[2:])
+    if picture.alpha:
+        raise NotInParts("JPEG holds no transparency, and whether there is some is seen late; use PNG")
+    if channels not in (1, 3) or frame.dtype != np.uint8 or max(frame.shape[:2]) > JPEG_SIDE:
+        raise ImageFileError(f"JPEG does not hold {frame.shape} {frame.dtype}; write .png or .tif")
+    if not goes_in_strips(picture):
+        raise NotInParts("JPEG is not written in parts where it is small, progressive or of inks; use PNG")
+    return Strips(picture, quality, threads)
+
+
 def _tiff(picture: Picture, compression: int | None, threads: int | None) -> Laid:
     from cnnfilter.files.tiff_packing import PLAIN, layout
     from cnnfilter.files.tiff_writing import plain_header
 
     how = layout(picture, compression)
     if how._replace(level=PLAIN.level) == PLAIN:
-        return Lines(picture, plain_header(picture), picture.dtype.newbyteorder("<"))
+        return _lines(picture, plain_header(picture), picture.dtype.newbyteorder("<"))
     from cnnfilter.lazy.packing import Packed
 
     return Packed(picture, how, threads)

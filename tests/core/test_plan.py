@@ -71,6 +71,20 @@ def test_nothing_approximate_is_chosen_unasked():
             assert cf.explain((3000, 3000), dtype, cf.templates.gaussian(sigma=sigma)).method != "recursive"
 
 
+@pytest.mark.parametrize(
+    ("shape", "sigma", "method"),
+    [
+        ((512, 512, 3), 8, "separable"),
+        ((512, 512, 3), 12, "recursive"),
+        ((4000, 6000, 3), 12, "separable"),
+        ((4000, 6000, 3), 20, "recursive"),
+    ],
+)
+def test_an_approximation_is_taken_where_it_is_faster(shape, sigma, method):
+    kernel = cf.templates.gaussian(sigma=sigma)
+    assert cf.explain(shape, "uint8", kernel, output="uint8", accuracy="fast").method == method
+
+
 def test_the_plan_is_about_the_geometry():
     plan = cf.explain(
         (480, 640, 3), "uint8", np.ones((4, 7)), stride=(2, 3), dilation=(1, 2), boundary="wrap"

@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import imagecodecs
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from skimage import data
 
 from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
-from cnnfilter.files import Metadata, Picture
+from cnnfilter.files import Metadata, Picture, jpeg_writing
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +209,51 @@ def test_more_than_8_bits_and_no_loss(bits, lossless, colour):
         imagefile.read(whole, max_pixels=2239)
     with pytest.raises(ImageFileError, match="JPEG file"):
         imagefile.read(whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize("shape", [(500, 301, 3), (499, 300), (33, 700, 3), (1000, 17, 3)])
+@pytest.mark.parametrize("quality", [None, 40, 97])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_strips_have_the_pixels_of_one_piece(monkeypatch, shape, quality, subsampling):
+    """To the decoders of Pillow, OpenCV and imagecodecs; the last strip need not be full."""
+    monkeypatch.setattr(jpeg_writing, "_STRIP", 12_000)
+    frame = data.astronaut()[:, :, : shape[2] if len(shape) == 3 else 1].reshape(512, 512, -1)
+    frame = np.tile(frame, (2, 2, 1))[: shape[0], : shape[1]].reshape(shape)
+    grey = len(shape) == 2
+    original = encoded(Image.fromarray(frame), quality=85, **({} if grey else {"subsampling": subsampling}))
+    picture = imagefile.read(original)
+    piece = written(picture, quality=quality)
+    monkeypatch.setattr(jpeg_writing, "LARGE", 0)
+    strips = written(picture, quality=quality, threads=3)
+    restarts = [strips.count(bytes((0xFF, 0xD0 + number))) for number in range(8)]
+    assert sum(restarts) == -(-shape[0] // (max(12_000 // shape[1] // 16, 1) * 16)) - 1 > 0
+    assert restarts == sorted(restarts, reverse=True)
+    for decode in (
+        lambda bytes_: np.asarray(Image.open(io.BytesIO(bytes_))),
+        lambda bytes_: cv2.imdecode(np.frombuffer(bytes_, np.uint8), cv2.IMREAD_UNCHANGED),
+        imagecodecs.jpeg_decode,
+    ):
+        np.testing.assert_array_equal(decode(strips), decode(piece))
+
+
+def test_strips_cost_few_bytes_and_keep_what_stands_before_them():
+    frame = np.tile(data.astronaut(), (5, 4, 1))
+    kept = Metadata(
+        icc=b"a profile" * 9000, exif=b"II*\0\x08\0\0\0\0\0", dpi=(300.0, 300.0), text={"Comment": "a"}
+    )
+    picture = Picture([frame], "rgb", metadata=kept)
+    strips = written(picture)
+    with Image.open(io.BytesIO(strips)) as image:
+        piece = encoded(Image.fromarray(frame), quality=90, **{
+            "icc_profile": kept.icc, "exif": b"Exif\0\0" + kept.exif, "dpi": (300, 300), "comment": b"a"
+        })  # fmt: skip
+        assert image.size == (2048, 2560) and image.info["comment"] == b"a"
+        assert image.info["icc_profile"] == kept.icc
+    assert len(strips) == pytest.approx(len(piece), rel=0.001)
+
+
+def test_what_is_progressive_stays_so_and_has_no_strips(monkeypatch, photograph):
+    monkeypatch.setattr(jpeg_writing, "LARGE", 0)
+    copy = written(imagefile.read(encoded(photograph, progressive=True)))
+    assert b"\xff\xdd" not in copy
+    assert Image.open(io.BytesIO(copy)).info["progressive"]

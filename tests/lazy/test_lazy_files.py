@@ -1,7 +1,6 @@
 """Filters from file to file: what the files hold, what is refused, and how much memory it takes."""
 
 import os
-import shutil
 import subprocess
 import sys
 
@@ -12,7 +11,7 @@ import cnnfilter as cf
 from cnnfilter.errors import DtypeError, ImageFileError, ParameterError
 from cnnfilter.filters.chain import run_chain
 from cnnfilter.filters.plan import plan_chain
-from cnnfilter.lazy import memory
+from cnnfilter.lazy import memory, stores
 from cnnfilter.lazy import run as lazy_run
 from cnnfilter.registry import filter_named
 
@@ -146,7 +145,7 @@ def test_what_cannot_be_written_is_refused_before_work_begins(tmp_path, name, dt
 
 def test_a_disk_without_room_is_told_before_work_begins(tmp_path, monkeypatch):
     np.save(tmp_path / "in.npy", image((20, 30), "uint8"))
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 9))
+    monkeypatch.setattr(stores, "free_in", lambda folder: 9)
     with pytest.raises(ImageFileError, match="728 bytes, but 9 are free"):
         lazy_run(GAUSSIAN, tmp_path / "in.npy", tmp_path / "out.npy")
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from cnnfilter.core import threads
+from cnnfilter.core.geometry import Geometry
 from cnnfilter.core.jit import compiled
 from cnnfilter.core.memory import Scratch, aligned_empty
 from cnnfilter.core.methods.work import SLACK, Array, Prepared, Task, address, row_stride
@@ -17,6 +18,9 @@ POLES = ((-1.783, 0.6318), (-1.723, 1.997))
 
 NARROWEST = 64
 """Fewest elements of a row; a block of either loop is no wider."""
+
+MANY = 1 << 23
+"""Pixels whose floats fill the memory anew at each call."""
 
 LARGEST = 1e6
 """Largest float that is smoothed recursively: every pixel reaches over the whole image, if only faintly."""
@@ -48,6 +52,11 @@ def error_bound(sigmas: tuple[float, float], radii: tuple[int, int]) -> float:
     """Bound the difference from the exact result, as a fraction of the range of the pixels."""
     passes = [response(sigma, radius)[1] for sigma, radius in zip(sigmas, radii, strict=True) if sigma]
     return float(np.prod([1 + error for error in passes]) - 1)
+
+
+def cost(geometry: Geometry) -> float:
+    """Say what a value costs, as `cnnfilter.core.plan` counts: more where no cache holds the floats."""
+    return 5.5 if geometry.rows.output * geometry.columns.output > MANY else 4.4
 
 
 def prepare(task: Task, sigmas: tuple[float, float], exact: Prepared) -> Prepared:

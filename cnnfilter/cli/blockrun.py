@@ -163,8 +163,8 @@ def _filtered(large: "Large", sink: Any, blocks: "Blocks", watch: "_Bar") -> Cou
         value = large.missing.value if large.missing else None
         # Those that flow are filtered side by side: fewer threads for each wait less for each other.
         threads = max(1, plan.threads // UNDER_WAY) if large.flowing else plan.threads
-        told: dict[str, Any] = {"ends": ends, "missing": value, "watch": watch, "threads": threads}
-        filter_blocks(plan, image, sink, block, part=from_row(plan, watch.rows), **told)
+        part = from_row(plan, watch.rows)._replace(threads=threads)
+        filter_blocks(plan, image, sink, block, part=part, ends=ends, missing=value, watch=watch)
     return watch.counts
 
 

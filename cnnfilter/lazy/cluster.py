@@ -44,7 +44,7 @@ class Region(NamedTuple):
     part: Part
 
     def __str__(self) -> str:
-        (top, bottom), (left, right), _ = self.part
+        (top, bottom), (left, right), *_ = self.part
         plane = f"plane {self.plane}, " if self.plane else ""
         return f"{plane}rows {top} to {bottom - 1}, columns {left} to {right - 1}"
 
@@ -154,7 +154,7 @@ class Regions:
                 done, clipped = [*done, region.number], clipped + limited
                 if unfinished:
                     unfinished.keep(regions=done, clipped=clipped)
-        (top, bottom), (left, right), _ = regions[0].part
+        (top, bottom), (left, right), *_ = regions[0].part
         return (bottom - top, right - left), clipped
 
     def fill(self, larger: Any, smaller: Any, sizes: list[int]) -> None:
@@ -263,7 +263,7 @@ def _extremes(run: Streamed, task: tuple[Region, ...]) -> Extremes:
 
 def _block(run: Streamed, region: Region, stores: Iterable[Any], chunks: Pair) -> Pair:
     held = _held() + sum(getattr(store, "held", 0) for store in stores)
-    (top, bottom), (left, right), _ = region.part
+    (top, bottom), (left, right), *_ = region.part
     limit = memory.usual() if run.memory is None else run.memory
     return memory.block_of(run.plan, chunks, limit, held, size=(bottom - top, right - left))
 

@@ -52,11 +52,14 @@ class Part(NamedTuple):
         `[first, last)`.
     under_way : int
         Blocks at a time.
+    threads : int, optional
+        For each of them; default those of the plan.
     """
 
     rows: Pair
     columns: Pair
     under_way: int = UNDER_WAY
+    threads: int | None = None
 
 
 class NeedsWhole(ParameterError):
@@ -133,7 +136,6 @@ def filter_blocks(
     ends: tuple[float, float] | None = None,
     missing: float | None = None,
     watch: Watch | None = None,
-    threads: int | None = None,
 ) -> Counts:
     """Filter an image block by block.
 
@@ -152,8 +154,6 @@ def filter_blocks(
         The value that will be taken to mean missing, if it is not that of the plan.
     watch : Watch, optional
         Is told how far the run is.
-    threads : int, optional
-        For each of the blocks under way; default those of the plan.
 
     Returns
     -------
@@ -173,10 +173,8 @@ def filter_blocks(
     clipped = alike = 0
     missing = plan.missing if missing is None else missing
     # Closed when writing fails, so that nothing reads the source any more.
-    steps, strips, threads = steps_of(plan, **told), opaque_strips(plan, source), threads or plan.threads
-    with closing(
-        _filtered(steps, source, blocks_of(part, block), strips, part.under_way, threads)
-    ) as results:
+    strips = opaque_strips(plan, source)
+    with closing(_filtered(steps_of(plan, **told), source, part, block, strips)) as results:
         for rows, columns, applied in results:
             sink.write(rows, columns, marked(applied.array, plan))
             clipped += applied.clipped
@@ -282,8 +280,7 @@ def extremes_in_blocks(
     """Run the chain for the extremes of each block of its result, or of a part, alone: see `ends_of`."""
     found = []
     watch, part = watch or Watch(), part or from_row(plan, 0)
-    steps, blocks = steps_of(plan, **UNRANGED), blocks_of(part, block)
-    with closing(_filtered(steps, source, blocks, (), part.under_way, plan.threads)) as results:
+    with closing(_filtered(steps_of(plan, **UNRANGED), source, part, block, ())) as results:
         for rows, columns, applied in results:
             values = np.asarray(applied.array)
             found.append(extremes(values[..., :-1] if plan.alpha else values))
@@ -292,19 +289,15 @@ def extremes_in_blocks(
 
 
 def _filtered(
-    steps: list[Step],
-    source: Source,
-    blocks: list[Block],
-    strips: Sequence[Strip],
-    under_way: int,
-    threads: int,
+    steps: list[Step], source: Source, part: Part, block: Pair, strips: Sequence[Strip]
 ) -> Generator[tuple[Pair, Pair, Applied], None, None]:
     """Yield the blocks in their order, while those that follow are being computed.
 
     What filters before the last one limit is counted once, whichever blocks need it. A source that has
     `expect` is told which rows the blocks under way will read.
     """
-    plan = steps[0].plan
+    plan, blocks = steps[0].plan, blocks_of(part, block)
+    threads = part.threads or plan.threads
     expect: Callable[[list[Pair]], None] = getattr(source, "expect", lambda rows: None)
 
     def read(rows: Pair, columns: Pair) -> Array:
@@ -326,7 +319,7 @@ def _filtered(
         return Applied(joined([each.array for each in done]), sum(clipped))
 
     waiting: deque[tuple[Pair, Pair, Future[Applied]]] = deque()
-    with ThreadPoolExecutor(under_way, "cnnfilter.lazy") as pool:
+    with ThreadPoolExecutor(part.under_way, "cnnfilter.lazy") as pool:
         try:
             for rows, columns in blocks:
                 # NumPy's errors are treated there as the caller wants them to be.
@@ -334,7 +327,7 @@ def _filtered(
                 bands = (*(each[0] for each in waiting), rows)
                 expect([run for band in bands for run in runs_of(plan, 0, band)])
                 waiting.append((rows, columns, pool.submit(begin)))
-                if len(waiting) == under_way:
+                if len(waiting) == part.under_way:
                     top, left, future = waiting.popleft()
                     yield top, left, future.result()
             for top, left, future in waiting:

@@ -23,6 +23,7 @@ TOUCHED_BY_VERSIONS = (
     "tests/files/test_imagefile_png.py",
     "tests/files/test_imagefile_tiff.py",
     "tests/cli/test_cli_kernel.py",
+    "tests/cli/test_cli_help.py",
     "tests/cli/test_cli_main.py",
     "tests/kernels/test_kernelfile.py",
     "tests/core/test_chunked.py",

@@ -201,7 +201,7 @@ class LazyGroup(Examples, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the subcommand, or say which one may have been meant."""
         name = args[0]
-        if name not in self.list_commands(ctx) and not name.startswith("-"):
+        if name not in self.list_commands(ctx) and not name.startswith("-") and not ctx.resilient_parsing:
             from cnnfilter.cli.slips import command_meant
 
             ctx.fail(f"no command {name!r}{command_meant(name, self.list_commands(ctx))}")

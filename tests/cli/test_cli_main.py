@@ -252,7 +252,7 @@ class TestCompletion:
                 "COMP_CWORD": str(len(words)),
             }
         )
-        return [line.split(",", 1)[1] for line in process.stdout.decode().splitlines()]
+        return [line.split(",", 1)[1] for line in process.stdout.decode().split()]
 
     def test_commands_options_and_kernels(self):
         assert self.complete("gau") == ["gaussian"]
@@ -260,6 +260,7 @@ class TestCompletion:
         assert self.complete("convolve", "--kernel", "sobel") == ["sobel-x", "sobel-y"]
         assert self.complete("mean", "--boundary", "re") == ["reflect", "renormalize"]
         assert self.complete("pool", "m") == ["max", "mean"]
+        assert self.complete("kernel", "nothing", "x") == []
         assert self.complete("help", "kernel", "sh") == ["show"]
         assert self.complete("mean", "--format", "jp") == ["jpg", "jp2"]
 

@@ -275,21 +275,28 @@ def _started(count: int) -> Iterator[Any]:
     import dask.config
     from distributed import LocalCluster
 
-    with tempfile.TemporaryDirectory(prefix="cnnfilter-", ignore_cleanup_errors=True) as folder:
-        with dask.config.set({"temporary-directory": folder}):  # of the scheduler, too
-            cluster = LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                # Any port that is free: without a dashboard, too, something is shown there.
-                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-                memory_limit=0,  # the blocks have a bound of their own
-                local_directory=folder,
-                silence_logs=logging.CRITICAL,
-                preload=[__name__],
-            )
-        with cluster:
-            yield cluster
+    with ExitStack() as stack:
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="cnnfilter-", ignore_cleanup_errors=True)
+        )
+        how = {
+            "temporary-directory": folder,  # of the scheduler, too
+            # A worker that happens to be restarted again so long after it was lost would be given up.
+            "distributed.deploy.lost-worker-timeout": "1000 days",
+        }
+        stack.enter_context(dask.config.set(how))
+        cluster = LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            # Any port that is free: without a dashboard, too, something is shown there.
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+            memory_limit=0,  # the blocks have a bound of their own
+            local_directory=folder,
+            silence_logs=logging.CRITICAL,
+            preload=[__name__],
+        )
+        yield stack.enter_context(cluster)
 
 
 def dask_setup(worker: Any) -> None:

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -142,21 +142,23 @@ class Workers:
         waiting = iter(tasks)
         try:
             while True:
-                for task in islice(waiting, max(0, window() - len(under_way))):
-                    future = self.client.submit(work, task, key=f"cnnfilter-{uuid4().hex}", pure=False)
-                    under_way[future.key] = future, task
-                    future.add_done_callback(ended.put)
-                if not under_way:
-                    return
-                key = self._next(ended).key
+                with _losing(self.name):
+                    for task in islice(waiting, max(0, window() - len(under_way))):
+                        future = self.client.submit(work, task, key=f"cnnfilter-{uuid4().hex}", pure=False)
+                        under_way[future.key] = future, task
+                        future.add_done_callback(ended.put)
+                    if not under_way:
+                        return
+                    key = self._next(ended).key
                 future, task = under_way.pop(key)
                 outcome = self._outcome(future)
                 del future  # so that the workers forget it
                 yield task, outcome
         finally:
             if under_way and self.client.status == "running":
-                self.client.cancel([future for future, _ in under_way.values()])
-                self._wait_for_last({*under_way})
+                with suppress(OSError):  # lost: then there is nothing to be stopped
+                    self.client.cancel([future for future, _ in under_way.values()])
+                    self._wait_for_last({*under_way})
 
     def _next(self, ended: "SimpleQueue[Any]") -> Any:
         """Wait for the next task that ends."""
@@ -227,19 +229,21 @@ def workers(scheduler: str, paths: Sequence[str] = ()) -> Iterator[Workers]:
         else:
             place = _answering(scheduler)
         client = stack.enter_context(distributed.Client(place, timeout=PATIENCE, set_as_default=False))
-        try:
-            client.wait_for_workers(1, timeout=PATIENCE)
-        except TimeoutError as error:
-            raise ClusterError(f"{scheduler}: the scheduler has no workers; start some") from error
-        yield Workers(client, scheduler, paths)
+        with _losing(scheduler):
+            try:
+                client.wait_for_workers(1, timeout=PATIENCE)
+            except TimeoutError as error:
+                raise ClusterError(f"{scheduler}: the scheduler has no workers; start some") from error
+            found = Workers(client, scheduler, paths)
+        yield found
 
 
 def _answering(address: str) -> str:
     """Return an address where a scheduler answers; a client that finds none is slow to say so."""
-    from distributed import rpc
+    from distributed import Security, rpc
 
     async def identity() -> Any:
-        async with rpc(address) as server:
+        async with rpc(address, connection_args=Security().get_connection_args("client")) as server:
             return await asyncio.wait_for(server.identity(), PATIENCE)
 
     with ThreadPoolExecutor(1) as pool:  # this thread may have an event loop of its own
@@ -253,6 +257,17 @@ def _answering(address: str) -> str:
 
 
 @contextmanager
+def _losing(name: str) -> Iterator[None]:
+    """Say of a connection that breaks which one it is."""
+    try:
+        yield
+    except CnnFilterError:
+        raise
+    except OSError as error:
+        raise ClusterError(f"{name}: the scheduler was lost") from error
+
+
+@contextmanager
 def _started(count: int) -> Iterator[Any]:
     """Start workers on this machine; they leave nothing behind."""
     import logging
@@ -260,21 +275,28 @@ def _started(count: int) -> Iterator[Any]:
     import dask.config
     from distributed import LocalCluster
 
-    with tempfile.TemporaryDirectory(prefix="cnnfilter-", ignore_cleanup_errors=True) as folder:
-        with dask.config.set({"temporary-directory": folder}):  # of the scheduler, too
-            cluster = LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                # Any port that is free: without a dashboard, too, something is shown there.
-                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-                memory_limit=0,  # the blocks have a bound of their own
-                local_directory=folder,
-                silence_logs=logging.CRITICAL,
-                preload=[__name__],
-            )
-        with cluster:
-            yield cluster
+    with ExitStack() as stack:
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="cnnfilter-", ignore_cleanup_errors=True)
+        )
+        how = {
+            "temporary-directory": folder,  # of the scheduler, too
+            # A worker that happens to be restarted again so long after it was lost would be given up.
+            "distributed.deploy.lost-worker-timeout": "1000 days",
+        }
+        stack.enter_context(dask.config.set(how))
+        cluster = LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            # Any port that is free: without a dashboard, too, something is shown there.
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+            memory_limit=0,  # the blocks have a bound of their own
+            local_directory=folder,
+            silence_logs=logging.CRITICAL,
+            preload=[__name__],
+        )
+        yield stack.enter_context(cluster)
 
 
 def dask_setup(worker: Any) -> None:

@@ -103,8 +103,13 @@ def scheduler(tmp_path_factory):
     import dask.config
     import frailworkers
 
-    with dask.config.set({"temporary-directory": str(tmp_path_factory.mktemp("dask"))}):
-        cluster = distributed.LocalCluster(
+    how = {
+        "temporary-directory": str(tmp_path_factory.mktemp("dask")),
+        "distributed.deploy.lost-worker-timeout": "1000 days",
+    }
+    with (
+        dask.config.set(how),
+        distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
             host="127.0.0.1",
@@ -112,8 +117,10 @@ def scheduler(tmp_path_factory):
             silence_logs=logging.CRITICAL,
             preload=[frailworkers.__file__],
             scheduler_kwargs={
-                "dashboard": False, "dashboard_address": "127.0.0.1:0", "allowed_failures": 1,
+                "dashboard": False,
+                "dashboard_address": "127.0.0.1:0",
+                "allowed_failures": 1,
             },
-        )  # fmt: skip
-    with cluster:
+        ) as cluster,
+    ):
         yield cluster.scheduler_address

@@ -32,7 +32,7 @@ def dask_setup(worker):
         if "poison" in name and rows[0] == columns[0] == 0:
             os._exit(1)
         if "slow" in name:
-            time.sleep(0.15)
+            time.sleep(0.2)
         put(plane, rows, columns, block)
 
     process.read, process.write, zarrstores.Plane.write = reading, writing, putting

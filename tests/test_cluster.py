@@ -104,13 +104,62 @@ def test_a_task_is_done_again_item_by_item_once_its_workers_have_ended(scheduler
     assert str(ended[7,]).startswith("2 workers ended while they did this")
 
 
+def test_a_scheduler_that_is_lost_is_said(tmp_path):
+    import dask.config
+    import distributed
+
+    how = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    with dask.config.set({"temporary-directory": str(tmp_path)}):
+        lost = distributed.LocalCluster(n_workers=1, host="127.0.0.1", scheduler_kwargs=how, silence_logs=50)
+    with pytest.raises(ClusterError, match="the scheduler was lost"):
+        with workers(lost.scheduler_address) as found:
+            for _ in found.do(slow_sum, [(number,) for number in range(1000)]):
+                lost.close()
+
+
+def slow_sum(task):
+    import time
+
+    time.sleep(0.05)
+    return sum(task)
+
+
+def test_a_task_hears_that_nobody_waits_for_it(scheduler, tmp_path):
+    with workers(scheduler) as found:
+        future = found.client.submit(waiting, str(tmp_path), pure=False)
+        wait_for(tmp_path / "begun")
+        found.client.cancel([future])
+        wait_for(tmp_path / "ended")
+
+
+def wait_for(path):
+    until = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def waiting(folder):
+    import time
+
+    from cnnfilter.cluster import still_wanted
+
+    is_wanted = still_wanted()
+    open(f"{folder}/begun", "w").close()
+    while is_wanted():
+        time.sleep(0.02)
+    open(f"{folder}/ended", "w").close()
+
+
 def ending_at_7(task):
     if 7 in task:
         os._exit(1)
     return sum(task)
 
 
-ending_at_7.__module__ = "__main__"  # so that it is sent, and not looked for
+slow_sum.__module__ = waiting.__module__ = ending_at_7.__module__ = (
+    "__main__"  # so that it is sent, and not looked for
+)
 
 
 def test_workers_of_this_machine_leave_nothing_behind(tmp_path):

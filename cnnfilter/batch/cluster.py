@@ -23,7 +23,7 @@ from cnnfilter.errors import CnnFilterError, ImageFileError, ParameterError
 Ended: TypeAlias = Outcome | Exception | None
 
 BATCH = 50
-"""Most files of a task: it costs the scheduler about a millisecond, and is done again if its worker fails."""
+"""Most files of a task, which takes the scheduler four messages, and is done again if its worker fails."""
 
 
 def run_on_cluster(

@@ -227,7 +227,9 @@ def _running() -> Parameters:
             metavar="N",
             help="Threads for each file. [processors/jobs]",
         ),
-        click.Option(["--scheduler"], metavar="ADDRESS", help="Workers do it: tcp://HOST:PORT, or local:N."),
+        click.Option(
+            ["--scheduler"], metavar="ADDRESS", help="Workers do it: tcp://HOST:PORT, local:N. [none]"
+        ),
         click.Option(["--progress/--no-progress"], default=None, help="Bar on a terminal. [if many files]"),
         click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing but errors."),
         click.Option(["-v", "--verbose"], is_flag=True, help="Say what was done to each file."),

@@ -148,10 +148,12 @@ class Regions:
             unfinished.keep()
         if plan.value_range == "stretch":
             run = run._replace(ends=self._ends(run, regions, unfinished))
-        waiting = [region for region in regions if region.number not in {*done}]
+        before = frozenset(done)
+        waiting = (region for region in regions if region.number not in before)
         with closing(self._each(partial(_filtered, run), waiting)) as ended:
             for region, limited in ended:
-                done, clipped = [*done, region.number], clipped + limited
+                done.append(region.number)
+                clipped += limited
                 if unfinished:
                     unfinished.keep(regions=done, clipped=clipped)
         (top, bottom), (left, right), *_ = regions[0].part

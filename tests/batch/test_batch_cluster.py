@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from commandline import COMMAND, cnnfilter, hear_signals, lines, names, picture
 
+from cnnfilter.batch import cluster as batchcluster
 from cnnfilter.batch.cluster import _sendable
+from cnnfilter.batch.jobs import Job
 from cnnfilter.cluster import workers
 from cnnfilter.errors import ParameterError
 
@@ -136,6 +138,16 @@ def test_the_bound_of_memory_is_that_of_each_worker(scheduler):
         cnnfilter("mean", "a.npy", "-o", "b.npy", "--scheduler", scheduler, "--memory", "1MiB", status=1)
     )
     assert said.startswith("a.npy: ") and "memory" in said
+
+
+def test_a_task_that_nobody_waits_for_stops_at_the_next_file(monkeypatch, tmp_path):
+    answers = iter([True, True, False])
+    monkeypatch.setattr(batchcluster, "still_wanted", lambda: lambda: next(answers))
+    seen = []
+    task = tuple(Job(f"{number}.png", "out.png") for number in range(5))
+    done = batchcluster._done(None, lambda process, job: seen.append(job), "mark-", str(tmp_path), task)
+    assert done == [None, None]
+    assert seen == [Job(f"{tmp_path}/{number}.png", f"{tmp_path}/out.png", "replace") for number in (0, 1)]
 
 
 def test_exceptions_arrive():

@@ -39,7 +39,7 @@ def all_commands() -> list[tuple[str, ...]]:
 
 class TestHelp:
     @pytest.mark.parametrize("command", all_commands(), ids=" ".join)
-    @pytest.mark.parametrize(("option", "most"), [("-h", 29), ("--help", 65)])
+    @pytest.mark.parametrize(("option", "most"), [("-h", 29), ("--help", 66)])
     def test_fits_a_screen_and_ends_with_two_examples(self, command, option, most):
         lines = cnnfilter(*command, option).stdout.decode().splitlines()
         assert len(lines) <= most

@@ -37,6 +37,19 @@ def test_two_rows_are_measured_and_written(tmp_path):
     assert len(result["overhead_us"]) == 5
 
 
+def test_a_stack_of_layers_is_measured():
+    command = [
+        sys.executable, "-m", "benchmarks.stacks", "12-12-3", "--size", "20x30", "--threads", "1",
+        "--rounds", "1", "--seconds", "0.001",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    first, head, row = done.stdout.splitlines()
+    assert first.startswith("1 thread(s), 20x30 pixels") and head.startswith("maps")
+    name, speed, share = row.split()[:3]
+    assert name == "12-12-3" and float(speed) > 0 <= float(share)
+
+
 @pytest.mark.parametrize("peer", ["OpenCV", "SciPy", "NumPy"])
 def test_peers_compute_what_we_compute(peer):
     seen = 0

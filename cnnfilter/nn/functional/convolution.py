@@ -2,8 +2,9 @@
 
 Layout is (N, D, H, W) for batches and (P, D/groups, U, V) for weights. Channels come before pixels because
 then neighbours in memory are neighbours in a row, which all taps see at the same distance, and weights of
-PyTorch load as they are. Results are the same to the last bit for every number of threads, but for layers
-whose one window is the whole input, which are a product of BLAS.
+PyTorch load as they are. `rows` makes the same sums of wide images in less time, `winograd` others of 3x3
+kernels. Results are the same to the last bit for every number of threads, but for layers whose one window is
+the whole input, which are a product of BLAS.
 """
 
 import math
@@ -69,6 +70,14 @@ def convolution(
         If shapes do not fit, or the output would be empty.
     DtypeError
         If a dtype is not float32 or float64, or dtypes differ.
+
+    Notes
+    -----
+    Results are sums in the order of channels and taps. But in float32 kernels of 3 x 3 and stride 1, in one
+    group and of 12 maps or more on both sides, are taken in tiles of 2 x 2 results: Winograd's form. Rounding
+    errors are smaller in the mean, and at most ``(D + 9) 2^-24`` times what absolute values of all that is
+    added would make: where weights and pixels are of one size, 7.1 times the sum of their products. A
+    part of a map has the bits of the whole if it begins at an even row and column of it.
 
     Examples
     --------

@@ -114,7 +114,7 @@ def _with_restarts(head: bytes, height: int, rows: int) -> bytes:
     width, components = int.from_bytes(head[frame + 3 : frame + 5], "big"), head[frame + 5]
     factors = [divmod(head[frame + 7 + 3 * index], 16) for index in range(components)]
     # Blocks of 8x8 are encoded together that are those of all colours of 8x8, 16x8 or 16x16 pixels.
-    across, down = map(max, zip(*factors, strict=True))
+    across, down = max(wide for wide, _ in factors), max(high for _, high in factors)
     units = -(-width // (8 * across)) * (rows // (8 * down))
     sized = head[: frame + 1] + height.to_bytes(2, "big") + head[frame + 3 :]
     scan = len(sized) - (len(head) - head.rindex(SCAN))

@@ -330,7 +330,7 @@ def test_both_readmes_hold_the_same_figures_and_examples():
     figures = [
         list(filter(None, (re.findall(r"\| ([\d.]+)(?= \|)", row) for row in found))) for found in rows
     ]
-    assert figures[0] == figures[1] and len(figures[0]) == 12
+    assert figures[0] == figures[1] and len(figures[0]) == 16
     examples = [
         {line.partition("  #")[0].rstrip() for line in re.findall(r"^>>> .*", text, re.M)} for text in texts
     ]

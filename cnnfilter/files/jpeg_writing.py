@@ -113,8 +113,8 @@ def _with_restarts(head: bytes, height: int, rows: int) -> bytes:
     frame = next(place for marker, place in segments_in(head) if marker == _FRAME)
     width, components = int.from_bytes(head[frame + 3 : frame + 5], "big"), head[frame + 5]
     factors = [divmod(head[frame + 7 + 3 * index], 16) for index in range(components)]
-    # Blocks of 8x8 are encoded one by one, or those of all colours of some 8x8, 16x8 or 16x16 pixels.
-    across, down = (1, 1) if components == 1 else map(max, zip(*factors, strict=True))
+    # Blocks of 8x8 are encoded together that are those of all colours of 8x8, 16x8 or 16x16 pixels.
+    across, down = max(wide for wide, _ in factors), max(high for _, high in factors)
     units = -(-width // (8 * across)) * (rows // (8 * down))
     sized = head[: frame + 1] + height.to_bytes(2, "big") + head[frame + 3 :]
     scan = len(sized) - (len(head) - head.rindex(SCAN))

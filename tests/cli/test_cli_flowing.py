@@ -18,7 +18,7 @@ from cnnfilter.batch.process import Process
 from cnnfilter.cli import blockrun, blocks
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import Metadata, deflate, jpeg_writing, tiff_packing
-from cnnfilter.lazy import flowing, sequential
+from cnnfilter.lazy import flowing, memory, sequential
 from cnnfilter.registry import filter_named
 
 HEIGHT, WIDTH = 440, 131
@@ -260,6 +260,25 @@ def test_the_plan_that_is_explained_is_that_of_the_whole(folder, capsys):
 
 
 def test_a_limit_of_pixels_holds(folder, flows):
-    with pytest.raises(ImageFileError, match="more than the limit of 1000"):
-        blocks.Blocks(None).run(process(settings={"sigma": 2}, max_pixels=1000), Job("a.png", "x.png"))
+    """Of the image too, where the result has fewer."""
+    for more in ({}, {"stride": 2}):
+        way = process(settings={"sigma": 2, **more}, max_pixels=20_000)
+        with pytest.raises(ImageFileError, match="more than the limit of 20000"):
+            blocks.Blocks(None).run(way, Job("a.png", "x.png"))
     assert not flows
+
+
+def test_missing_pixels_that_a_jpeg_cannot_tell_are_told_of_in_blocks_too(folder, monkeypatch):
+    told, into = [], []
+    monkeypatch.setattr(jpeg_writing, "_STRIP", 16 * WIDTH)
+    into_file = blockrun._into_file
+    monkeypatch.setattr(blockrun, "_into_file", lambda *given: into.append(into_file(*given)) or into[-1])
+    for usual in (1 << 40, 600_000):
+        monkeypatch.setattr(memory, "base", lambda: 0)
+        monkeypatch.setattr(memory, "usual", lambda usual=usual: usual)
+        job = Job("a.npy", f"{usual}.jpg")
+        told.append(blocks.Blocks(None).run(process(settings={"sigma": 2}, missing=7), job))
+    assert told[0]._replace(seconds=0) == told[1]._replace(seconds=0)
+    assert any("missing pixels cannot be told" in loss for loss in told[0].losses)
+    assert Path(f"{1 << 40}.jpg").read_bytes() == Path("600000.jpg").read_bytes()
+    assert len(into) == 1

@@ -62,8 +62,8 @@ def test_no_more_rows_are_decoded_than_are_soon_needed(small_steps, large):
         source.expect([(0, 100)])
         source.read((0, 100), (0, 700))
         with source.way.changed:
-            source.way.changed.wait_for(lambda: source.way.ready > 100, timeout=60)
-        assert 100 < source.way.ready < 1000
+            assert source.way.changed.wait_for(lambda: source.way.ready > 100, timeout=60)
+            assert not source.way.changed.wait_for(lambda: source.way.ready > 1000, timeout=1)
 
 
 @pytest.mark.skipif(not hasattr(mmap.mmap, "madvise"), reason="memory cannot be given back in parts here")

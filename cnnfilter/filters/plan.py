@@ -249,7 +249,7 @@ def plan_chain(
     ParameterError
         Geometry that does not fit the frame, or channels that a filter does not take; linear light of floats,
         or for results that are no brightness; another size beside transparency that is kept as it is; missing
-        pixels where transparency, linear light, layers or the type of the result know none.
+        pixels where transparency, layers or the type of the result know none.
 
     Examples
     --------
@@ -284,8 +284,8 @@ def _refuse_missing(plan: ChainPlan, value: float) -> None:
             f"{plan.target} does not hold {value:g}, the value of missing pixels; use depth f32, or "
             'missing "none", which filters them as numbers'
         )
-    if plan.alpha or plan.linear or titles:
-        what = "transparency" if plan.alpha else "linear light" if plan.linear else titles[0]
+    if plan.alpha or titles:
+        what = "transparency" if plan.alpha else titles[0]
         raise ParameterError(
             f"{what} goes with no missing pixels, and some are {value:g}; "
             'missing "none" filters them as numbers'

@@ -54,7 +54,7 @@ def apply(
         uint8, uint16, int16, float32 or float64. An RGB array may be a view of four interleaved
         channels: then the filter is given all four (see `four_channels`). A masked array has missing
         pixels: the filter is given one and gives one, and range, rounding and clipping leave what is
-        missing alone. Not with `alpha`, `linear` or `colours_only`.
+        missing alone. Not with `alpha` or `colours_only`.
     function : callable
         ``function(values, dtype)`` filters each channel of `values` and gives an array of `dtype`:
         float32 or float64, or (only if `bounded`) an integer dtype, rounded half to even.
@@ -262,7 +262,10 @@ def _direct(array: Array, function: Filter, alpha: bool) -> Array | None:
 def _mixable(
     array: Array, work: np.dtype[Any], alpha: bool, linear: bool, white: float | None, threads: int | None
 ) -> Array:
-    """Return floats, 1 for white, that may be added: in linear light, multiplied by alpha."""
+    """Return floats, 1 for white, that may be added: in linear light, multiplied by alpha; masked as before."""
+    if is_masked(array):
+        mixed = _mixable(array.data, work, alpha, linear, white, threads)
+        return np.ma.MaskedArray(mixed, np.ma.getmaskarray(array))
     values = np.empty(array.shape, work)
     table = _linear_table(array.dtype) if linear and array.dtype.kind == "u" else None
     scale = work.type(1 / (white or 1.0))
@@ -300,7 +303,8 @@ def _restore(
     white: float | None,
     threads: int | None,
 ) -> None:
-    """Undo `_mixable` in place."""
+    """Undo `_mixable` in place, also of what is masked."""
+    values = np.asarray(values)
 
     def work_on(rows: slice) -> None:
         part = values[rows]

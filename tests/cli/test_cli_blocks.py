@@ -88,6 +88,7 @@ def test_a_pipe_of_filters(folder):
     [
         ("7", []),
         ("7", ["--fill", "--range", "stretch"]),
+        ("7", ["--linear"]),
         ("7", ["--missing", "none"]),
         ("7", ["--missing", "200", "--overwrite"]),
         ("300", []),

@@ -13,6 +13,7 @@ from cnnfilter.cli.group import cnnfilter as root
 from cnnfilter.files.weightsfile import write_tensors
 from cnnfilter.learning.learnedfilter import ConvolutionLayer, LearnedFilter
 from cnnfilter.nn.models import build
+from cnnfilter.pixels.light import linear_to_srgb, srgb_to_linear
 
 LOWEST = "-3.4028234663852886e+38"
 """GDAL's text of the least float32, which is what most elevation models have where nothing is known."""
@@ -236,6 +237,37 @@ class TestPixels:
         assert (tifffile.imread(out)[..., :3] == 100).all()
 
 
+class TestLinearLight:
+    """What is missing counts nothing in linear light either: no curve is applied to its value."""
+
+    @pytest.mark.parametrize("fill", [False, True])
+    @pytest.mark.parametrize(
+        ("dtype", "value", "rows"),
+        [("uint8", 0, 20), ("uint8", 255, 20), ("uint16", 65535, 20), ("uint8", 0, 90_000)],  # many strips
+    )
+    def test_is_that_of_the_pixels_that_are_there(self, dtype, value, rows, fill, tmp_path, out):
+        image = heights(value, dtype, (rows, 24))
+        source = save(tmp_path / "a.tif", image, str(value))
+        assert run("gaussian", source, "-o", out, "--linear", *["--fill"] * fill) == (0, "")
+        white = np.iinfo(dtype).max
+        light = np.ma.MaskedArray(srgb_to_linear(image / white), image == value)
+        blurred = cf.gaussian(light, fill=fill)
+        expected = np.where(blurred.mask, value, linear_to_srgb(blurred.filled(0)) * white)
+        np.testing.assert_allclose(tifffile.imread(out), expected, atol=0.51 if white == 255 else 0.6)
+        assert declared(out) == str(value)
+
+    def test_what_is_missing_after_one_filter_is_so_for_the_next(self, tmp_path, out):
+        image = heights(0, "uint8", (40, 24))
+        source = save(tmp_path / "a.tif", image, "0")
+        command = "pipe", source, "-o", out, "--linear", "--depth", "f32"
+        assert run(*command, "--", "correlate", "--kernel", "laplacian-4", "then", "mean")[0] == 0
+        light = np.ma.MaskedArray(srgb_to_linear(image / 255), image == 0)
+        expected = cf.mean(cf.correlate(light, cf.templates.named("laplacian-4"), boundary="reflect"))
+        found = tifffile.imread(out)
+        np.testing.assert_array_equal(found == 0, expected.mask)
+        np.testing.assert_allclose(found, linear_to_srgb(expected.filled(0)) * 255, rtol=1e-3, atol=1e-2)
+
+
 class TestRefused:
     def fails(self, *arguments, status=1):
         done = cnnfilter(*arguments, status=status)
@@ -260,10 +292,6 @@ class TestRefused:
         source = save(tmp_path / "a.tif", image, "0", photometric="rgb", extrasamples=["unassalpha"])
         said = self.fails("mean", source, "-o", out)
         assert 'transparency goes with no missing pixels, and some are 0; missing "none"' in said
-
-    def test_linear_light(self, tmp_path, out):
-        source = save(tmp_path / "a.tif", heights(0, "uint8"), "0")
-        assert "linear light goes with no missing pixels" in self.fails("mean", source, "-o", out, "--linear")
 
     def test_colours_of_a_gradient(self, tmp_path, out):
         source = save(tmp_path / "a.tif", heights(0, "uint8"), "0")

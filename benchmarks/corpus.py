@@ -3,9 +3,11 @@
 ``python -m benchmarks.corpus FOLDER...`` prints, for each form, how many files there are, how many are opened
 by us and by Pillow, OpenCV, libvips and ImageMagick, and what is wrong: pixels that two others agree on and
 we do not, descriptions that exiftool finds before and not after although nothing was said, exceptions that
-are not our own, files that two others open and we do not. ``--mutate N`` changes bytes in N copies and asks
-only that they are read or refused, in `SECONDS` and `MEBIBYTES`. ``--list FILE`` has a line for every file.
-Needs the ``bench`` extra, pyvips, ImageMagick and exiftool; what is missing is left out.
+are not our own, files that two others open and we do not. A second table counts what exiftool finds described
+in these files (profiles, EXIF, captions and so on), and how much of it is left in the copy of each one.
+``--mutate N`` changes bytes in N copies and asks only that they are read or refused, in `SECONDS` and
+`MEBIBYTES`. ``--list FILE`` has a line for every file. Needs the ``bench`` extra, pyvips, ImageMagick and
+exiftool; what is missing is left out.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.corpuspeers import APART, LOSSY, PEERS, Array, close, in_colours, kept, versions
+from benchmarks.corpuspeers import APART, COPIERS, LOSSY, PEERS, Array, close, in_colours, kept, versions
 from benchmarks.mutations import MEBIBYTES, SECONDS, mutated
 from cnnfilter import filter_files, read
 from cnnfilter.errors import CnnFilterError
@@ -36,9 +38,13 @@ from cnnfilter.files.forms import FORMS, form_named, form_of_bytes
 
 _CHUNK = 100  # files a process, so that one that dies costs little
 _FILE_SECONDS = 60
+_MOST_MEMORY = 8 << 30  # of a process: others follow whatever a header claims
 _UNWRITTEN = ("ICO", "PSD", "DDS")
 # Groups of exiftool, and the words by which a loss of them is told.
-_GROUPS = {"ICC_Profile": "profile", "ExifIFD": "EXIF", "GPS": "EXIF", "IPTC": "Photoshop|IPTC", "XMP": "XMP"}
+_GROUPS = {
+    "ICC_Profile": "profile", "ExifIFD": "EXIF", "GPS": "EXIF", "IPTC": "Photoshop|IPTC", "XMP": "XMP",
+    "Photoshop": "Photoshop", "GeoTiff": "georeference",
+}  # fmt: skip
 _COLUMNS = ("opened", "wrong", "changed", "silent", "own", "two others")
 
 
@@ -118,6 +124,17 @@ def decoded_by_others(path: str, opened: list[str]) -> list[Array]:
     return decoded
 
 
+def copied_by_others(path: str, form: str, folder: str) -> dict[str, str]:
+    """Return the copies that others write of a file, each in its own form."""
+    copies = {}
+    for name, copy in COPIERS.items():
+        output = os.path.join(folder, f"{abs(hash(path))}-{name}{FORMS[form][0]}")
+        with contextlib.suppress(Exception):  # whatever they raise
+            copy(path, output)
+            copies[name] = output
+    return copies
+
+
 def _jpeg_inside(path: str, form: str) -> bool:
     if form != "TIFF":
         return False
@@ -131,14 +148,18 @@ def _jpeg_inside(path: str, form: str) -> bool:
 def work(folder: str) -> None:
     """Judge the files that standard input names, a line of JSON for each; for processes of `run`."""
     faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError))
     for line in sys.stdin:
-        form, path = line.rstrip("\n").split("\t")
+        faulthandler.dump_traceback_later(2 * _FILE_SECONDS, exit=True)  # in a library no alarm is heard
+        form, described, path = line.rstrip("\n").split("\t")
         print(json.dumps({"at": path, "form": form}), flush=True)
         signal.alarm(_FILE_SECONDS)
         try:
             for found in judged(path, form, folder):
                 print(json.dumps(found), flush=True)
+            if described and found["state"] == "opened" and form not in _UNWRITTEN:
+                print(json.dumps(found | {"copies": copied_by_others(path, form, folder)}), flush=True)
         except BaseException as error:
             why = f"{type(error).__name__}: {error}"
             print(
@@ -153,7 +174,8 @@ def run(files: list[tuple[str, Path]]) -> Iterator[dict[str, Any]]:
         _, group = next(itertools.groupby(files[:_CHUNK], lambda one: one[0] in APART))
         chunk = list(group)
         with tempfile.TemporaryDirectory() as folder:
-            text = "".join(f"{form}\t{path}\n" for form, path in chunk)
+            before = _groups([str(path) for _, path in chunk])
+            text = "".join(f"{form}\t{','.join(before.get(str(path), ()))}\t{path}\n" for form, path in chunk)
             code = f"from benchmarks.corpus import work; work({folder!r})"
             done = subprocess.run(
                 [sys.executable, "-c", code], input=text, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -164,28 +186,32 @@ def run(files: list[tuple[str, Path]]) -> Iterator[dict[str, Any]]:
             died = {"state": "died", "why": str(done.returncode), "peers": []}
             results = {path: {"path": path, "form": form, **died} for path, form in begun.items()}
             results |= {line["path"]: line for line in lines if "path" in line}
-            _tell_losses([*results.values()])
+            _tell_losses([*results.values()], before)
             yield from results.values()
         files = files[max(len(begun), 1) :]
         print(f"\r{len(files)} left  ", end="", file=sys.stderr, flush=True)
 
 
-def _tell_losses(results: list[dict[str, Any]]) -> None:
-    """Note which descriptions exiftool finds before and not after, though nothing was said."""
-    opened = [found for found in results if found["state"] == "opened"]
-    if not opened or not shutil.which("exiftool"):
-        return
-    before = _groups([found["path"] for found in opened])
-    after = _groups([found["output"] for found in opened])
+def _tell_losses(results: list[dict[str, Any]], before: dict[str, set[str]]) -> None:
+    """Note which descriptions exiftool finds before and not after, though nothing was said; what all keep."""
+    opened = [found for found in results if found["state"] == "opened" and before.get(found["path"])]
+    copies = [copy for found in opened for copy in found.get("copies", {}).values()]
+    after = _groups([found["output"] for found in opened] + copies)
     for found in opened:
-        told = " ".join(found["losses"])
-        lost = before.get(found["path"], set()) - after.get(found["output"], set())
+        told, had = " ".join(found["losses"]), before[found["path"]]
+        lost = had - after.get(found["output"], set())
         silent = [group for group in lost if not any(word in told for word in _GROUPS[group].split("|"))]
         if silent:
             found["silent"] = silent
+        if "copies" in found:
+            others = {name: len(had & after.get(copy, set())) for name, copy in found["copies"].items()}
+            found["kept"] = {"described": len(had), "cnnfilter": len(had) - len(lost), **others}
 
 
 def _groups(paths: list[str]) -> dict[str, set[str]]:
+    """Return the groups of `_GROUPS` that exiftool finds in each file."""
+    if not paths or not shutil.which("exiftool"):
+        return {}
     command = ["exiftool", "-j", "-G1", "-q", "-q", "-fast1", *paths]
     told = subprocess.run(command, capture_output=True, check=False).stdout
     groups = {}
@@ -193,6 +219,15 @@ def _groups(paths: list[str]) -> dict[str, set[str]]:
         names = {key.split(":")[0].split("-")[0] for key in found}
         groups[found["SourceFile"]] = names & set(_GROUPS)
     return groups
+
+
+def table_of_kept(results: list[dict[str, Any]]) -> str:
+    """Write how many descriptions there are in the files that we write, and how many each one keeps."""
+    rows: dict[str, Counter[str]] = defaultdict(Counter)
+    for found in results:
+        for row in (rows[found["form"]], rows["all"]):
+            row.update(found.get("kept", {}))
+    return _table({form: row for form, row in rows.items() if row}, ["described", "cnnfilter", *PEERS])
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -206,10 +241,14 @@ def table(results: list[dict[str, Any]]) -> str:
             row.update(key for key in ("wrong", "changed", "silent") if found.get(key))
             row["own"] += found["state"] in ("own", "died")
             row["two others"] += not found.get("read") and len(found["peers"]) >= 2
-    head = ["form", "files", *_COLUMNS[:1], *PEERS, *_COLUMNS[1:]]
+    return _table(rows, ["files", *_COLUMNS[:1], *PEERS, *_COLUMNS[1:]])
+
+
+def _table(rows: dict[str, Counter[str]], columns: list[str]) -> str:
+    head = ["form", *columns]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     order = [*sorted(name for name in rows if name != "all"), "all"]
-    lines += ["| " + " | ".join([name, *(str(rows[name][key]) for key in head[1:])]) + " |" for name in order]
+    lines += ["| " + " | ".join([name, *(str(rows[name][key]) for key in columns)]) + " |" for name in order]
     return "\n".join(lines)
 
 
@@ -288,7 +327,7 @@ def main() -> int:
                 found.get("why", "")[-160:],
                 found["peers"],
             )
-    print(f"\n{versions()}\n{table(results)}")
+    print(f"\n{versions()}\n{table(results)}\n\n{table_of_kept(results)}")
     return 0
 
 

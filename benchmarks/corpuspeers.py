@@ -74,8 +74,7 @@ def libvips(path: str) -> Array | None:
 
 def imagemagick(path: str) -> Array | None:
     """Tell whether ImageMagick opens a file; its pixels are not compared."""
-    program = shutil.which("magick") or shutil.which("convert", path="/usr/bin") or ""
-    subprocess.run([program, path, "null:"], check=True, capture_output=True, timeout=_SECONDS)
+    subprocess.run([_magick(), path, "null:"], check=True, capture_output=True, timeout=_SECONDS)
     return None
 
 
@@ -85,6 +84,44 @@ PEERS: dict[str, Callable[[str], Array | None]] = {
     "libvips": libvips,
     "ImageMagick": imagemagick,
 }
+
+
+def _copy_by_pillow(path: str, output: str) -> None:
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            image.save(output)
+
+
+def _copy_by_opencv(path: str, output: str) -> None:
+    import cv2
+
+    image = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+    if image is None or not cv2.imwrite(output, image):
+        raise ValueError("refused")
+
+
+def _copy_by_libvips(path: str, output: str) -> None:
+    subprocess.run(["vips", "copy", path, output], check=True, capture_output=True, timeout=_SECONDS)
+
+
+def _copy_by_imagemagick(path: str, output: str) -> None:
+    subprocess.run([_magick(), path, output], check=True, capture_output=True, timeout=_SECONDS)
+
+
+COPIERS: dict[str, Callable[[str, str], None]] = {
+    "Pillow": _copy_by_pillow,
+    "OpenCV": _copy_by_opencv,
+    "libvips": _copy_by_libvips,
+    "ImageMagick": _copy_by_imagemagick,
+}
+"""How each one reads a file and writes it again, told nothing else."""
+
+
+def _magick() -> str:
+    return shutil.which("magick") or shutil.which("convert", path="/usr/bin") or "true"
 
 
 def close(one: Array, other: Array, lossy: bool, where: NDArray[np.bool_] | None = None) -> bool:
@@ -114,7 +151,6 @@ def versions() -> str:
     import pyvips
 
     numbers = ".".join(str(pyvips.version(part)) for part in range(3))
-    program = shutil.which("magick") or shutil.which("convert", path="/usr/bin") or "true"
-    told = subprocess.run([program, "-version"], capture_output=True, text=True, check=False).stdout
+    told = subprocess.run([_magick(), "-version"], capture_output=True, text=True, check=False).stdout
     magick = told.split("\n")[0].removeprefix("Version: ImageMagick ").split(" ")[0]
     return f"Pillow {PIL.__version__}, OpenCV {cv2.__version__}, libvips {numbers}, ImageMagick {magick}"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import gif, pillow
-from cnnfilter.files.boxes import boxes
+from cnnfilter.files.boxes import boxes, joined_associations
 from cnnfilter.files.depth import to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Picture, stand_upright
@@ -24,6 +24,8 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
         losses = gif.check_whole(file)
     elif form == "WEBP":
         encoding["lossless"] = _check_webp(file)
+    else:
+        file = io.BytesIO(joined_associations(file.read()))
     picture = Picture([], "rgb", encoding=encoding, losses=losses)
     deep = _deep_avif(file, limit, picture.notes) if form == "AVIF" else None
     with pillow.decoding(form):

@@ -305,3 +305,37 @@ def test_frames_of_a_gif_are_the_same_for_every_number_of_threads(colours):
     partial = "GIF holds no partial transparency: such pixels are shown whole or not at all"
     mixed = "GIF holds 256 colours a frame: more are mixed of dots"
     assert found[0][1] == ([mixed, partial] if colours > 256 else [partial])
+
+
+def with_a_box_for_each_item(data):
+    """Part the associations of an AVIF with two items, as early writers did."""
+    place = data.index(b"ipma") - 4
+    size, name, kind, count = struct.unpack_from(">L4sLL", data, place)
+    entries, at = [], place + 16
+    for _ in range(count):
+        end = at + 3 + data[at + 2]
+        entries.append(struct.pack(">L4sLL", 16 + end - at, name, kind, 1) + data[at:end])
+        at = end
+    more = 16 * (count - 1)
+    changed = bytearray(data[:place] + b"".join(entries) + data[place + size :])
+    for box in (b"meta", b"iprp"):
+        start = changed.index(box) - 4
+        changed[start : start + 4] = struct.pack(">L", struct.unpack_from(">L", changed, start)[0] + more)
+    start = changed.index(b"iloc") + 4
+    assert changed[start : start + 6] == b"\0\0\0\0\x44\0", "offsets and lengths of 4 bytes, none more"
+    for number in range(struct.unpack_from(">H", changed, start + 6)[0]):
+        offset = start + 8 + 14 * number + 6
+        changed[offset : offset + 4] = struct.pack(">L", struct.unpack_from(">L", changed, offset)[0] + more)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+def test_associations_of_an_avif_may_lie_in_a_box_for_each_item(bits, rng):
+    image = rng.integers(0, 2**bits, (20, 24, 4)).astype(np.uint8 if bits == 8 else np.uint16)
+    data = imagecodecs.avif_encode(image, bitspersample=bits, level=None)
+    parted = with_a_box_for_each_item(data)
+    assert parted.count(b"ipma") == 2
+    np.testing.assert_array_equal(imagefile.read(parted).frames, imagefile.read(data).frames)
+    for length in range(16, len(parted), 5):
+        with pytest.raises(ImageFileError):
+            imagefile.read(parted[:length])

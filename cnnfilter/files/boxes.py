@@ -44,7 +44,7 @@ def boxes(data: bytes) -> Iterator[Box]:
 
 
 def joined_associations(data: bytes) -> bytes:
-    """Return an AVIF whose items are joined with their properties in one box, as ISO 23008-12, 9.3.1 wants it.
+    """Join the items of an AVIF with their properties in one box, as ISO 23008-12, 9.3.1 wants it.
 
     Early writers made a box for each item, which decoders refuse. No other byte changes its place.
     """

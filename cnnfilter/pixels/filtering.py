@@ -262,7 +262,7 @@ def _direct(array: Array, function: Filter, alpha: bool) -> Array | None:
 def _mixable(
     array: Array, work: np.dtype[Any], alpha: bool, linear: bool, white: float | None, threads: int | None
 ) -> Array:
-    """Return floats, 1 for white, that may be added: in linear light, multiplied by alpha; masked if it was."""
+    """Return floats, 1 for white, that may be added: in linear light, multiplied by alpha; a mask stays."""
     if is_masked(array):
         mixed = _mixable(array.data, work, alpha, linear, white, threads)
         return np.ma.MaskedArray(mixed, np.ma.getmaskarray(array))

@@ -165,7 +165,7 @@ def form_of_bytes(head: bytes, suffix: str = "") -> str | None:
         return _form_of_brands(head)
     if head[:2] in _NETPBM and head[2:3].isspace():
         return _NETPBM[head[:2]]
-    if head[:1] == b"\n" and head[1:2] in _PCX_VERSIONS and head[2:3] == b"\1":
+    if head[:1] == b"\n" and head[1:2] in _PCX_VERSIONS and head[2:3] in (b"\0", b"\1"):
         return "PCX"
     if suffix.lower() == ".tga" and head[1:2] in _TGA_MAPS and head[2:3] in _TGA_KINDS:
         return "TGA"

@@ -31,7 +31,8 @@ _MODULES = {
     "HEIC": "heic",
     "EXR": "exr",
     "FITS": "fits",
-    **dict.fromkeys(("PCX", "SGI", "DDS", "ICO", "PSD"), "pillow"),
+    "PCX": "pcx",
+    **dict.fromkeys(("SGI", "DDS", "ICO", "PSD"), "pillow"),
 }
 
 

@@ -17,11 +17,11 @@ def without_thumbnails(resources: bytes) -> bytes:
     >>> without_thumbnails(caption + copy) == caption
     True
     """
-    return b"".join(whole for number, whole in _resources(resources) if number not in _THUMBNAILS)
+    return b"".join(whole for number, whole, _ in resources_in(resources) if number not in _THUMBNAILS)
 
 
-def _resources(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield number and bytes of each resource."""
+def resources_in(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield of each resource its number, all its bytes, and what it holds."""
     place = 0
     while data[place : place + 4] == _SIGNATURE and place + 12 <= len(data):
         name = data[place + 6] + 1
@@ -30,5 +30,6 @@ def _resources(data: bytes) -> Iterator[tuple[int, bytes]]:
         end = sizes + 4 + size
         if end > len(data):
             return
-        yield int.from_bytes(data[place + 4 : place + 6], "big"), data[place:end] + b"\0" * (size % 2)
+        whole = data[place:end] + b"\0" * (size % 2)
+        yield int.from_bytes(data[place + 4 : place + 6], "big"), whole, data[sizes + 4 : end]
         place = end + size % 2

@@ -44,7 +44,6 @@ _PLUGINS = {
 }
 
 _HEAD = 128
-_RESOURCES = {1005: "resolution", 1028: "IPTC", 1058: "EXIF", 1060: "XMP"}  # of Photoshop, by number
 
 # Modes that Pillow can decode into memory that is not its own; RGB lies in it with a fourth, unused byte.
 _MAPPED = {"L": ("L", 1), "RGB": ("RGBX", 4), "RGBA": ("RGBA", 4), "CMYK": ("CMYK", 4)}
@@ -157,13 +156,6 @@ def _beside(image: Any, form: str, head: bytes) -> list[str]:
         return ["the text of a TGA file is left out"]
     if form == "ICO" and len(image.info.get("sizes", ())) > 1:
         return ["all but the largest picture of the icon are left out"]
-    if form == "PSD":
-        held = {number for number, *_ in image.resources}
-        words = [word for number, word in _RESOURCES.items() if number in held]
-        losses = [f"{', '.join(words)} of a PSD file left out"] if words else []
-        if getattr(image, "n_frames", 1) > 1:
-            losses.append("the layers are left out; the flattened picture is filtered")
-        return losses
     return []
 
 

@@ -32,7 +32,8 @@ _MODULES = {
     "EXR": "exr",
     "FITS": "fits",
     "PCX": "pcx",
-    **dict.fromkeys(("SGI", "DDS", "ICO", "PSD"), "pillow"),
+    "PSD": "psd",
+    **dict.fromkeys(("SGI", "DDS", "ICO"), "pillow"),
 }
 
 

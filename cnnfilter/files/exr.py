@@ -10,9 +10,8 @@ import numpy as np
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files.extra import decoding, library
 from cnnfilter.files.limit import Limit
-from cnnfilter.files.picture import Array, Picture
+from cnnfilter.files.picture import Array, Model, Picture
 
-_COLOURS = (("R", "G", "B"), ("Y",))
 # What says how the pixels lie in the file, and nothing of what they show.
 _LAYOUT = {
     "channels", "chunkCount", "compression", "dataWindow", "lineOrder", "name", "pixelAspectRatio",
@@ -37,20 +36,40 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
             planes = {name: np.array(channel.pixels) for name, channel in held.parts[0].channels.items()}
     if any(plane.dtype.kind == "O" for plane in planes.values()):
         raise ImageFileError("EXR of deep pixels, many values each, is not read; flatten it")
-    names = next((names for names in _COLOURS if all(name in planes for name in names)), ())
-    if not names and len(planes) == 1:
-        names = tuple(planes)
-    if not names or "RY" in planes:
-        raise ImageFileError(
-            f"EXR of the channels {', '.join(planes)} is not read; convert it to R, G, B or one channel"
-        )
-    alpha = "A" in planes and names != ("A",)
-    frame = np.dstack([planes[name] for name in (*names, *["A"] * alpha)]).astype(np.float32)
+    layer, names = _colours(planes)
+    if f"{layer}RY" in planes and names == [f"{layer}Y"]:
+        from cnnfilter.files import exr_chroma  # few files need it
+
+        chroma = f"{layer}BY", f"{layer}RY"
+        mixed = exr_chroma.to_rgb(planes[names[0]], *map(planes.pop, chroma), header.get("chromaticities"))
+        names = [layer + name for name in "RGB"]
+        planes |= dict(zip(names, mixed, strict=True))
+        del planes[f"{layer}Y"]
+    model: Model = "rgb" if len(names) == 3 else "grey"
+    alpha = bool(names) and f"{layer}A" in planes and names != [f"{layer}A"]
+    encoding: dict[str, Any] = {}
+    if not names:  # no colours: measurements, all of which are filtered
+        names, model = [*planes], "channels"
+        encoding["names"] = names
+    used = [*names, *[f"{layer}A"] * alpha]
+    if len({planes[name].shape for name in used}) > 1:
+        raise ImageFileError(f"EXR of the channels {_few([*planes])}, of different sizes, is not read")
+    frame = np.dstack([planes[name] for name in used]).astype(np.float32)
     if alpha:
         frame = _divided(frame)
     frame = frame if frame.shape[-1] > 1 else frame[..., 0]
-    left = [name for name in planes if name not in (*names, "A")]
-    return Picture([frame], "rgb" if len(names) == 3 else "grey", alpha, losses=_losses(header, left, parts))
+    losses = _losses(header, [name for name in planes if name not in used], parts)
+    return Picture([frame], model, alpha, encoding=encoding, losses=losses)
+
+
+def _colours(planes: dict[str, Array]) -> tuple[str, list[str]]:
+    """Return the first layer that has colours, or one channel of a luminance, and the names of these."""
+    layers = dict.fromkeys(["", *(name[: name.rfind(".") + 1] for name in planes)])
+    for letters in ("RGB", "Y"):
+        for layer in layers:
+            if all(layer + letter in planes for letter in letters):
+                return layer, [layer + letter for letter in letters]
+    return "", [*planes] if len(planes) == 1 else []
 
 
 def _divided(frame: Array) -> Array:
@@ -83,10 +102,12 @@ def write(picture: Picture, file: IO[bytes]) -> None:
     """Write one picture of float32, deflated."""
     exr = library("EXR")
     frame = np.atleast_3d(picture.frames[0]).astype(np.float32)
-    names = ["R", "G", "B"] if picture.model == "rgb" else ["Y"]
+    names = {"rgb": ["R", "G", "B"], "grey": ["Y"]}.get(picture.model, picture.encoding.get("names", []))
+    if len(names) + picture.alpha != frame.shape[2]:  # of another form, or made by a filter
+        names = [f"channel{number:02}" for number in range(frame.shape[2] - picture.alpha)]
     if picture.alpha:
         frame = np.concatenate([frame[..., :-1] * frame[..., -1:], frame[..., -1:]], axis=-1)
-        names.append("A")
+        names = [*names, "A"]
     planes = {name: np.ascontiguousarray(frame[..., number]) for number, name in enumerate(names)}
     header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage}
     with tempfile.TemporaryDirectory() as folder:  # its writer takes paths alone

@@ -51,7 +51,7 @@ _ABILITIES = {
     "SGI": _Ability(side=65535),
     "DDS": _Ability(alpha=True),
     "HEIC": _Ability(("uint8", "uint16"), alpha=True),
-    "EXR": _Ability(("float32",), alpha=True),
+    "EXR": _Ability(("float32",), tuple(range(1, 65)), alpha=True),
     "FITS": _Ability(("uint8", "uint16", "int16", "float32", "float64"), (1,), frames=True),
 }
 

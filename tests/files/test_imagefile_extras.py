@@ -1,11 +1,13 @@
 """HEIC, EXR and FITS, whose libraries are extras: what is read, written, and said to be lost."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import cnnfilter
 from cnnfilter import filter_files
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files import Metadata, Picture, form_of_bytes, read, write
@@ -107,6 +109,32 @@ class TestHeic:
             read(data[: len(data) // 2])
 
 
+def subsampled_exr(planes, **more):
+    """Lay out an EXR by hand, for its library writes no channels that are smaller than others."""
+    height, width = max(plane.shape for plane in planes.values())
+    steps = {name: height // len(plane) for name, plane in planes.items()}
+    channels = b"".join(
+        name.encode() + b"\0" + struct.pack("<LLLL", 2, 0, step, step) for name, step in steps.items()
+    )
+    window = struct.pack("<4l", 0, 0, width - 1, height - 1)
+    attributes = {
+        "channels": ("chlist", channels + b"\0"), "compression": ("compression", b"\0"),
+        "dataWindow": ("box2i", window), "displayWindow": ("box2i", window),
+        "lineOrder": ("lineOrder", b"\0"), "pixelAspectRatio": ("float", struct.pack("<f", 1)),
+        "screenWindowCenter": ("v2f", bytes(8)), "screenWindowWidth": ("float", struct.pack("<f", 1)),
+        **{name: (name, value) for name, value in more.items()},
+    }  # fmt: skip
+    head = b"\x76\x2f\x31\x01\2\0\0\0"
+    for name, (kind, value) in attributes.items():
+        head += f"{name}\0{kind}\0".encode() + len(value).to_bytes(4, "little") + value
+    lines = []
+    for y in range(height):
+        parts = [planes[name][y // step].tobytes() for name, step in steps.items() if y % step == 0]
+        lines.append(struct.pack("<LL", y, len(b"".join(parts))) + b"".join(parts))
+    starts = np.cumsum([len(head) + 1 + 8 * height, *map(len, lines[:-1])]).astype("<u8")
+    return head + b"\0" + starts.tobytes() + b"".join(lines)
+
+
 @needs("EXR")
 class TestExr:
     def file(self, path, planes, header=None):
@@ -138,10 +166,53 @@ class TestExr:
         depth = np.arange(24, dtype=np.float32).reshape(4, 6)
         np.testing.assert_array_equal(read(self.file(tmp_path / "a.exr", {"Z": depth})).frames[0], depth)
 
-    def test_channels_without_colours(self, tmp_path):
-        planes = {name: np.ones((4, 6), np.float32) for name in ("u", "v")}
-        with pytest.raises(ImageFileError, match="EXR of the channels u, v is not read"):
-            read(self.file(tmp_path / "a.exr", planes))
+    def test_channels_without_colours_are_all_filtered_and_written_under_their_names(self, tmp_path):
+        planes = {name: np.random.default_rng(1).random((4, 6), np.float32) for name in ("A", "u", "v.Z")}
+        source = self.file(tmp_path / "a.exr", dict(planes))
+        picture = read(source)
+        assert (picture.model, picture.alpha, picture.losses) == ("channels", False, [])
+        np.testing.assert_array_equal(picture.frames[0], np.dstack([*planes.values()]))
+        (done,) = filter_files(source, tmp_path / "b.exr", "mean")
+        import OpenEXR
+
+        with OpenEXR.File(done.output, separate_channels=True) as held:
+            assert set(held.channels()) == {"A", "u", "v.Z"}
+            np.testing.assert_array_equal(held.channels()["u"].pixels, cnnfilter.mean(planes["u"]))
+
+    def test_colours_of_a_layer(self, tmp_path):
+        names = ("layer.B", "layer.G", "layer.R", "layer.A", "Z")
+        planes = {name: np.full((4, 6), number + 1, np.float32) for number, name in enumerate(names)}
+        picture = read(self.file(tmp_path / "a.exr", planes))
+        assert (picture.model, picture.alpha) == ("rgb", True)
+        assert picture.frames[0][0, 0].tolist() == [3 / 4, 2 / 4, 1 / 4, 4]
+        assert picture.losses == ["channels of an EXR file left out: Z"]
+
+    @pytest.mark.parametrize("given", [False, True])
+    def test_luminance_and_chroma(self, given):
+        weights = np.array([0.2126, 0.7152, 0.0722], np.float32)
+        header = {}
+        if given:  # the primaries of XYZ: Y is its luminance
+            weights = np.array([0, 1, 0], np.float32)
+            header["chromaticities"] = struct.pack("<8f", 1, 0, 0, 1, 0, 0, 1 / 3, 1 / 3)
+        rows, columns = np.mgrid[:20, :30].astype(np.float32) / 30
+        colours = np.dstack([0.3 + rows / 9, 0.4 + columns / 9, 0.5 - rows / 9])
+        y = colours @ weights
+        chroma = [((colours[..., k] - y) / y)[::2, ::2].copy() for k in (0, 2)]
+        picture = read(subsampled_exr({"BY": chroma[1], "RY": chroma[0], "Y": y}, **header))
+        assert (picture.model, picture.losses) == (
+            "rgb",
+            ["attributes of an EXR file left out: chromaticities"] * given,
+        )
+        inside = np.s_[:-1, :-1]  # beyond the last sample of chroma there is none
+        np.testing.assert_allclose(picture.frames[0][inside], colours[inside], atol=2e-3)
+
+    @pytest.mark.parametrize("chromaticities", [(0.0,) * 8, (0.3, 0.3) * 4, (float("nan"),) * 8])
+    def test_impossible_chromaticities(self, chromaticities, tmp_path):
+        import OpenEXR
+
+        planes = {name: OpenEXR.Channel(np.ones((4, 4), np.float32)) for name in ("Y", "RY", "BY")}
+        with pytest.raises(ImageFileError, match="impossible chromaticities"):
+            read(self.file(tmp_path / "a.exr", planes, {"chromaticities": chromaticities}))
 
     def test_deep_pixels(self, tmp_path):
         import OpenEXR

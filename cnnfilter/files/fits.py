@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from typing import IO, Any
 
 import numpy as np
@@ -18,11 +19,14 @@ _LAYOUT = {
     "PCOUNT", "GCOUNT", "", "COMMENT", "CHECKSUM", "DATASUM", "EXTNAME",
 }  # fmt: skip
 _MOST_NAMES = 5
+_COUNTED = re.compile(rb"(NAXIS   |TFIELDS )= *(\d+)")  # axes, and columns of a table
+_CARD, _MOST = 80, 999  # of which the standard allows so many
 
 
 def read(file: IO[bytes], limit: Limit) -> Picture:
     """Read the first image of 2 or 3 axes; its last row is the upper one."""
     fits = library("FITS")
+    _refuse_endless(file)
     with decoding("FITS"), fits.open(file, memmap=False, uint=True) as held:
         number, image = _first_image(held)
         *cube, height, width = image.shape
@@ -32,6 +36,14 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     frames = [_known(plane[::-1]) for plane in stack]
     missing = any(frame.dtype.kind == "f" and np.isnan(frame).any() for frame in frames)
     return Picture(frames, "grey", metadata=Metadata(missing=math.nan if missing else None), losses=losses)
+
+
+def _refuse_endless(file: IO[bytes]) -> None:
+    """Refuse counts for each of which astropy would look for cards."""
+    for found in _COUNTED.finditer(file.read()):
+        if found.start() % _CARD == 0 and int(found[2]) > _MOST:
+            raise ImageFileError(f"damaged FITS file ({found[0].decode()}); get a whole copy")
+    file.seek(0)
 
 
 def _first_image(held: Any) -> tuple[int, Any]:

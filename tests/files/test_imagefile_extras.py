@@ -294,6 +294,14 @@ class TestFits:
         with pytest.raises(ImageFileError, match="60x40 pixels are more than the limit of 100"):
             read(self.bytes_of(np.zeros((40, 60), np.uint8)), max_pixels=100)
 
+    @pytest.mark.parametrize("name", ["NAXIS   ", "TFIELDS "])
+    def test_counts_without_end(self, name):
+        card = f"{name}= {10**9:20}".ljust(80).encode()
+        data = self.bytes_of(np.zeros((4, 6), np.uint8))
+        start = data.index(b"NAXIS   ")
+        with pytest.raises(ImageFileError, match=rf"damaged FITS file \({name}= +1000000000\)"):
+            read(data[:start] + card + data[start + 80 :])
+
     def test_damage(self):
         with pytest.raises(ImageFileError, match="damaged FITS file"):
             read(self.bytes_of(np.zeros((40, 60), np.float64))[:4000])

@@ -19,7 +19,7 @@ _LAYOUT = {
     "PCOUNT", "GCOUNT", "", "COMMENT", "CHECKSUM", "DATASUM", "EXTNAME",
 }  # fmt: skip
 _MOST_NAMES = 5
-_COUNTED = re.compile(rb"(NAXIS   |TFIELDS )= *(\d+)")  # axes, and columns of a table
+_COUNTED = re.compile(rb"(NAXIS   |TFIELDS )= *(\d{1,20})")  # axes, and columns of a table
 _CARD, _MOST = 80, 999  # of which the standard allows so many
 
 

@@ -20,7 +20,7 @@ _MODULES = {
     "GIF": "animation",
     "AVIF": "animation",
     "BMP": "bmp",
-    "TGA": "pillow",
+    "TGA": "tga",
     "PPM": "netpbm",
     "PGM": "netpbm",
     "PBM": "netpbm",

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnnfilter.errors import ImageFileError
 from cnnfilter.files import png
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.picture import Array, Picture
@@ -13,6 +12,10 @@ from cnnfilter.files.picture import Array, Picture
 _CONTROL = struct.Struct(">LLLLLHHBB")
 _TO_BACKGROUND, _TO_PREVIOUS = 1, 2
 _OVER = 1
+
+
+class BrokenAnimation(Exception):
+    """Chunks of an animation that contradict each other, in a file that is whole."""
 
 
 class _Frame(NamedTuple):
@@ -36,13 +39,15 @@ def read(header: png.Header, chunks: list[png.Chunk], picture: Picture, limit: L
     animation = next(chunk.content for chunk in chunks if chunk.name == b"acTL")
     frames, apart = _frames(chunks)
     if len(animation) != 8 or len(frames) != int.from_bytes(animation[:4], "big"):
-        raise ImageFileError("truncated PNG file (frames are missing); get a whole copy")
+        raise BrokenAnimation("frames are missing")
+    if not all(frame.stream for frame in frames):
+        raise BrokenAnimation("a frame without pixels")
+    limit.spend(header.width, header.height, len(frames), bytes_a_pixel=header.bytes)
+    shown = _shown(header, chunks, frames)
     if apart:
         picture.losses.append("the still image beside the animation is left out")
-    limit.spend(header.width, header.height, len(frames), bytes_a_pixel=header.bytes)
     picture.loop = int.from_bytes(animation[4:], "big")
     picture.delays = [frame.delay for frame in frames] if len(frames) > 1 else []
-    shown = _shown(header, chunks, frames)
     if all(frame.shape[-1] in (2, 4) and _opaque(frame) for frame in shown):
         return [
             np.ascontiguousarray(frame[..., 0] if frame.shape[-1] == 2 else frame[..., :3]) for frame in shown
@@ -57,7 +62,7 @@ def _frames(chunks: list[png.Chunk]) -> tuple[list[_Frame], bool]:
     for name, content, whole in chunks:
         if name in (b"fcTL", b"fdAT"):
             if len(content) < 4 or int.from_bytes(content[:4], "big") != number:
-                raise ImageFileError("damaged PNG file (frames in wrong order); get a whole copy")
+                raise BrokenAnimation("frames in wrong order")
             number += 1
         if name == b"fcTL":
             frames.append(_frame(content))
@@ -72,7 +77,7 @@ def _frames(chunks: list[png.Chunk]) -> tuple[list[_Frame], bool]:
 
 def _frame(content: memoryview) -> _Frame:
     if len(content) != _CONTROL.size:
-        raise ImageFileError("damaged PNG file (control of a frame); get a whole copy")
+        raise BrokenAnimation("control of a frame")
     _, width, height, x, y, count, parts, disposal, blending = _CONTROL.unpack(content)
     return _Frame(width, height, x, y, 1000 * count / (parts or 100), disposal, blending, [])
 
@@ -83,7 +88,7 @@ def _shown(header: png.Header, chunks: list[png.Chunk], frames: list[_Frame]) ->
     shown = []
     for index, frame in enumerate(frames):
         if not (frame.x + frame.width <= header.width and frame.y + frame.height <= header.height):
-            raise ImageFileError("damaged PNG file (a frame beyond the picture); get a whole copy")
+            raise BrokenAnimation("a frame beyond the picture")
         size = header._replace(width=frame.width, height=frame.height)
         new = _with_alpha(png.pixels(size, chunks, frame.stream))
         if canvas is None:

@@ -163,7 +163,7 @@ def form_of_bytes(head: bytes, suffix: str = "") -> str | None:
         return "WEBP"
     if head[4:8] == b"ftyp":
         return _form_of_brands(head)
-    if head[:2] in _NETPBM and head[2:3].isspace():
+    if head[:2] in _NETPBM and (head[2:3].isspace() or head[2:3] == b"#"):
         return _NETPBM[head[:2]]
     if head[:1] == b"\n" and head[1:2] in _PCX_VERSIONS and head[2:3] in (b"\0", b"\1"):
         return "PCX"

@@ -12,6 +12,7 @@ import numpy as np
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files.depth import ONE_BIT, to_full_white
 from cnnfilter.files.limit import Limit
+from cnnfilter.files.pages import add_page
 from cnnfilter.files.picture import Array, Model, Picture
 from cnnfilter.files.source import remaining
 from cnnfilter.pixels import packed
@@ -61,10 +62,10 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
         model, alpha = _KINDS[head.channels]
         if not picture.frames:
             picture.model, picture.alpha = model, alpha
-        elif (picture.model, picture.alpha, picture.dtype) != (model, alpha, frame.dtype):
+            picture.frames.append(frame)
+        elif not add_page(picture, Picture([frame], model, alpha)):
             number = len(picture.frames) + 1
             raise ImageFileError(f"image {number} has another kind of pixels than image 1; split the file")
-        picture.frames.append(frame)
     if rest := remaining(file):
         picture.losses.append(f"{rest} bytes that follow the image are left out")
     picture.notes = list(dict.fromkeys(picture.notes))
@@ -132,7 +133,7 @@ def _head(file: IO[bytes]) -> _Head | None:
     start = file.tell()
     head = file.read(_HEADER)
     magic = head[:2]
-    if not (magic == b"P7" or magic in _CHANNELS) or not head[2:3].isspace():
+    if not (magic == b"P7" or magic in _CHANNELS) or not (head[2:3].isspace() or head[2:3] == b"#"):
         file.seek(start if head.strip() else start + len(head))  # a last line end is no loss
         return None
     found = _pam(head) if magic == b"P7" else _pnm(head)

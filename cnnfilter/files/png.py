@@ -66,11 +66,15 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     chunks, end, broken = chunks_in(data)
     header = header_in(chunks)
     picture = Picture([])
+    frames: list[Array] = []
     if is_animated(chunks):
         from cnnfilter.files import apng  # a still image need not pay for it
 
-        frames = apng.read(header, chunks, picture, limit)
-    else:
+        try:
+            frames = apng.read(header, chunks, picture, limit)
+        except apng.BrokenAnimation as error:  # the still picture is to be shown then
+            picture.losses.append(f"the animation, which is damaged ({error}), is left out")
+    if not frames:
         limit.spend(header.width, header.height, bytes_a_pixel=header.bytes)
         frames = [pixels(header, chunks, [chunk.whole for chunk in chunks if chunk.name == b"IDAT"])]
     picture.frames = frames

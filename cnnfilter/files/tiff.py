@@ -10,6 +10,7 @@ from cnnfilter.files import exif, ifd, pillow
 from cnnfilter.files.depth import ONE_BIT, to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.losses import PLACEMENT
+from cnnfilter.files.pages import add_page
 from cnnfilter.files.photoshop import without_thumbnails
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
 from cnnfilter.files.tiff_page import (
@@ -113,15 +114,16 @@ def _add(picture: Picture, page: Page, index: int, limit: Limit) -> None:
         frame, model, alpha = _read_with_pillow(page, index, picture.notes)
     if not picture.frames:
         _describe(picture, page, frame, model, alpha)
-    elif (picture.model, picture.alpha, picture.dtype) != (model, alpha, frame.dtype):
+        picture.frames.append(frame)
+        return
+    kept = _metadata(page, picture.losses)
+    if not add_page(picture, Picture([frame], model, alpha, metadata=kept)):
         raise ImageFileError(
             f"page {index + 1} has another kind of pixels than page 1; split the file into pages"
         )
-    else:
-        picture.pages.append(_metadata(page, picture.losses))
-        if _packing(page).items() - picture.encoding.items():
-            picture.lose("pages that are packed or tiled otherwise than the first are written as that one")
-    picture.frames.append(frame)
+    picture.pages.append(kept)
+    if _packing(page).items() - picture.encoding.items():
+        picture.lose("pages that are packed or tiled otherwise than the first are written as that one")
 
 
 def _describe(picture: Picture, page: Page, frame: Array, model: Model, alpha: bool) -> None:

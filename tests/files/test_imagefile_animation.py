@@ -201,6 +201,40 @@ def test_an_apng_of_small_frames_is_laid_on_its_canvas(dtype, disposal, blend, r
         np.testing.assert_array_equal(frame, right.astype(int) * factor)
 
 
+def apng_of(*chunks, count=2):
+    """Return an APNG of 4 x 3 grey pixels: a still picture of 9s, then the chunks."""
+    header = struct.pack(">LLBBBBB", 4, 3, 8, 0, 0, 0, 0)
+    still = chunk(b"IDAT", zlib.compress(b"\0\x09\x09\x09\x09" * 3))
+    parts = [chunk(b"IHDR", header), chunk(b"acTL", struct.pack(">LL", count, 0)), still, *chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
+
+
+def frame_of(number, width=4, data=True):
+    """Return control and pixels of a frame."""
+    control = struct.pack(">LLLLLHHBB", number, width, 3, 0, 0, 1, 10, 0, 0)
+    rows = chunk(b"fdAT", struct.pack(">L", number + 1) + zlib.compress(bytes(width + 1) * 3))
+    return chunk(b"fcTL", control) + rows * data
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (apng_of(frame_of(2), frame_of(0)), "frames in wrong order"),
+        (apng_of(frame_of(0)), "frames are missing"),
+        (apng_of(frame_of(0), frame_of(2, data=False)), "a frame without pixels"),
+        (apng_of(frame_of(0), frame_of(2, width=5)), "a frame beyond the picture"),
+        (apng_of(chunk(b"fcTL", bytes(20)), frame_of(1)), "control of a frame"),
+    ],
+)
+def test_the_still_picture_stands_for_an_animation_that_contradicts_itself(data, why):
+    """As the specification of PNG 3, 11.3.6, wants it."""
+    assert len(imagefile.read(apng_of(frame_of(0), frame_of(2))).frames) == 2
+    picture = imagefile.read(data)
+    np.testing.assert_array_equal(picture.frames, np.full((1, 3, 4), 9))
+    assert picture.losses == [f"the animation, which is damaged ({why}), is left out"]
+    assert (picture.delays, picture.loop) == ([], 0)
+
+
 def test_lossless_and_lossy_webp_stay_what_they_are(rng):
     image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
     for lossless in (True, False):

@@ -120,7 +120,6 @@ def test_pfm_goes_from_bottom_to_top(channels, rng):
         b"P2\n1 1\n255\n1\nP2\n1 1\n255\n2",
         b"P1\n2 2\n0 1 x 1 0",
         b"P1\n2 2\n0 1 2 1 0",
-        b"P5\n1 1\n255\naP5\n1 1\n65535\nab",
         b"P5\n" + b"9" * 5000 + b" 1\n255\n1",
         b"Pf\n1 1\nx\n1234",
         b"P7\nWIDTH x\nHEIGHT 2\nDEPTH 1\nMAXVAL 255\nENDHDR\n" + bytes(36),

@@ -129,8 +129,6 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     picture = Picture([])
     head = file.read(_HEAD)
     file.seek(0)
-    if form == "SGI":
-        _refuse_deep_sgi(head)
     with decoding(form):
         image = plugin(form)(file)
         limit.spend(*image.size)
@@ -140,12 +138,6 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     picture.frames = [np.asarray(image)]
     picture.metadata = metadata(image.info)
     return picture
-
-
-def _refuse_deep_sgi(head: bytes) -> None:
-    """Refuse 16 bits, of which Pillow would silently leave 8."""
-    if head[3:4] != b"\1":
-        raise ImageFileError("SGI of more than 8 bits is not read; convert it to a 16-bit PNG or TIFF")
 
 
 def _beside(image: Any, form: str, head: bytes) -> list[str]:

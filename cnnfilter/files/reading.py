@@ -33,7 +33,8 @@ _MODULES = {
     "FITS": "fits",
     "PCX": "pcx",
     "PSD": "psd",
-    **dict.fromkeys(("SGI", "DDS", "ICO"), "pillow"),
+    "SGI": "sgi",
+    **dict.fromkeys(("DDS", "ICO"), "pillow"),
 }
 
 

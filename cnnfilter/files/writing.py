@@ -48,7 +48,7 @@ _ABILITIES = {
     "QOI": _Ability(channels=(3,), alpha=True),
     "HDR": _Ability(("float32",), (3,)),
     "PCX": _Ability(side=65535),
-    "SGI": _Ability(side=65535),
+    "SGI": _Ability(("uint8", "uint16"), side=65535),
     "DDS": _Ability(alpha=True),
     "HEIC": _Ability(("uint8", "uint16"), alpha=True),
     "EXR": _Ability(("float32",), tuple(range(1, 65)), alpha=True),
@@ -212,7 +212,7 @@ def _encode(picture: Picture, file: IO[bytes], form: str, options: dict[str, Any
         import_module(f"{package}.imagecodec").write(picture, file, form, quality)
     elif form == "HEIC":
         import_module(f"{package}.heic").write(picture, file, quality)
-    elif form in ("EXR", "FITS"):
+    elif form in ("EXR", "FITS", "SGI"):
         import_module(f"{package}.{form.lower()}").write(picture, file)
     elif form in ("WEBP", "AVIF"):
         import_module(f"{package}.animation").write(picture, file, form, quality)

@@ -20,7 +20,7 @@ HELD = {
     "JP2": (("uint8", "uint16"), (1, 2, 3, 4)),
     "QOI": (("uint8",), (3, 4)),
     "PCX": (("uint8",), (1, 3)),
-    "SGI": (("uint8",), (1, 3)),
+    "SGI": (("uint8", "uint16"), (1, 3)),
     "DDS": (("uint8",), (1, 2, 3, 4)),
 }
 
@@ -106,11 +106,6 @@ def test_an_icon_and_a_layered_picture():
     for form in ("ICO", "PSD"):
         with pytest.raises(ImageFileError, match="is read but not written"):
             written(Picture([flat], "rgb"), form)
-
-
-def test_sixteen_bits_of_sgi_are_refused():
-    with pytest.raises(ImageFileError, match="more than 8 bits is not read"):
-        imagefile.read(b"\x01\xda\0\x02" + bytes(600))
 
 
 @pytest.mark.parametrize("form", [*HELD, "HDR"])

@@ -43,7 +43,7 @@ _UNWRITTEN = ("ICO", "PSD", "DDS")
 # Groups of exiftool, and the words by which a loss of them is told.
 _GROUPS = {
     "ICC_Profile": "profile", "ExifIFD": "EXIF", "GPS": "EXIF", "IPTC": "Photoshop|IPTC", "XMP": "XMP",
-    "Photoshop": "Photoshop", "GeoTiff": "georeference",
+    "Photoshop": "Photoshop|PSD", "GeoTiff": "georeference",
 }  # fmt: skip
 _COLUMNS = ("opened", "wrong", "changed", "silent", "own", "two others")
 

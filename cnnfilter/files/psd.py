@@ -7,17 +7,24 @@ import imagecodecs
 import numpy as np
 
 from cnnfilter.errors import ImageFileError
-from cnnfilter.files import pillow
+from cnnfilter.files import lab, pillow
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.photoshop import resources_in
 from cnnfilter.files.picture import Model, Picture
 
 _HEADER = struct.Struct(">4sH6xHLLHH")
-_MODES: dict[int, tuple[Model, int]] = {1: ("grey", 1), 3: ("rgb", 3), 4: ("cmyk", 4), 8: ("grey", 1)}
-_MULTICHANNEL = 7  # inks without a model, of which Pillow leaves one
+_MODES: dict[int, tuple[Model, int]] = {
+    1: ("grey", 1),
+    3: ("rgb", 3),
+    4: ("cmyk", 4),
+    8: ("grey", 1),
+    9: ("rgb", 3),
+}
+_MULTICHANNEL, _LAB = 7, 9  # the former are inks without a model, of which Pillow leaves one
 _DTYPES = {8: np.dtype(np.uint8), 16: np.dtype(">u2"), 32: np.dtype(">f4")}
 _RAW, _RUNS = 0, 1
 _PROFILE = 1039
+_NO_LOSS = {_PROFILE, 1033, 1036}  # it is kept; small copies of the image are left out on purpose
 _WORDS = {1005: "resolution", 1028: "IPTC", 1058: "EXIF", 1060: "XMP"}
 _LAYERS = (b"8BIMLr16", b"8BIMLr32", b"8BIMLayr")
 
@@ -38,11 +45,11 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
         raise ImageFileError("truncated PSD file; get a whole copy")
     _, _, channels, height, width, bits, mode = _HEADER.unpack_from(data)
     parts = _parts(data)
-    if bits in _DTYPES and (bits > 8 or mode == _MULTICHANNEL):
+    if bits in _DTYPES and (bits > 8 or mode in (_MULTICHANNEL, _LAB)):
         limit.spend(width, height, bytes_a_pixel=channels * bits // 8)
         picture = _unpacked(parts.pixels, (channels, height, width), bits, mode)
         profiles = (content for number, _, content in resources_in(parts.resources) if number == _PROFILE)
-        picture.metadata.icc = next(profiles, None)
+        picture.metadata.icc = next(profiles, None) if mode != _LAB else None
     else:
         picture = pillow.read(file, "PSD", limit)
     picture.losses += _beside(parts)
@@ -60,7 +67,7 @@ def _parts(data: bytes) -> _Parts:
 
 def _unpacked(data: bytes, shape: tuple[int, int, int], bits: int, mode: int) -> Picture:
     dtype, (channels, height, width) = _DTYPES[bits], shape
-    if mode not in _MODES and mode != _MULTICHANNEL:
+    if (mode not in _MODES and mode != _MULTICHANNEL) or (mode == _LAB and bits == 32):
         raise ImageFileError(f"PSD of {bits} bits and the mode {mode} is not read; convert it to RGB")
     model, colours = _MODES.get(mode, ("channels", channels))
     size = channels * height * width * dtype.itemsize
@@ -75,11 +82,14 @@ def _unpacked(data: bytes, shape: tuple[int, int, int], bits: int, mode: int) ->
     if len(rows) < size or channels < colours or not size:
         raise ImageFileError("damaged or truncated PSD file (pixels are missing); get a whole copy")
     planes = np.frombuffer(rows, dtype, size // dtype.itemsize).reshape(shape)
-    alpha = mode == 3 and channels > colours
+    alpha = model == "rgb" and channels > colours
     frame = np.ascontiguousarray(planes[: colours + alpha].transpose(1, 2, 0), dtype.newbyteorder("="))
     if model == "cmyk":
         frame = (np.float32(1) if bits == 32 else np.iinfo(frame.dtype).max) - frame  # stored as light
     picture = Picture([frame if colours + alpha > 1 else frame[..., 0]], model, alpha)
+    if mode == _LAB:
+        picture.frames = [lab.to_srgb(frame, signed=False)]
+        picture.losses.append(lab.TOLD)
     if channels > colours + alpha:
         picture.losses.append(f"{channels - colours - alpha} further channels of a PSD file left out")
     return picture
@@ -89,6 +99,7 @@ def _beside(parts: _Parts) -> list[str]:
     """Tell what a file holds beside the flattened picture."""
     held = {number for number, *_ in resources_in(parts.resources)}
     words = [word for number, word in _WORDS.items() if number in held]
+    words += ["other resources"] * bool(held - _WORDS.keys() - _NO_LOSS)
     losses = [f"{', '.join(words)} of a PSD file left out"] if words else []
     count = abs(int.from_bytes(parts.layers[4:6], "big", signed=True)) if any(parts.layers[:4]) else 0
     if count > 1 or any(mark in parts.layers for mark in _LAYERS):

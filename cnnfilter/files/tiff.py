@@ -47,7 +47,8 @@ _LAYOUT = frozenset((
 ))  # fmt: skip
 _LAYERS = 37724
 _UNDERSTOOD = frozenset((ICC, XMP, PHOTOSHOP, exif.EXIF_IFD, exif.GPS_IFD, *PIXEL_SIZE))
-_COLOURS = {RGB: 3, PALETTE: 3, SEPARATED: 4, YCBCR: 3}
+_CIE_LAB, _ICC_LAB = _LAB = (8, 9)
+_COLOURS = {RGB: 3, PALETTE: 3, SEPARATED: 4, YCBCR: 3, _CIE_LAB: 3, _ICC_LAB: 3}
 _PLAIN = (WHITE_IS_ZERO, BLACK_IS_ZERO, MASK, 32803, 34892)  # the last two: what a camera's sensor saw
 _UNSPECIFIED, ASSOCIATED, UNASSOCIATED = 0, 1, 2
 _REDUCED_OR_MASK = 0b101
@@ -174,7 +175,7 @@ def meaning(page: Page, frame: Array, picture: Picture) -> tuple[Array, Model, b
     `frame` holds the samples (H, W, samples) of the page, or of a part of it; the picture gets the notes.
     """
     colours = _COLOURS.get(page.photometric, 1)
-    if page.photometric not in (*_COLOURS, *_PLAIN):
+    if page.photometric not in (*_COLOURS, *_PLAIN) or (page.photometric in _LAB and frame.dtype.kind != "u"):
         raise ImageFileError(
             f"TIFF with colours of the kind {page.photometric} is not read; convert it to RGB"
         )
@@ -184,6 +185,11 @@ def meaning(page: Page, frame: Array, picture: Picture) -> tuple[Array, Model, b
     else:
         frame = _filtered_type(page, frame, picture.notes, picture.losses)
     samples = frame.shape[-1]
+    if page.photometric in _LAB and samples >= colours:
+        from cnnfilter.files import lab  # few files need it
+
+        frame = lab.to_srgb(frame, signed=page.photometric == _CIE_LAB)
+        picture.lose(lab.TOLD)
     # One more channel than colours and not a word about it: alpha, as OpenCV writes it.
     untold = (UNASSOCIATED,) if samples == colours + 1 else (_UNSPECIFIED,) * (samples - colours)
     extra = page.numbers(EXTRA_SAMPLES, untold)
@@ -266,7 +272,7 @@ def _metadata(page: Page, losses: list[str]) -> Metadata:
     if _LAYERS in tags:
         losses.append("Photoshop's layers, which hold pixels that are not filtered, are left out")
     kept = Metadata(
-        icc=tags[ICC].bytes if ICC in tags else None,
+        icc=tags[ICC].bytes if ICC in tags and page.photometric not in _LAB else None,
         exif=exif.from_tags(tags, page.block),
         xmp=exif.upright_xmp(tags[XMP].bytes) if XMP in tags else None,
         photoshop=without_thumbnails(tags[PHOTOSHOP].bytes) or None if PHOTOSHOP in tags else None,

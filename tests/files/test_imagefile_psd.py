@@ -62,13 +62,14 @@ def test_inks_of_no_model_are_all_kept(count, dtype):
 def test_the_profile_is_kept_and_what_is_not_is_told():
     profile = b"8BIM" + struct.pack(">HHL", 1039, 0, 4) + b"icc!"
     caption = b"8BIM" + struct.pack(">HHL", 1028, 0, 2) + b"ab"
+    guides = b"8BIM" + struct.pack(">HHL", 1032, 0, 2) + b"ab"
     layers = (20).to_bytes(4, "big") + struct.pack(">h", -3) + bytes(18)
-    data = drawn(planes_of("uint16", 6), RGB, resources=profile + caption, layers=layers)
+    data = drawn(planes_of("uint16", 6), RGB, resources=profile + caption + guides, layers=layers)
     picture = read(data)
     assert picture.metadata.icc == b"icc!"
     assert picture.losses == [
         "2 further channels of a PSD file left out",
-        "IPTC of a PSD file left out",
+        "IPTC, other resources of a PSD file left out",
         "the layers are left out; the flattened picture is filtered",
     ]
 
@@ -84,8 +85,8 @@ def test_what_is_refused():
         read(whole[:-1])
     with pytest.raises(ImageFileError, match="truncated PSD file"):
         read(whole[:20])
-    with pytest.raises(ImageFileError, match="PSD of 16 bits and the mode 9 is not read"):
-        read(drawn(planes_of("uint16", 3), LAB))
+    with pytest.raises(ImageFileError, match="PSD of 16 bits and the mode 5 is not read"):
+        read(drawn(planes_of("uint16", 3), 5))
     with pytest.raises(ImageFileError, match="pixels are missing"):
         read(drawn(planes_of("uint16", 2), RGB))
     with pytest.raises(ImageFileError, match="the packing 3 is not read"):

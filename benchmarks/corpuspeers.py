@@ -141,7 +141,8 @@ def kept(after: Array, before: Array, lossy: bool, where: NDArray[np.bool_] | No
     """Tell whether a file that was written anew shows the same; a lossy one was lossy twice."""
     if not lossy or after.shape != before.shape:
         return close(after, before, False, where)
-    return float(np.abs(after - before)[... if where is None else where].mean() or 0) < 16 / 255
+    difference = np.abs(after - before)[... if where is None else where]
+    return not difference.size or float(difference.mean()) < 16 / 255
 
 
 def versions() -> str:

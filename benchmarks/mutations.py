@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
@@ -70,15 +71,28 @@ def images() -> Iterator[tuple[str, bytes]]:
         yield f"{number}.tif", _saved(pictures[0], "TIFF", compression=scheme, tiffinfo={274: 8, 270: "text"})
     for scheme in ("group3", "group4"):
         yield f"{scheme}.tif", _saved(pictures[0].convert("1"), "TIFF", compression=scheme)
+    yield "b.ico", _saved(pictures[0], "ICO", sizes=[(16, 16), (24, 24)])
+    yield "runs.tga", _saved(pictures[0].quantize(40), "TGA", compression="tga_rle")
+    yield "bits.pcx", _saved(pictures[0].convert("1"), "PCX")
+    for bits, rows in ((8, colour), (16, colour.astype(">u2") * 257)):
+        planes = rows.transpose(2, 0, 1)
+        runs = [imagecodecs.packbits_encode(row.tobytes()) for plane in planes for row in plane]
+        lengths = b"".join(len(row).to_bytes(2, "big") for row in runs)
+        head = struct.pack(">4sH6xHLLHH", b"8BPS", 1, 3, *colour.shape[:2], bits, 3)
+        yield f"{bits}.psd", head + bytes(12) + b"\0\1" + lengths + b"".join(runs)
+    file = io.BytesIO()
+    imagefile.write(Picture([colour.astype(np.uint16) * 257], "rgb"), file, form="SGI")
+    yield "deep.sgi", file.getvalue()
     yield "palette.tif", _saved(pictures[0].quantize(40), "TIFF", compression="tiff_lzw")
     yield "palette.png", _saved(pictures[0].quantize(40), "PNG")
     for name, options in (
         ("tiles", {"tile": (16, 16)}),
         ("j2k", {"compression": "jpeg2000"}),
         ("big", {"bigtiff": True}),
+        ("lab", {"photometric": "cielab"}),
     ):
         file = io.BytesIO()
-        tifffile.imwrite(file, colour, photometric="rgb", **options)
+        tifffile.imwrite(file, colour, **{"photometric": "rgb", **options})
         yield f"{name}.tif", file.getvalue()
 
 

@@ -18,7 +18,7 @@ _MODELS: dict[int, tuple[Model, bool]] = {
     1: ("grey", False), 2: ("grey", True), 3: ("rgb", False), 4: ("rgb", True)
 }  # fmt: skip
 _DTYPES = ("uint8", "uint16", "float32")
-_QOI_LINEAR = 13
+_QOI_LINEAR, _QOI_LONGEST_RUN = 13, 62
 
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
@@ -89,6 +89,8 @@ def _header_of_qoi(data: bytes) -> Header:
     width, height = struct.unpack_from(">LL", data, 4)
     if not data.endswith(b"\0" * 7 + b"\1"):
         raise ImageFileError("truncated QOI file (its end is missing); get a whole copy")
+    if width * height > _QOI_LONGEST_RUN * len(data):  # the decoder would make up what is missing
+        raise ImageFileError("truncated QOI file (pixels are missing); get a whole copy")
     return Header(width, height, 8)
 
 

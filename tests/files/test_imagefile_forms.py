@@ -153,3 +153,10 @@ def test_radiance_without_a_size(order):
     data = written(Picture([np.ones((8, 10, 3), np.float32)], "rgb"), "HDR")
     with pytest.raises(ImageFileError, match="damaged HDR file"):
         imagefile.read(data.replace(b"-Y 8 +X 10", order))
+
+
+def test_a_qoi_of_more_pixels_than_its_bytes_can_hold_takes_no_memory():
+    data = written(Picture([np.zeros((50, 60, 3), np.uint8)], "rgb"), "QOI")
+    assert imagefile.read(data).frames[0].shape == (50, 60, 3)  # nearly as many as can be
+    with pytest.raises(ImageFileError, match="truncated QOI file"):
+        imagefile.read(data[:4] + struct.pack(">LL", 20_000, 20_000) + data[12:])

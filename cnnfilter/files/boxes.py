@@ -10,16 +10,16 @@ _PARTS = {"JXL": (b"jxlc", b"jxlp"), "JP2": (b"jp2c",)}
 # How the file is built and what the decoder applies to the pixels; `jbrd` is for the bytes of an old JPEG.
 _LAYOUT = frozenset((
     b"JXL ", b"jP  ", b"ftyp", b"jxll", b"jxli", b"jbrd", b"jp2h", b"ihdr", b"bpcc", b"pclr", b"cmap",
-    b"cdef", b"rreq", b"free", b"skip", *_PARTS["JXL"], *_PARTS["JP2"],
+    b"cdef", b"colr", b"rreq", b"free", b"skip", *_PARTS["JXL"], *_PARTS["JP2"],
 ))  # fmt: skip
-_WORDS = {b"Exif": "EXIF", b"xml ": "XMP", b"colr": "colour profile", b"res ": "resolution"}
+_WORDS = {b"Exif": "EXIF", b"xml ": "XMP", b"res ": "resolution"}
 _IDENTIFIED = {
     b"JpgTiffExif->JP2": "EXIF",
     bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "XMP",
     bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38"): "IPTC",
     bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03"): "georeference",
 }
-_ENUMERATED = 1
+_ENUMERATED, _PROFILES = b"\1", (b"\2", b"\3")  # ways to say which colours they are
 
 
 class Box(NamedTuple):
@@ -90,6 +90,19 @@ def codestream(data: bytes, form: str, length: int) -> bytes:
     return b"".join(data[start : min(end, start + length)] for start, end in pieces)[:length]
 
 
+def apart_from_profile(data: bytes) -> tuple[bytes, bytes | None]:
+    """Return a JPEG 2000 whose profiles are hidden, and the first of them: the decoder would apply it."""
+    hidden, profile = bytearray(data), None
+    for box in boxes(data):
+        way = data[box.start : box.start + 1]
+        if box.name == b"colr" and way != _ENUMERATED:
+            name = data.rfind(b"colr", 0, box.start)
+            hidden[name : name + 4] = b"free"
+            if profile is None and way in _PROFILES:
+                profile = data[box.start + 3 : box.end]
+    return bytes(hidden), profile or None
+
+
 def described(data: bytes) -> list[str]:
     r"""Name what the boxes say of the pixels, each once.
 
@@ -104,8 +117,6 @@ def described(data: bytes) -> list[str]:
 
 def _word(data: bytes, box: Box) -> str:
     name = data[box.start : box.start + 4] if box.name == b"brob" else box.name  # packed by Brotli
-    if name == b"colr" and data[box.start : box.start + 1] == bytes([_ENUMERATED]):
-        return ""
     if name == b"uuid":
         return _IDENTIFIED.get(data[box.start : box.start + 16], "metadata")
     return _WORDS.get(name, f"box {name.decode('latin-1')!r}")

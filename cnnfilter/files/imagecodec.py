@@ -12,7 +12,7 @@ from cnnfilter.files import boxes, codestream, radiance
 from cnnfilter.files.codestream import Header
 from cnnfilter.files.depth import to_full_white
 from cnnfilter.files.limit import Limit
-from cnnfilter.files.picture import Array, Model, Picture
+from cnnfilter.files.picture import Array, Metadata, Model, Picture
 
 _MODELS: dict[int, tuple[Model, bool]] = {
     1: ("grey", False), 2: ("grey", True), 3: ("rgb", False), 4: ("rgb", True)
@@ -23,7 +23,9 @@ _QOI_LINEAR, _QOI_LONGEST_RUN = 13, 62
 
 def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
     """Read one image, or the frames of a JPEG XL."""
-    data = file.read()
+    data, profile = file.read(), None
+    if form == "JP2":
+        data, profile = boxes.apart_from_profile(data)
     try:
         header = _HEADERS[form](data)
         limit.spend(header.width, header.height, bytes_a_pixel=4 if header.bits <= 8 else 8)
@@ -42,7 +44,7 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
         raise ImageFileError(f"{form} of {channels} channels is not read; convert it to a TIFF")
     model, alpha = _MODELS[channels]
     frames = [frame[..., 0] if channels == 1 and frame.ndim == 3 else frame for frame in stack]
-    picture = Picture(frames, model, alpha, notes=notes)
+    picture = Picture(frames, model, alpha, notes=notes, metadata=Metadata(icc=profile))
     if form in ("JXL", "JP2") and (words := boxes.described(data)):
         picture.losses.append(f"{', '.join(words)} of a {form} file left out")
     if header.animated and len(frames) > 1:

@@ -8,7 +8,7 @@ import cv2
 import imagecodecs
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from cnnfilter import files as imagefile
 from cnnfilter.errors import ImageFileError
@@ -160,3 +160,20 @@ def test_a_qoi_of_more_pixels_than_its_bytes_can_hold_takes_no_memory():
     assert imagefile.read(data).frames[0].shape == (50, 60, 3)  # nearly as many as can be
     with pytest.raises(ImageFileError, match=r"truncated QOI file \(pixels are missing\)"):
         imagefile.read(data[:4] + struct.pack(">LL", 20_000, 20_000) + data[12:])
+
+
+def test_the_profile_of_a_jpeg_2000_is_kept_and_not_applied():
+    image = drawn("uint8", 3)
+    data = written(Picture([image], "rgb"), "JP2")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = profile.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")
+    header, colours = data.index(b"jp2h") - 4, data.index(b"colr") - 4
+    after = colours + int.from_bytes(data[colours : colours + 4], "big")
+    box = b"colr\2\0\0" + swapped
+    size = int.from_bytes(data[header : header + 4], "big") - (after - colours) + 4 + len(box)
+    parts = [size.to_bytes(4, "big"), data[header + 4 : colours], (4 + len(box)).to_bytes(4, "big"), box]
+    picture = imagefile.read(data[:header] + b"".join(parts) + data[after:])
+    np.testing.assert_array_equal(picture.frames[0], image)
+    assert picture.metadata.icc == swapped and picture.losses == []
+    again = imagefile.read(written(picture, "PNG"))
+    assert again.metadata.icc == swapped

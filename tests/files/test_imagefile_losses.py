@@ -74,7 +74,8 @@ class TestBoxes:
         data += whole[header + 4 : place] + profile + described + whole[place:]
         picture = imagefile.read(data)
         np.testing.assert_array_equal(picture.frames[0], IMAGE)
-        assert picture.losses == ["colour profile, EXIF, metadata of a JP2 file left out"]
+        assert picture.losses == ["EXIF, metadata of a JP2 file left out"]
+        assert picture.metadata.icc == bytes(50)
         assert imagefile.read(whole[:header] + filling + whole[header:]).losses == []
 
     def test_a_jxl_whose_codestream_lies_in_several_boxes(self):

@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.mutations [COUNT] [--seconds S]`` draws its own inputs, changes bytes in them, and
 reads them in processes of their own. What breaks a promise is printed with the seed that makes it again
-(``--first SEED 1``); the exit status is 1 if there is any.
+(``--first SEED 1``); the exit status is 1 if there is any. ``--guided SECONDS`` lets atheris, which has to be
+installed, look for changes of images that reach new lines of `cnnfilter.files`.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType
 
 import click
 import imagecodecs
@@ -200,13 +202,40 @@ def work(first: int, last: int, folder: str) -> None:
             print("broken", seed, name, "memory", f"{now >> 10} MiB", flush=True)
 
 
+def guided(seconds: int) -> None:
+    """Let atheris change images, led by the lines that they reach; it ends the process itself."""
+    import atheris
+
+    samples = [*images()]
+    for _, data in samples:  # so that all readers are there
+        imagefile.read(data, name="a.tga")
+    for module in [module for name, module in sys.modules.items() if name.startswith("cnnfilter.files.")]:
+        for name, found in [*vars(module).items()]:
+            if isinstance(found, FunctionType) and found.__module__ == module.__name__:
+                setattr(module, name, atheris.instrument_func(found))
+
+    def read(data: bytes) -> None:
+        with contextlib.suppress(CnnFilterError):
+            imagefile.read(data, name="a.tga")
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in samples:
+            Path(folder, name).write_bytes(data)
+        limits = f"-timeout={SECONDS}", f"-rss_limit_mb={MEBIBYTES}", "-max_len=20000"
+        atheris.Setup([sys.argv[0], folder, f"-max_total_time={seconds}", *limits], read)
+        atheris.Fuzz()
+
+
 def main() -> int:
     """Hand out seeds to processes, and say what came of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", nargs="?", type=int, default=50_000)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--guided", type=int, default=0, metavar="SECONDS")
     given = parser.parse_args()
+    if given.guided:
+        guided(given.guided)
     started, seed, counts, broken = time.monotonic(), given.first, Counter[str](), []
     while seed < given.first + given.count and time.monotonic() - started < given.seconds:
         last = min(seed + 1000, given.first + given.count)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 LOSSY = ("JPEG", "WEBP", "AVIF", "JXL", "JP2", "DDS", "HEIC", "HDR")
-APART = ("HEIC", "FITS")
+APART = ("HEIC", "FITS", "JXL")
 """Forms of which libvips and ours bring the same library: two of one in a process crash each other."""
 _SECONDS = 20
 
@@ -56,7 +56,7 @@ def opencv(path: str) -> Array | None:
 
 def libvips(path: str) -> Array | None:
     """Decode the first frame by libvips; None where it has no grey or RGB."""
-    if path.lower().endswith((".heic", ".heif", ".hif", ".fits", ".fit", ".fts")):
+    if path.lower().endswith((".heic", ".heif", ".hif", ".fits", ".fit", ".fts", ".jxl")):
         subprocess.run(["vips", "avg", path], check=True, capture_output=True, timeout=_SECONDS)
         return None
     import pyvips

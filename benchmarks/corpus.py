@@ -42,9 +42,12 @@ _MOST_MEMORY = 8 << 30  # of a process: others follow whatever a header claims
 _UNWRITTEN = ("ICO", "PSD", "DDS")
 # Groups of exiftool, and the words by which a loss of them is told.
 _GROUPS = {
-    "ICC_Profile": "profile", "ExifIFD": "EXIF", "GPS": "EXIF", "IPTC": "Photoshop|IPTC", "XMP": "XMP",
+    "ICC_Profile": "profile|iCCP", "ExifIFD": "EXIF", "GPS": "EXIF", "IPTC": "Photoshop|IPTC", "XMP": "XMP",
     "Photoshop": "Photoshop|PSD", "GeoTiff": "georeference",
 }  # fmt: skip
+_HEADER_OF_PSD = {
+    f"Photoshop:{name}" for name in ("NumChannels", "ImageHeight", "ImageWidth", "BitDepth", "ColorMode")
+}
 _COLUMNS = ("opened", "wrong", "changed", "silent", "own", "two others")
 
 
@@ -216,7 +219,7 @@ def _groups(paths: list[str]) -> dict[str, set[str]]:
     told = subprocess.run(command, capture_output=True, check=False).stdout
     groups = {}
     for found in json.loads(told.decode(errors="replace") or "[]"):
-        names = {key.split(":")[0].split("-")[0] for key in found}
+        names = {key.split(":")[0].split("-")[0] for key in found if key not in _HEADER_OF_PSD}
         groups[found["SourceFile"]] = names & set(_GROUPS)
     return groups
 

@@ -43,10 +43,19 @@ _UNWRITTEN = ("ICO", "PSD", "DDS")
 # Groups of exiftool, and the words by which a loss of them is told.
 _GROUPS = {
     "ICC_Profile": "profile|iCCP", "ExifIFD": "EXIF", "GPS": "EXIF", "IPTC": "Photoshop|IPTC", "XMP": "XMP",
-    "Photoshop": "Photoshop|PSD", "GeoTiff": "georeference",
+    "Photoshop": "Photoshop|PSD|layers", "GeoTiff": "georeference",
 }  # fmt: skip
 _HEADER_OF_PSD = {
-    f"Photoshop:{name}" for name in ("NumChannels", "ImageHeight", "ImageWidth", "BitDepth", "ColorMode")
+    f"Photoshop:{name}"
+    for name in (
+        "NumChannels",
+        "ImageHeight",
+        "ImageWidth",
+        "BitDepth",
+        "ColorMode",
+        "Compression",
+        "LayerCount",
+    )
 }
 _COLUMNS = ("opened", "wrong", "changed", "silent", "own", "two others")
 

@@ -184,7 +184,7 @@ def run(files: list[tuple[str, Path]]) -> Iterator[dict[str, Any]]:
     """Judge files in processes of their own; one that dies costs its file and no other."""
     while files:
         _, group = next(itertools.groupby(files[:_CHUNK], lambda one: one[0] in APART))
-        chunk = list(group)
+        chunk = list(group)[: 1 if files[0][0] in APART else _CHUNK]
         with tempfile.TemporaryDirectory() as folder:
             before = _groups([str(path) for _, path in chunk])
             text = "".join(f"{form}\t{','.join(before.get(str(path), ()))}\t{path}\n" for form, path in chunk)

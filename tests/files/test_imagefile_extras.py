@@ -108,6 +108,20 @@ class TestHeic:
         with pytest.raises(ImageFileError, match="damaged HEIC file"):
             read(data[: len(data) // 2])
 
+    @pytest.mark.parametrize("orientation", [1, 2, 3, 6, 8])
+    def test_an_orientation_in_xmp_does_not_turn_the_result_once_more(self, orientation, smooth, tmp_path):
+        import pillow_heif
+
+        xmp = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="{orientation}"/></x:xmpmeta>'
+        exif = Image.Exif()
+        exif[274] = orientation
+        made = pillow_heif.from_pillow(Image.fromarray(smooth))
+        made.save(tmp_path / "a.heic", quality=95, xmp=xmp.encode(), exif=exif.tobytes())
+        (done,) = filter_files(tmp_path / "a.heic", tmp_path / "b.heic", "convolve --kernel identity:1")
+        before, after = (read(path).frames[0].astype(int) for path in (tmp_path / "a.heic", done.output))
+        assert before.shape == after.shape and np.abs(before - after).mean() < 3
+        assert b'tiff:Orientation="1"' in read(done.output).metadata.xmp
+
 
 def subsampled_exr(planes, **more):
     """Lay out an EXR by hand, for its library writes no channels that are smaller than others."""

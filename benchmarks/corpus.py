@@ -42,9 +42,21 @@ _MOST_MEMORY = 8 << 30  # of a process: others follow whatever a header claims
 _UNWRITTEN = ("ICO", "PSD", "DDS")
 # Groups of exiftool, and the words by which a loss of them is told.
 _GROUPS = {
-    "ICC_Profile": "profile", "ExifIFD": "EXIF", "GPS": "EXIF", "IPTC": "Photoshop|IPTC", "XMP": "XMP",
-    "Photoshop": "Photoshop|PSD", "GeoTiff": "georeference",
+    "ICC_Profile": "profile|iCCP", "ExifIFD": "EXIF", "GPS": "EXIF", "IPTC": "Photoshop|IPTC", "XMP": "XMP",
+    "Photoshop": "Photoshop|PSD|layers", "GeoTiff": "georeference",
 }  # fmt: skip
+_HEADER_OF_PSD = {
+    f"Photoshop:{name}"
+    for name in (
+        "NumChannels",
+        "ImageHeight",
+        "ImageWidth",
+        "BitDepth",
+        "ColorMode",
+        "Compression",
+        "LayerCount",
+    )
+}
 _COLUMNS = ("opened", "wrong", "changed", "silent", "own", "two others")
 
 
@@ -172,7 +184,7 @@ def run(files: list[tuple[str, Path]]) -> Iterator[dict[str, Any]]:
     """Judge files in processes of their own; one that dies costs its file and no other."""
     while files:
         _, group = next(itertools.groupby(files[:_CHUNK], lambda one: one[0] in APART))
-        chunk = list(group)
+        chunk = list(group)[: 1 if files[0][0] in APART else _CHUNK]
         with tempfile.TemporaryDirectory() as folder:
             before = _groups([str(path) for _, path in chunk])
             text = "".join(f"{form}\t{','.join(before.get(str(path), ()))}\t{path}\n" for form, path in chunk)
@@ -216,7 +228,7 @@ def _groups(paths: list[str]) -> dict[str, set[str]]:
     told = subprocess.run(command, capture_output=True, check=False).stdout
     groups = {}
     for found in json.loads(told.decode(errors="replace") or "[]"):
-        names = {key.split(":")[0].split("-")[0] for key in found}
+        names = {key.split(":")[0].split("-")[0] for key in found if key not in _HEADER_OF_PSD}
         groups[found["SourceFile"]] = names & set(_GROUPS)
     return groups
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 LOSSY = ("JPEG", "WEBP", "AVIF", "JXL", "JP2", "DDS", "HEIC", "HDR")
-APART = ("HEIC", "FITS")
-"""Forms of which libvips and ours bring the same library: two of one in a process crash each other."""
+APART = ("HEIC", "FITS", "JXL")
+"""Forms of which others and ours bring the same library: two of one in a process crash each other."""
 _SECONDS = 20
 
 
@@ -56,7 +56,7 @@ def opencv(path: str) -> Array | None:
 
 def libvips(path: str) -> Array | None:
     """Decode the first frame by libvips; None where it has no grey or RGB."""
-    if path.lower().endswith((".heic", ".heif", ".hif", ".fits", ".fit", ".fts")):
+    if path.lower().endswith((".heic", ".heif", ".hif", ".fits", ".fit", ".fts", ".jxl")):
         subprocess.run(["vips", "avg", path], check=True, capture_output=True, timeout=_SECONDS)
         return None
     import pyvips
@@ -128,7 +128,9 @@ def close(one: Array, other: Array, lossy: bool, where: NDArray[np.bool_] | None
     """Tell whether two decodings agree: within rounding, or where a codec leaves it open, nearly."""
     if one.shape != other.shape:
         return False
-    difference = np.abs(one - other) / max(1.0, float(np.nanmax(np.abs(other), initial=0)))
+    difference = np.abs(np.where(np.isnan(one) & np.isnan(other), 0, one - other)) / max(
+        1.0, float(np.nanmax(np.abs(other), initial=0))
+    )
     difference = difference[where] if where is not None else difference
     if not difference.size:
         return True

@@ -85,3 +85,24 @@ def test_the_summary_names_what_is_slow():
         "Gaussians and means above 2.5 x limit, 1 thread, odd: gaussian 2, renormalize (3.00)",
         "gaussian 2, renormalize, 1 thread: 1.50 times as long as reflect",
     ]
+
+
+def test_the_corpus_counts_what_is_opened_and_what_is_kept():
+    from benchmarks.corpus import table, table_of_kept
+
+    jpeg = {"form": "JPEG", "state": "opened", "read": True, "peers": ["Pillow", "OpenCV"]}
+    jpeg["kept"] = {"described": 3, "cnnfilter": 3, "Pillow": 1}
+    refused = {"form": "PNG", "state": "refused", "peers": ["Pillow", "libvips"]}
+    counts = table([jpeg, refused]).splitlines()
+    assert counts[0] == (
+        "| form | files | opened | Pillow | OpenCV | libvips | ImageMagick | wrong | changed | silent | own "
+        "| two others |"
+    )
+    assert counts[2:] == [
+        "| JPEG | 1 | 1 | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |",
+        "| PNG | 1 | 0 | 1 | 0 | 1 | 0 | 0 | 0 | 0 | 0 | 1 |",
+        "| all | 2 | 1 | 2 | 1 | 1 | 0 | 0 | 0 | 0 | 0 | 1 |",
+    ]
+    kept = table_of_kept([jpeg, refused]).splitlines()
+    assert kept[0] == "| form | described | cnnfilter | Pillow | OpenCV | libvips | ImageMagick |"
+    assert kept[2:] == ["| JPEG | 3 | 3 | 1 | 0 | 0 | 0 |", "| all | 3 | 3 | 1 | 0 | 0 | 0 |"]

@@ -16,6 +16,8 @@ _WORDS = {b"Exif": "EXIF", b"xml ": "XMP", b"res ": "resolution"}
 _IDENTIFIED = {
     b"JpgTiffExif->JP2": "EXIF",
     bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "XMP",
+    bytes.fromhex("0537cdab9d0c4431a72afa561f2a113e"): "EXIF",
+    bytes.fromhex("2c4c0100850440b9a03e562148d6dfeb"): "Photoshop's resources (IPTC)",
     bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38"): "IPTC",
     bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03"): "georeference",
 }

@@ -40,11 +40,10 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
     if f"{layer}RY" in planes and names == [f"{layer}Y"]:
         from cnnfilter.files import exr_chroma  # few files need it
 
-        chroma = f"{layer}BY", f"{layer}RY"
-        mixed = exr_chroma.to_rgb(planes[names[0]], *map(planes.pop, chroma), header.get("chromaticities"))
+        by, ry = planes.pop(f"{layer}BY"), planes.pop(f"{layer}RY")
+        mixed = exr_chroma.to_rgb(planes.pop(f"{layer}Y"), by, ry, header.get("chromaticities"))
         names = [layer + name for name in "RGB"]
         planes |= dict(zip(names, mixed, strict=True))
-        del planes[f"{layer}Y"]
     model: Model = "rgb" if len(names) == 3 else "grey"
     alpha = bool(names) and f"{layer}A" in planes and names != [f"{layer}A"]
     encoding: dict[str, Any] = {}

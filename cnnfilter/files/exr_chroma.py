@@ -59,4 +59,5 @@ def _weights(chromaticities: Sequence[float]) -> Array:
     weights: Array = y[:3] * amounts
     if not (np.isfinite(weights).all() and weights[1] and weights.sum()):
         raise ImageFileError("damaged EXR file (impossible chromaticities); get a whole copy")
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights

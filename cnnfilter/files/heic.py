@@ -52,11 +52,11 @@ def _divided(frame: Array) -> Array:
 
 
 def _metadata(info: dict[str, Any]) -> Metadata:
-    block = info.get("exif")
+    block, xmp = info.get("exif"), info.get("xmp")
     return Metadata(
         icc=info.get("icc_profile") or None,
         exif=exif.upright(block.removeprefix(b"Exif\0\0"))[0] if block else None,
-        xmp=info.get("xmp") or None,
+        xmp=exif.upright_xmp(xmp) if xmp else None,  # an old orientation there would turn what is written
     )
 
 

@@ -34,9 +34,12 @@ def read(file: IO[bytes], form: str, limit: Limit) -> Picture:
         reason = str(error) or type(error).__name__
         raise ImageFileError(f"damaged or truncated {form} file ({reason}); get a whole copy") from error
     stack = image if image.ndim == 4 else image[None]
+    notes: list[str] = []
+    if stack.dtype == np.float16:
+        notes.append("floats of 16 bits filtered and written with 32")
+        stack = stack.astype(np.float32)
     if stack.dtype.name not in _DTYPES or 0 in stack.shape or stack.ndim not in (3, 4):
         raise ImageFileError(f"{form} of {stack.dtype} is not read; convert it to 8 or 16 bits")
-    notes: list[str] = []
     if stack.dtype.kind == "u":  # decoders leave 10 bits as they are
         stack = to_full_white(stack, 2**header.bits - 1, notes)
     channels = stack.shape[3] if stack.ndim == 4 else 1

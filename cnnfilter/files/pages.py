@@ -1,5 +1,7 @@
 """Pages of different kinds in one file, brought to the least kind that holds each of them exactly."""
 
+from typing import Any
+
 import numpy as np
 
 from cnnfilter.files.picture import Array, Picture
@@ -47,7 +49,7 @@ def _bring_together(picture: Picture, page: Picture) -> None:
     picture.notes.append(TOLD.format(names, 8 * dtype.itemsize))
 
 
-def _converted(frame: Array, has_alpha: bool, rgb: bool, alpha: bool, dtype: np.dtype[np.generic]) -> Array:
+def _converted(frame: Array, has_alpha: bool, rgb: bool, alpha: bool, dtype: np.dtype[Any]) -> Array:
     channels = frame.reshape(*frame.shape[:2], -1)
     white = np.iinfo(frame.dtype).max
     colours = channels[..., :-1] if has_alpha else channels

@@ -78,7 +78,7 @@ def _unpacked(data: bytes, size: int) -> bytes:
 def _samples(rows: Array, bits: int, width: int) -> Array:
     """Return (H, W, C) of what lies in rows of planes; planes of one bit are the bits of a number."""
     if bits < 8:
-        shifts = np.arange(8 - bits, -1, -bits, np.uint8)
+        shifts = np.arange(8 - bits, -1, -bits).astype(np.uint8)
         rows = ((rows[..., None] >> shifts) & np.uint8(2**bits - 1)).reshape(*rows.shape[:2], -1)
     rows = rows[..., :width]
     if bits == 1:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-_SIGNATURE = b"8BIM"
+_SIGNATURES = (b"8BIM", b"AgHg", b"MeSa", b"DCSR", b"PHUT")  # Photoshop, and others that write such
 _THUMBNAILS = (0x0409, 0x040C)
 
 
@@ -23,7 +23,7 @@ def without_thumbnails(resources: bytes) -> bytes:
 def resources_in(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield of each resource its number, all its bytes, and what it holds."""
     place = 0
-    while data[place : place + 4] == _SIGNATURE and place + 12 <= len(data):
+    while data[place : place + 4] in _SIGNATURES and place + 12 <= len(data):
         name = data[place + 6] + 1
         sizes = place + 6 + name + name % 2
         size = int.from_bytes(data[sizes : sizes + 4], "big")

@@ -1,7 +1,7 @@
 """The flattened picture of a PSD: of 16 and 32 bits, and single inks, it is unpacked here, else by Pillow."""
 
 import struct
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import imagecodecs
 import numpy as np
@@ -21,7 +21,7 @@ _MODES: dict[int, tuple[Model, int]] = {
     9: ("rgb", 3),
 }
 _MULTICHANNEL, _LAB = 7, 9  # the former are inks without a model, of which Pillow leaves one
-_DTYPES = {8: np.dtype(np.uint8), 16: np.dtype(">u2"), 32: np.dtype(">f4")}
+_DTYPES: dict[int, np.dtype[Any]] = {8: np.dtype(np.uint8), 16: np.dtype(">u2"), 32: np.dtype(">f4")}
 _RAW, _RUNS = 0, 1
 _PROFILE = 1039
 _NO_LOSS = {_PROFILE, 1033, 1036}  # it is kept; small copies of the image are left out on purpose
@@ -74,7 +74,7 @@ def _unpacked(data: bytes, shape: tuple[int, int, int], bits: int, mode: int) ->
     packing, rows = int.from_bytes(data[:2], "big"), data[2:]
     if packing == _RUNS:
         try:
-            rows = imagecodecs.packbits_decode(rows[2 * channels * height :], out=size)
+            rows = bytes(imagecodecs.packbits_decode(rows[2 * channels * height :], out=size))
         except RuntimeError as error:
             raise ImageFileError(f"damaged PSD file ({error}); get a whole copy") from error
     elif packing != _RAW:

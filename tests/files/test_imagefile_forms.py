@@ -177,3 +177,10 @@ def test_the_profile_of_a_jpeg_2000_is_kept_and_not_applied():
     assert picture.metadata.icc == swapped and picture.losses == []
     again = imagefile.read(written(picture, "PNG"))
     assert again.metadata.icc == swapped
+
+
+def test_a_jpeg_xl_of_floats_of_16_bits():
+    image = drawn("float32", 3).astype(np.float16)
+    picture = imagefile.read(imagecodecs.jpegxl_encode(image, lossless=True))
+    np.testing.assert_array_equal(picture.frames[0], image.astype(np.float32))
+    assert (picture.dtype, picture.notes) == (np.float32, ["floats of 16 bits filtered and written with 32"])

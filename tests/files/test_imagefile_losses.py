@@ -69,12 +69,13 @@ class TestBoxes:
         size = int.from_bytes(whole[header : header + 4], "big")
         filling = box(b"free", b"\xff\x4f\xff\x51 colr\x02 uuid" + bytes(padding))
         profile, place = box(b"colr", b"\2\0\0" + bytes(50)), header + size
-        described = box(b"uuid", b"JpgTiffExif->JP2II*\0") + box(b"uuid", bytes(20))
+        adobe = bytes.fromhex("2c4c0100850440b9a03e562148d6dfeb") + b"8BIM"
+        described = box(b"uuid", b"JpgTiffExif->JP2II*\0") + box(b"uuid", bytes(20)) + box(b"uuid", adobe)
         data = whole[:header] + filling + (size + len(profile)).to_bytes(4, "big")
         data += whole[header + 4 : place] + profile + described + whole[place:]
         picture = imagefile.read(data)
         np.testing.assert_array_equal(picture.frames[0], IMAGE)
-        assert picture.losses == ["EXIF, metadata of a JP2 file left out"]
+        assert picture.losses == ["EXIF, metadata, Photoshop's resources (IPTC) of a JP2 file left out"]
         assert picture.metadata.icc == bytes(50)
         assert imagefile.read(whole[:header] + filling + whole[header:]).losses == []
 

@@ -62,7 +62,7 @@ def test_inks_of_no_model_are_all_kept(count, dtype):
 def test_the_profile_is_kept_and_what_is_not_is_told():
     profile = b"8BIM" + struct.pack(">HHL", 1039, 0, 4) + b"icc!"
     caption = b"8BIM" + struct.pack(">HHL", 1028, 0, 2) + b"ab"
-    guides = b"8BIM" + struct.pack(">HHL", 1032, 0, 2) + b"ab"
+    guides = b"AgHg" + struct.pack(">HHL", 1032, 0, 2) + b"ab"
     layers = (20).to_bytes(4, "big") + struct.pack(">h", -3) + bytes(18)
     data = drawn(planes_of("uint16", 6), RGB, resources=profile + caption + guides, layers=layers)
     picture = read(data)

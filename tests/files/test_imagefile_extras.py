@@ -149,32 +149,6 @@ def subsampled_exr(planes, **more):
     return head + b"\0" + starts.tobytes() + b"".join(lines)
 
 
-def subsampled_exr(planes, **more):
-    """Lay out an EXR by hand, for its library writes no channels that are smaller than others."""
-    height, width = max(plane.shape for plane in planes.values())
-    steps = {name: height // len(plane) for name, plane in planes.items()}
-    channels = b"".join(
-        name.encode() + b"\0" + struct.pack("<LLLL", 2, 0, step, step) for name, step in steps.items()
-    )
-    window = struct.pack("<4l", 0, 0, width - 1, height - 1)
-    attributes = {
-        "channels": ("chlist", channels + b"\0"), "compression": ("compression", b"\0"),
-        "dataWindow": ("box2i", window), "displayWindow": ("box2i", window),
-        "lineOrder": ("lineOrder", b"\0"), "pixelAspectRatio": ("float", struct.pack("<f", 1)),
-        "screenWindowCenter": ("v2f", bytes(8)), "screenWindowWidth": ("float", struct.pack("<f", 1)),
-        **{name: (name, value) for name, value in more.items()},
-    }  # fmt: skip
-    head = b"\x76\x2f\x31\x01\2\0\0\0"
-    for name, (kind, value) in attributes.items():
-        head += f"{name}\0{kind}\0".encode() + len(value).to_bytes(4, "little") + value
-    lines = []
-    for y in range(height):
-        parts = [planes[name][y // step].tobytes() for name, step in steps.items() if y % step == 0]
-        lines.append(struct.pack("<LL", y, len(b"".join(parts))) + b"".join(parts))
-    starts = np.cumsum([len(head) + 1 + 8 * height, *map(len, lines[:-1])]).astype("<u8")
-    return head + b"\0" + starts.tobytes() + b"".join(lines)
-
-
 @needs("EXR")
 class TestExr:
     def file(self, path, planes, header=None):

@@ -12,7 +12,7 @@ from cnnfilter.filters.plan import ChainPlan
 from cnnfilter.masked import is_masked
 from cnnfilter.pixels import Applied, Array, apply
 from cnnfilter.pixels.hidden import seen_of
-from cnnfilter.pixels.kinds import full_scale
+from cnnfilter.pixels.kinds import full_scale, share_of
 
 Source: TypeAlias = Callable[[Pair, Pair], Array]
 """Returns the pixels of some rows `[first, last)` and columns."""
@@ -130,10 +130,11 @@ def ends_of(plan: ChainPlan, found: Iterable[tuple[float, float] | None]) -> tup
         return ends
     # Radians, which become shares of white only where they are given a range; in the type of the values.
     work = np.float64 if plan.dtype == np.float64 else np.float32
-    white = plan.settings[-1]["white"] or full_scale(plan.dtype if len(plan.filters) == 1 else np.dtype(work))
-    share = white / span
+    source, white = plan.dtype if len(plan.filters) == 1 else np.dtype(work), plan.settings[-1]["white"]
+    share = share_of(span, source, plan.target, white)
     # Those that were filtered as shares of white have been multiplied by it.
-    low, high = (float(work(end) * work(share / white if plan.alpha else share)) for end in ends)
+    scale = full_scale(source) if white is None else white
+    low, high = (float(work(end) * work(share / scale if plan.alpha else share)) for end in ends)
     return low, high
 
 

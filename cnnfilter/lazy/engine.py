@@ -352,7 +352,7 @@ def _beginning(side: Axis, edge: int, end: int) -> int:
     """Return where along an axis that begins which results from one on are made of, and own."""
     if edge in (0, side.output):
         return end if edge else 0
-    return side.part(edge, edge + 1)[1]
+    return min(max(edge * side.stride - side.before, 0), end)  # what lies behind the image owns none of it
 
 
 def _counting(

@@ -18,6 +18,7 @@ from cnnfilter.pixels.kinds import (
     ValueRange,
     depth_dtype,
     full_scale,
+    share_of,
     white_of,
 )
 from cnnfilter.pixels.light import linear_to_srgb, srgb_to_linear
@@ -162,10 +163,8 @@ def apply(
             values += work.type(bias * scale)
     if span:
         colours = values[..., :-1] if alpha else values
-        # Those that were filtered as shares of white have been multiplied by it. Of floats whose white is
-        # unknown pixels are made, and theirs is known.
-        reach = full_scale(dtype) if white is None and dtype.kind != "f" else scale
-        share = reach / span if dtype.kind != "f" or value_range else 1.0
+        # Those that were filtered as shares of white have been multiplied by it.
+        share = share_of(span, array.dtype, dtype, white) if dtype.kind != "f" or value_range else 1.0
         colours *= work.type(share / scale if alpha else share)
     limited = partial(
         _ranged, dtype=dtype, value_range=value_range, white=white, ends=ends, alpha=alpha, threads=threads

@@ -80,6 +80,16 @@ def full_scale(dtype: DTypeLike) -> float:
     return float(limits.max) - float(limits.min)
 
 
+def share_of(span: float, source: np.dtype[Any], target: np.dtype[Any], white: float | None) -> float:
+    """Return what results that are no brightness are multiplied by, to be pixels or floats in a range.
+
+    That is white over their `span`; where it is unknown, the range of the target, for floats of the source.
+    """
+    if white is None:
+        white = full_scale(source if target.kind == "f" else target)
+    return white / span
+
+
 def white_of(dtype: DTypeLike) -> float | None:
     """Return the value of full intensity: 255, 65535, or None for a dtype that does not say.
 

@@ -1,5 +1,6 @@
 """Filters over strips of rows give what they give on the whole frame."""
 
+import itertools
 import re
 import tracemalloc
 from unittest.mock import patch
@@ -155,9 +156,12 @@ def test_a_stretch_knows_the_whole_image():
 def test_a_stretch_of_directions_is_the_same_in_strips():
     """Directions become shares of white where they are given a range, and their extremes with them."""
     frame = np.random.default_rng(5).integers(0, 256, (300, 40)).astype(np.uint8)
-    for dtype in (np.uint8, np.int16):
-        steps = [Gradient("stretch", show="direction")]
-        expected, result = whole(steps, frame.astype(dtype)), in_strips(steps, frame.astype(dtype))
+    steps = [Gradient("stretch", show="direction")]
+    for dtype, depth in itertools.product((np.uint8, np.int16, np.float32), (None, "8", "16")):
+        if dtype == np.float32 and depth is None:
+            continue
+        expected = whole(steps, frame.astype(dtype), depth=depth)
+        result = in_strips(steps, frame.astype(dtype), depth=depth)
         assert expected.array.max() > 250
         np.testing.assert_array_equal(result.array, expected.array)
         assert result.clipped == expected.clipped

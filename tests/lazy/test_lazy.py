@@ -183,6 +183,15 @@ def test_parts_that_are_made_apart_have_the_bytes_of_the_whole(run, data):
         assert sum(each.clipped for each in counts) == whole.clipped
 
 
+def test_what_only_results_before_the_last_rows_are_made_of_is_counted():
+    """The last rows of a result may lie beside the image altogether, and be made of its first ones."""
+    frame = np.array([[162], [68], [10]], np.uint8)
+    chain = [filter_named("unsharp")(sigma=0.6, threshold=2.0), filter_named("mean")(size=1, padding=(2, 1))]
+    plan = plan_chain(chain, frame.shape, frame.dtype)
+    sink = Image(np.empty(plan.shapes[-1], plan.target))
+    assert filter_blocks(plan, Image(frame), sink, (1, 3)).clipped == run_chain(plan, frame).clipped == 1
+
+
 @settings(max_examples=100, deadline=None)
 @given(runs(), st.data())
 def test_missing_pixels_are_those_of_the_whole(run, data):

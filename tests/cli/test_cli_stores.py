@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from commandline import cnnfilter, lines
+from commandline import cnnfilter, lines, picture
 
 import cnnfilter as cf
 
@@ -80,10 +80,11 @@ def test_the_input_is_no_place_for_the_output(folder, target):
         (["a.zarr", "-o", "b.zarr", "--quality", 90], 2, "--quality is not for Zarr stores"),
         (["no.zarr", "-o", "b.zarr"], 1, "no such file or folder"),
         (["a.zarr", "-o", "b.zarr", "--memory", "1MiB"], 1, "or more"),
-        (["photos/c.jpg", "-o", "b.zarr"], 1, "photos/c.jpg"),
+        (["photos/c.bmp", "-o", "b.zarr"], 1, "photos/c.bmp: BMP is not read in parts"),
     ],
 )
 def test_refusals(folder, arguments, status, words):
+    picture(folder / "photos" / "c.bmp")
     (said,) = lines(cnnfilter("mean", *arguments, status=status))
     assert words in said and "unexpected" not in said
     assert not (folder / "b.zarr").exists()

@@ -12,7 +12,6 @@ import numpy as np
 from cnnfilter.errors import ImageFileError
 from cnnfilter.files.depth import ONE_BIT, to_full_white
 from cnnfilter.files.limit import Limit
-from cnnfilter.files.pages import add_page
 from cnnfilter.files.picture import Array, Model, Picture
 from cnnfilter.files.source import remaining
 from cnnfilter.pixels import packed
@@ -63,7 +62,10 @@ def read(file: IO[bytes], limit: Limit) -> Picture:
         if not picture.frames:
             picture.model, picture.alpha = model, alpha
             picture.frames.append(frame)
-        elif not add_page(picture, Picture([frame], model, alpha)):
+            continue
+        from cnnfilter.files.pages import add_page  # few files have a second image
+
+        if not add_page(picture, Picture([frame], model, alpha)):
             number = len(picture.frames) + 1
             raise ImageFileError(f"image {number} has another kind of pixels than image 1; split the file")
     if rest := remaining(file):

@@ -10,7 +10,6 @@ from cnnfilter.files import exif, ifd, pillow
 from cnnfilter.files.depth import ONE_BIT, to_full_white
 from cnnfilter.files.limit import Limit
 from cnnfilter.files.losses import PLACEMENT
-from cnnfilter.files.pages import add_page
 from cnnfilter.files.photoshop import without_thumbnails
 from cnnfilter.files.picture import Array, Metadata, Model, Picture
 from cnnfilter.files.tiff_page import (
@@ -117,6 +116,8 @@ def _add(picture: Picture, page: Page, index: int, limit: Limit) -> None:
         _describe(picture, page, frame, model, alpha)
         picture.frames.append(frame)
         return
+    from cnnfilter.files.pages import add_page  # few files have a second page
+
     kept = _metadata(page, picture.losses)
     if not add_page(picture, Picture([frame], model, alpha, metadata=kept)):
         raise ImageFileError(

@@ -159,9 +159,9 @@ def costs(folder: Path, memory: str) -> tuple[float, float, float]:
 
 def differences(one: Path, other: Path) -> int:
     """Count the pixels in which two results differ."""
-    from cnnfilter.lazy.running import _readable
+    from cnnfilter.lazy.opening import readable
 
-    with _readable(one, None) as first, _readable(other, None) as second:
+    with readable(one) as first, readable(other) as second:
         height, width = first.shape[:2]
         tops = range(0, height, ROWS)
         places = [((top, min(top + ROWS, height)), (0, width)) for top in tops]

@@ -151,8 +151,9 @@ def load_layers(
     """
     with _told_of(path):
         network, tensors, _ = _described(path, name, options, layers)
-        until = until or first_convolution(network)
-        network.layer(until)
+    until = until or first_convolution(network)
+    network.layer(until)
+    with _told_of(path):
         lacking = network.initialise().load_fitting(tensors)
         names = [full for full, _ in network.layers()]
         last = max(k for k, full in enumerate(names) if f"{full}.".startswith(f"{until}."))
